@@ -1,0 +1,44 @@
+# make demo   sets everything up in .venv and runs the loop on the built-in phantom
+# make test   runs all tests
+# make lint   checks style and types
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO := runs/demo
+
+.PHONY: demo test lint format benchmarks clean
+
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) setuptools
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python -m monai.bundle run \
+		--config_file bundles/selective_uncertainty_spleen/configs/active_learning.yaml --output_dir $(DEMO)
+	$(BIN)/python -m monai_al status $(DEMO)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/feeding.py
+	$(BIN)/python benchmarks/scoring.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
