@@ -1,0 +1,48 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Items, pools, queries, rounds, run folders, and slices from cached volumes."""
+
+from monai_al.data.budget import round_sizes
+from monai_al.data.errors import DataError
+from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
+from monai_al.data.geometry import VolumeGeometry
+from monai_al.data.item import Item, slice_id, slices_of
+from monai_al.data.pool import SPLITS, Pool, split_by_patient
+from monai_al.data.query import Query, QueryItem
+from monai_al.data.randomness import derived_seed, rng
+from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume, stored_shape
+from monai_al.data.round import Round
+from monai_al.data.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
+from monai_al.data.slice_dataset import SliceDataset
+from monai_al.data.volume_cache import CachedVolume, VolumeCache
+
+__all__ = [
+    "NOT_ANNOTATED",
+    "SPLITS",
+    "CachedVolume",
+    "DataError",
+    "Item",
+    "Pool",
+    "Query",
+    "QueryItem",
+    "Round",
+    "RunFolder",
+    "RunFolderError",
+    "SliceDataset",
+    "StoredVolume",
+    "VolumeCache",
+    "VolumeGeometry",
+    "config_hash",
+    "content_hash",
+    "derived_seed",
+    "file_identity",
+    "fingerprint",
+    "pool_to_json",
+    "read_volume",
+    "rng",
+    "round_sizes",
+    "slice_id",
+    "slices_of",
+    "split_by_patient",
+    "stored_shape",
+]

@@ -1,0 +1,161 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the voxels of a preprocessed volume lie on its stored grid, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["VolumeGeometry"]
+
+_SLICES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class VolumeGeometry:
+    """The stored and the preprocessed grid of one volume; both are voxel indices ``(h, w, d)``.
+
+    Any chain of deterministic resizes, crops, pads, flips and resamplings that keeps the affine right is covered,
+    since only the two affines are used.
+
+    Args:
+        stored_shape: ``(H, W, D)`` of the file.
+        stored_affine: ``(4, 4)``, stored voxel index -> millimetres.
+        shape: ``(h, w, d)`` after preprocessing.
+        affine: ``(4, 4)``, preprocessed voxel index -> millimetres.
+        spacing: voxel size of the file in mm along ``(H, W, D)``.
+        placeholder_spacing: the file's spacing is known to be a placeholder, so millimetres mean nothing.
+
+    Example:
+        >>> padded = np.eye(4)
+        >>> padded[0, 3] = -1  # one row of padding in front
+        >>> geometry = VolumeGeometry((2, 2, 1), np.eye(4), (4, 2, 1), padded, (1.0, 1.0, 1.0))
+        >>> geometry.valid()[0].tolist()
+        [[False, False], [True, True], [True, True], [False, False]]
+        >>> geometry.to_stored(torch.arange(8.0).reshape(1, 1, 4, 2)).flatten().tolist()
+        [2.0, 3.0, 4.0, 5.0]
+    """
+
+    stored_shape: tuple[int, int, int]
+    stored_affine: np.ndarray
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    spacing: tuple[float, float, float]
+    placeholder_spacing: bool = False
+
+    @cached_property
+    def keeps_slices(self) -> bool:
+        """Slice z of the preprocessed volume is slice z of the file."""
+        m = self._stored_to_preprocessed()
+        slice_axis = np.allclose(m[2], [0, 0, 1, 0], atol=1e-3) and np.allclose(m[:2, 2], 0, atol=1e-3)
+        return bool(slice_axis) and self.shape[2] == self.stored_shape[2]
+
+    def _stored_to_preprocessed(self) -> np.ndarray:
+        return np.linalg.inv(self.affine) @ self.stored_affine
+
+    def valid(self) -> np.ndarray:
+        """Which preprocessed voxels lie inside the stored grid.
+
+        Returns:
+            bool ``(d, h, w)``, or ``(1, h, w)`` where all slices are alike.
+        """
+        back = np.linalg.inv(self._stored_to_preprocessed())
+        d = 1 if self.keeps_slices else self.shape[2]
+        return _inside(back, (*self.shape[:2], d), self.stored_shape).transpose(2, 0, 1)
+
+    def to_stored(self, volume: torch.Tensor) -> torch.Tensor:
+        """Resample a preprocessed volume back to the stored grid, linearly; outside of it there are zeros.
+
+        Args:
+            volume: float ``(d, C, h, w)``.
+
+        Returns:
+            float ``(D, C, H, W)``.
+        """
+        m = self._stored_to_preprocessed()
+        offset = np.rint(m[:3, 3]).astype(int)
+        if np.allclose(m[:3, :3], np.eye(3), atol=1e-5) and np.allclose(m[:3, 3], offset, atol=1e-3):
+            return _shifted(volume, offset, self.stored_shape)
+        if self.keeps_slices:
+            return self._planes_to_stored(volume, m)
+        grid, inside = _sampling_grid(m, self.stored_shape, self.shape, volume.device)
+        resampled = torch.nn.functional.grid_sample(
+            volume.permute(1, 2, 3, 0)[None], grid[None].to(volume.dtype), padding_mode="border", align_corners=True
+        )[0]
+        return (resampled * inside).permute(3, 0, 1, 2)
+
+    def _planes_to_stored(self, volume: torch.Tensor, m: np.ndarray) -> torch.Tensor:
+        plane = m[np.ix_([0, 1, 3], [0, 1, 3])]
+        grid, inside = _sampling_grid(plane, self.stored_shape[:2], self.shape[:2], volume.device)
+        grid = grid[None].to(volume.dtype)
+        parts = [
+            torch.nn.functional.grid_sample(
+                part, grid.expand(len(part), -1, -1, -1), padding_mode="border", align_corners=True
+            )
+            for part in volume.split(_SLICES_AT_ONCE)
+        ]
+        return torch.cat(parts) * inside
+
+    def to_json(self) -> dict[str, Any]:
+        """The geometry as JSON types."""
+        return {
+            "stored_shape": list(self.stored_shape),
+            "stored_affine": self.stored_affine.tolist(),
+            "shape": list(self.shape),
+            "affine": self.affine.tolist(),
+            "spacing": list(self.spacing),
+            "placeholder_spacing": self.placeholder_spacing,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> VolumeGeometry:
+        """The geometry that :meth:`to_json` wrote."""
+        return cls(
+            tuple(content["stored_shape"]),
+            np.asarray(content["stored_affine"], dtype=np.float64),
+            tuple(content["shape"]),
+            np.asarray(content["affine"], dtype=np.float64),
+            tuple(content["spacing"]),
+            content["placeholder_spacing"],
+        )
+
+
+def _shifted(volume: torch.Tensor, offset: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Crop and pad with zeros: entry x of the result is entry x + offset of the volume, exactly."""
+    out = volume.new_zeros(shape[2], volume.shape[1], shape[0], shape[1])
+    sizes = (*volume.shape[2:], volume.shape[0])
+    spans = [(max(0, -o), min(n, size - o)) for o, n, size in zip(offset, shape, sizes, strict=True)]
+    if all(first < last for first, last in spans):
+        (h0, h1), (w0, w1), (d0, d1) = spans
+        h, w, d = offset
+        out[d0:d1, :, h0:h1, w0:w1] = volume[d0 + d : d1 + d, :, h0 + h : h1 + h, w0 + w : w1 + w]
+    return out
+
+
+def _mapped(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Voxel indices of a grid of this shape, mapped by a homogeneous matrix: ``(*shape, len(shape))``."""
+    indices = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in shape), indexing="ij"), axis=-1)
+    n = len(shape)
+    return indices @ matrix[:n, :n].T + matrix[:n, n]
+
+
+def _inside(matrix: np.ndarray, shape: tuple[int, ...], target: tuple[int, ...]) -> np.ndarray:
+    mapped = _mapped(matrix, shape)
+    return np.all((mapped >= -0.5 - 1e-6) & (mapped <= np.asarray(target) - 0.5 + 1e-6), axis=-1)
+
+
+def _sampling_grid(
+    matrix: np.ndarray, shape: tuple[int, ...], source: tuple[int, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``grid_sample`` grid that reads ``source`` at the mapped voxels of ``shape``, and which of them lie in it."""
+    mapped = _mapped(matrix, shape)
+    inside = np.all((mapped >= -0.5 - 1e-6) & (mapped <= np.asarray(source) - 0.5 + 1e-6), axis=-1)
+    size = np.maximum(np.asarray(source) - 1, 1)
+    normalized = (2 * mapped / size - 1)[..., ::-1].copy()  # grid_sample wants the last axis first
+    return torch.from_numpy(normalized).to(device, torch.float32), torch.from_numpy(inside).to(device)

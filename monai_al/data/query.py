@@ -1,0 +1,76 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a round asks an annotator for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Query", "QueryItem"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryItem:
+    """One chosen item.
+
+    Args:
+        id: the item's id.
+        score: the score that led to it, or None where there is none (random, an empty region).
+        reason: a few words for people, or None.
+
+    Example:
+        >>> QueryItem("case_1/0007", 12.5, "boundary region").to_json()
+        {'id': 'case_1/0007', 'score': 12.5, 'reason': 'boundary region'}
+    """
+
+    id: str
+    score: float | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The item as it stands in ``query.json``; an undefined score is null, a missing reason is left out."""
+        entry: dict[str, Any] = {"id": self.id, "score": self.score}
+        return entry if self.reason is None else entry | {"reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The items chosen in one round, in order.
+
+    Args:
+        round: the round that is to annotate them.
+        strategy: name of the strategy that chose them.
+        seed: the experiment's seed.
+        items: the chosen items in pick order.
+
+    Example:
+        >>> Query(1, "random", 0, (QueryItem("a"), QueryItem("b"))).ids
+        ('a', 'b')
+    """
+
+    round: int
+    strategy: str
+    seed: int
+    items: tuple[QueryItem, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids in pick order."""
+        return tuple(item.id for item in self.items)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``query.json``."""
+        return {
+            "round": self.round,
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "items": [item.to_json() for item in self.items],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Query:
+        """The query that :meth:`to_json` wrote."""
+        items = tuple(QueryItem(e["id"], e.get("score"), e.get("reason")) for e in content["items"])
+        return cls(content["round"], content["strategy"], content["seed"], items)

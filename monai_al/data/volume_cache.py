@@ -1,0 +1,295 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes, read, checked and preprocessed once per machine, as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from monai_al.data.errors import DataError
+from monai_al.data.files import TEMPORARY, new_folder, read_json, write_json
+from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
+from monai_al.data.geometry import VolumeGeometry
+from monai_al.data.item import Item
+from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume
+
+__all__ = ["CachedVolume", "VolumeCache", "track_meta"]
+
+_FORMAT = 1
+_SHOWN = 20
+_ABANDONED_AFTER = 24 * 3600  # seconds
+
+
+@dataclass(frozen=True)
+class CachedVolume:
+    """One preprocessed volume; the arrays are memory-mapped, slices of them are views.
+
+    Args:
+        image: float32 ``(d, C, h, w)``.
+        label: uint8 class numbers ``(d, h, w)`` on the preprocessed grid, 255 outside the stored grid, or None.
+        truth: uint8 class numbers ``(D, H, W)`` on the stored grid, or None.
+        valid: bool ``(d or 1, h, w)``, False outside the stored grid.
+        geometry: the two grids and the way back.
+        hashes: SHA-256 of the image file and of the label file (None without a label).
+
+    Example:
+        >>> geometry = VolumeGeometry((4, 4, 2), np.eye(4), (4, 4, 2), np.eye(4), (1.0, 1.0, 1.0))
+        >>> image = np.zeros((2, 1, 4, 4), np.float32)
+        >>> CachedVolume(image, None, None, geometry.valid(), geometry, ("e3b0", None)).valid.shape
+        (1, 4, 4)
+    """
+
+    image: np.ndarray
+    label: np.ndarray | None
+    truth: np.ndarray | None
+    valid: np.ndarray
+    geometry: VolumeGeometry
+    hashes: tuple[str, str | None]
+
+
+class VolumeCache:
+    """Reads, checks and preprocesses each volume once and keeps it on disk.
+
+    An entry is found by the identity of its files (path, size, time of change), the transform and the meaning of the
+    label values; it is written to a temporary folder and renamed, so that runs and processes may share the cache.
+
+    Args:
+        cache_dir: where the entries lie; it may be deleted at any time between runs.
+        transform: deterministic dictionary transform over the keys ``"image"`` ``(C, H, W, D)`` and ``"label"``
+            ``(1, H, W, D)``, both ``MetaTensor`` with their affine; the label may be absent
+            (``allow_missing_keys=True``).
+        label_values: stored label value -> class number or 255; needed where items have labels.
+        progress: show a progress bar while :meth:`prepare` reads.
+
+    Raises:
+        ValueError: the transform is random.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_al.data import Item
+        >>> from monai_al.datasets import phantom
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pool = phantom(folder, patients=1, shape=(16, 16, 6))
+        ...     VolumeCache(folder, label_values=pool.label_values).get(pool[0]).image.shape
+        (6, 1, 16, 16)
+    """
+
+    def __init__(
+        self,
+        cache_dir: str | Path,
+        transform: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+        label_values: Mapping[int, int] | None = None,
+        progress: bool = True,
+    ) -> None:
+        _refuse_random(transform)
+        self.cache_dir = Path(cache_dir)
+        self.transform = transform
+        self.label_values = dict(label_values) if label_values is not None else None
+        self.progress = progress
+        self._recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
+        self._open: dict[tuple[str, str | None], CachedVolume] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open volumes, which another process maps anew."""
+        return {**self.__dict__, "_open": {}}
+
+    def prepare(self, items: Iterable[Item]) -> None:
+        """Read and check every volume of these items that is not in the cache yet.
+
+        Raises:
+            DataError: images or labels that cannot be used; all of them are listed.
+        """
+        self._drop_abandoned()
+        files = {(item.image, item.label): item for item in items if (item.image, item.label) not in self._open}
+        problems = []
+        bar = tqdm(files.items(), desc="reading volumes", unit="volume", disable=None if self.progress else True)
+        for key, item in bar:
+            try:
+                self.get(item)
+            except DataError as error:
+                problems.append(f"{key[0]}: {error}" if key[0] not in str(error) else str(error))
+        if problems:
+            more = f"\n... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+            listed = "\n".join(problems[:_SHOWN])
+            raise DataError(f"{len(problems)} of {len(files)} volumes cannot be used:\n{listed}{more}")
+
+    def _drop_abandoned(self) -> None:
+        """Remove what processes that were killed more than a day ago left half-written."""
+        for left in self.cache_dir.glob(f"*/{TEMPORARY}*"):
+            with contextlib.suppress(FileNotFoundError):  # another process finished or removed it
+                if time.time() - left.stat().st_mtime > _ABANDONED_AFTER:
+                    shutil.rmtree(left, ignore_errors=True)
+
+    def get(self, item: Item) -> CachedVolume:
+        """The preprocessed volume that holds this item.
+
+        Raises:
+            DataError: the image or label cannot be used, or the transform changes the slices of a slice item.
+        """
+        key = (item.image, item.label)
+        if key not in self._open:
+            self._open[key] = self._load(item)
+        volume = self._open[key]
+        if item.slice is not None and not volume.geometry.keeps_slices:
+            raise DataError(
+                f"{item.image}: the preprocessing changes the slice axis ({volume.geometry.stored_shape} -> "
+                f"{volume.geometry.shape}); keep it (size -1, no re-orientation), or take whole volumes as items"
+            )
+        return volume
+
+    def _load(self, item: Item) -> CachedVolume:
+        image_entry, label_entry = self._entries(item)
+        if not image_entry.is_dir() or (label_entry is not None and not label_entry.is_dir()):
+            self._build(item, image_entry, label_entry)
+        content = read_json(image_entry / "geometry.json")
+        label = truth = label_hash = None
+        if label_entry is not None:
+            label, truth = _map(label_entry / "label.npy"), _map(label_entry / "truth.npy")
+            label_hash = read_json(label_entry / "label.json")["sha256"]
+        return CachedVolume(
+            _map(image_entry / "image.npy"),
+            label,
+            truth,
+            _map(image_entry / "valid.npy"),
+            VolumeGeometry.from_json(content["geometry"]),
+            (content["sha256"], label_hash),
+        )
+
+    def _entries(self, item: Item) -> tuple[Path, Path | None]:
+        image = self._identity(item.image)
+        image_entry = self.cache_dir / "images" / fingerprint((self._recipe, image))[:32]
+        if item.label is None:
+            return image_entry, None
+        key = (self._recipe, image, self._identity(item.label), self.label_values)
+        return image_entry, self.cache_dir / "labels" / fingerprint(key)[:32]
+
+    @staticmethod
+    def _identity(path: str) -> str:
+        try:
+            return file_identity(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+    def _build(self, item: Item, image_entry: Path, label_entry: Path | None) -> None:
+        stored = read_volume(item.image, item.label, label_values=self.label_values)
+        image, label, affine = self._preprocess(stored, item)
+        geometry = VolumeGeometry(
+            tuple(stored.image.shape[1:]),
+            stored.affine,
+            tuple(image.shape[1:]),
+            affine,
+            stored.spacing,
+            stored.placeholder_spacing,
+        )
+        valid = geometry.valid()
+        if not image_entry.is_dir():
+            with new_folder(image_entry) as folder:
+                np.save(folder / "image.npy", np.ascontiguousarray(image.transpose(3, 0, 1, 2)))
+                np.save(folder / "valid.npy", valid)
+                write_json(
+                    folder / "geometry.json",
+                    {"image": item.image, "sha256": content_hash(item.image), "geometry": geometry.to_json()},
+                )
+        if label_entry is not None and stored.label is not None and label is not None and item.label is not None:
+            planes = np.where(valid, label.transpose(2, 0, 1), NOT_ANNOTATED).astype(np.uint8)
+            with new_folder(label_entry) as folder:
+                np.save(folder / "label.npy", np.ascontiguousarray(planes))
+                np.save(folder / "truth.npy", np.ascontiguousarray(stored.label.transpose(2, 0, 1)))
+                write_json(folder / "label.json", {"label": item.label, "sha256": content_hash(item.label)})
+
+    def _preprocess(self, stored: StoredVolume, item: Item) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        if self.transform is None:
+            return stored.image, stored.label, stored.affine
+        from monai.data import MetaTensor
+
+        affine = torch.from_numpy(stored.affine)
+        data = {"image": MetaTensor(torch.from_numpy(stored.image), affine=affine)}
+        if stored.label is not None:
+            data["label"] = MetaTensor(torch.from_numpy(stored.label[None].astype(np.float32)), affine=affine)
+        try:
+            with track_meta(True):
+                out = self.transform(data)
+        except Exception as error:
+            cause = error.__cause__ or error  # MONAI's own error names the transform alone
+            raise DataError(f"{item.image}: the preprocessing failed ({type(cause).__name__}: {cause})") from error
+        image = out["image"]
+        if not isinstance(image, MetaTensor) or image.ndim != 4:
+            raise DataError(f"{item.image}: the preprocessing must return a MetaTensor (C, H, W, D) under 'image'")
+        if not bool(torch.isfinite(image).all()):
+            raise DataError(f"{item.image}: the preprocessing made voxels that are NaN or infinite")
+        planes = None if stored.label is None else _checked_label(out.get("label"), image, item)
+        return np.asarray(image, dtype=np.float32), planes, np.asarray(image.affine, dtype=np.float64)
+
+
+@contextlib.contextmanager
+def track_meta(on: bool) -> Iterator[None]:
+    """MONAI's transforms with or without meta data; the setting of before comes back.
+
+    Example:
+        >>> from monai.data import get_track_meta
+        >>> with track_meta(False):
+        ...     get_track_meta()
+        False
+    """
+    from monai.data import get_track_meta, set_track_meta
+
+    before = get_track_meta()
+    set_track_meta(on)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
+def _map(path: Path) -> np.ndarray:
+    """A view of the file's pages that may be written to without changing the file.
+
+    NumPy's own memory maps hold a file descriptor each, of which a process has few.
+    """
+    with open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    pages = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8).numpy()
+    return pages[start:].view(dtype).reshape(shape)
+
+
+def _checked_label(label: Any, image: Any, item: Item) -> np.ndarray:
+    """The preprocessed label ``(H, W, D)``, as whole numbers on the image's grid."""
+    affine = getattr(label, "affine", None)
+    if affine is None or label.shape[1:] != image.shape[1:] or not np.allclose(affine, image.affine, atol=1e-5):
+        raise DataError(
+            f"{item.label}: the preprocessing must return a MetaTensor under 'label' that lies where the image lies; "
+            "spatial transforms need both keys"
+        )
+    values = np.asarray(label)[0]
+    whole = np.rint(values)
+    if np.abs(values - whole).max() > 1e-3:
+        raise DataError(f"{item.label}: the preprocessing interpolates the label; give it the mode 'nearest'")
+    return whole
+
+
+def _refuse_random(transform: Any) -> None:
+    if transform is None:
+        return
+    from monai.transforms import Compose, OneOf, RandomizableTrait, RandomOrder, SomeOf
+
+    if isinstance(transform, Compose) and not isinstance(transform, (OneOf, RandomOrder, SomeOf)):
+        for part in transform.transforms:
+            _refuse_random(part)
+    elif isinstance(transform, RandomizableTrait):
+        raise ValueError(
+            f"{type(transform).__name__} is random: what is cached must be deterministic. Move it to the training "
+            "transform, which runs per slice"
+        )
