@@ -1,0 +1,12 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets: a folder on disk becomes a pool of items. One file per data set."""
+
+from monai_al.datasets.brats import brats
+from monai_al.datasets.decathlon import decathlon
+from monai_al.datasets.folder import folder
+from monai_al.datasets.lgg import lgg
+from monai_al.datasets.phantom import phantom
+from monai_al.datasets.summary import describe, description_text
+
+__all__ = ["brats", "decathlon", "describe", "description_text", "folder", "lgg", "phantom"]

@@ -1,0 +1,141 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Medical Segmentation Decathlon: any task, as its ``dataset.json`` lists it.
+
+Simpson et al., arXiv:1902.09063; Antonelli et al., Nature Communications 13, 2022. CC BY-SA 4.0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_al.data import DataError, Pool
+from monai_al.data.reading import name_without_suffix
+from monai_al.datasets.files import (
+    Pair,
+    contained,
+    existing_folder,
+    listed_error,
+    natural_key,
+    pool_of,
+    readable_files,
+    shortened,
+)
+
+__all__ = ["decathlon"]
+
+
+def decathlon(root: str | os.PathLike, *, item: str = "slice", skip_incomplete: bool = False) -> Pool:
+    """The labeled volumes of a Medical Segmentation Decathlon task.
+
+    The list in ``dataset.json`` decides which volumes there are; class names come from its ``labels``. Without the
+    file, ``imagesTr`` and ``labelsTr`` are paired by name. The unlabeled ``test`` images are left out. One case is one
+    patient with one volume; slices lie along the third stored axis.
+
+    Args:
+        root: the task's folder, such as ``Task09_Spleen``.
+        item: ``"slice"`` or ``"volume"``.
+        skip_incomplete: leave out cases with a missing file, and name them in the notes, instead of raising.
+
+    Raises:
+        DataError: the folder or a listed file is missing, an entry leads out of the folder, or the list is malformed.
+
+    Example:
+        >>> import tempfile, nibabel, numpy as np
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for folder in ("imagesTr", "labelsTr"):
+        ...         Path(root, folder).mkdir()
+        ...         volume = nibabel.Nifti1Image(np.zeros((4, 4, 3), np.uint8), np.eye(4))
+        ...         nibabel.save(volume, Path(root, folder, "spleen_2.nii.gz"))
+        ...     entry = {"image": "./imagesTr/spleen_2.nii.gz", "label": "./labelsTr/spleen_2.nii.gz"}
+        ...     listing = {"labels": {"0": "background", "1": "spleen"}, "training": [entry]}
+        ...     _ = Path(root, "dataset.json").write_text(json.dumps(listing))
+        ...     pool = decathlon(root)
+        >>> pool, pool.classes
+        (Pool(3 items, 1 volumes, 1 patients), ('background', 'spleen'))
+    """
+    folder = existing_folder(root)
+    if not (folder / "dataset.json").is_file():
+        return _without_list(folder, item, skip_incomplete)
+    listing = _listing(folder / "dataset.json")
+    classes, label_values = _classes(listing, folder)
+    pairs, missing = _listed_pairs(listing, folder)
+    notes = _notes(listing, folder, pairs)
+    if missing:
+        if not skip_incomplete:
+            raise listed_error(f"{folder}: {len(missing)} files named in dataset.json are missing", missing)
+        notes.append(
+            f"{len(missing)} files of dataset.json are missing; their cases are left out: {shortened(missing)}."
+        )
+        pairs = [pair for pair in pairs if pair.image.is_file() and pair.label is not None and pair.label.is_file()]
+    return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=folder, notes=notes)
+
+
+def _listing(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is no valid JSON ({error}); copy it again") from error
+    if not isinstance(content, dict) or not isinstance(content.get("training"), list):
+        raise DataError(f"{path}: has no list 'training'; is this a Medical Segmentation Decathlon task?")
+    return content
+
+
+def _classes(listing: Mapping[str, Any], folder: Path) -> tuple[list[str], dict[int, int]]:
+    try:
+        names = {int(value): str(name) for value, name in dict(listing["labels"]).items()}
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f'{folder / "dataset.json"}: \'labels\' must map label values to names, as {{"0": "background"}}'
+        ) from None
+    stored = sorted(names)
+    if not stored or stored[0] != 0 or stored[-1] > 254:
+        raise DataError(f"{folder / 'dataset.json'}: label values {stored}; they must start at 0 and end below 255")
+    return [names[value] for value in stored], {value: number for number, value in enumerate(stored)}
+
+
+def _listed_pairs(listing: Mapping[str, Any], folder: Path) -> tuple[list[Pair], list[str]]:
+    """The pairs of the list in its order, and the entries whose file is not there."""
+    pairs, missing = [], []
+    for number, entry in enumerate(listing["training"]):
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
+            raise DataError(f"{folder / 'dataset.json'}: training entry {number} needs an 'image' and a 'label' path")
+        image, label = contained(folder, entry["image"]), contained(folder, entry["label"])
+        missing += [entry[key] for key, path in (("image", image), ("label", label)) if not path.is_file()]
+        case = name_without_suffix(image)
+        pairs.append(Pair(image, label, case, case))
+    return sorted(pairs, key=lambda pair: natural_key(pair.volume)), missing
+
+
+def _notes(listing: Mapping[str, Any], folder: Path, pairs: list[Pair]) -> list[str]:
+    notes = []
+    name, modality = listing.get("name"), listing.get("modality")
+    if isinstance(modality, dict) and modality:
+        notes.append(f"{name or folder.name}: channels {', '.join(str(m) for m in modality.values())}.")
+    number = listing.get("numTraining")
+    if isinstance(number, int) and number != len(pairs):
+        notes.append(f"dataset.json says numTraining {number} but lists {len(pairs)} training cases; the list is used.")
+    listed = {pair.image for pair in pairs} | {pair.label for pair in pairs}
+    ignored = [p for part in ("imagesTr", "labelsTr") for p in readable_files(folder / part) if p not in listed]
+    if ignored:
+        names = [path.relative_to(folder).as_posix() for path in ignored]
+        notes.append(f"{len(names)} files are not in dataset.json and are left out: {shortened(names)}.")
+    return notes
+
+
+def _without_list(folder: Path, item: str, skip_incomplete: bool) -> Pool:
+    from monai_al.datasets.folder import folder as plain_folder
+
+    if not (folder / "imagesTr").is_dir() or not (folder / "labelsTr").is_dir():
+        tasks = sorted(path.parent.name for path in folder.glob("*/dataset.json"))
+        hint = f"; did you mean {shortened([folder / task for task in tasks])}?" if tasks else ""
+        raise DataError(f"{folder}: holds neither dataset.json nor imagesTr and labelsTr{hint}")
+    pool = plain_folder(
+        folder, images="imagesTr", labels="labelsTr", item=item, patient=r"([^/]+)$", skip_incomplete=skip_incomplete
+    )
+    note = "There is no dataset.json: imagesTr and labelsTr are paired by name, classes are the values found."
+    return Pool(pool.items, pool.classes, pool.label_values, pool.root, (note, *pool.notes))

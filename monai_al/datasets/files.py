@@ -1,0 +1,207 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What all data sets share: sorted names, paths that stay in their folder, pairs of files turned into a pool."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from monai_al.data import DataError, Item, Pool, slices_of
+from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
+
+__all__ = [
+    "ITEM_KINDS",
+    "Pair",
+    "contained",
+    "existing_folder",
+    "listed_error",
+    "natural_key",
+    "pool_of",
+    "readable_files",
+    "shortened",
+]
+
+ITEM_KINDS = ("slice", "volume")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, its label, and where they belong.
+
+    Args:
+        image: the stored image.
+        label: the stored label, or None.
+        volume: name of the volume, unique over the data set.
+        patient: the patient.
+
+    Example:
+        >>> Pair(Path("a.nii.gz"), None, "a", "a").volume
+        'a'
+    """
+
+    image: Path
+    label: Path | None
+    volume: str
+    patient: str
+
+
+def natural_key(name: str | os.PathLike) -> tuple:
+    """A sort key under which numbers count as numbers, folder by folder.
+
+    Example:
+        >>> sorted(["a_10", "a_2", "b/1", "a_1"], key=natural_key)
+        ['a_1', 'a_2', 'a_10', 'b/1']
+    """
+    text = str(name)
+    parts = [
+        tuple(int(piece) if i % 2 else piece.lower() for i, piece in enumerate(re.split(r"(\d+)", part)))
+        for part in PurePosixPath(text).parts
+    ]
+    return (parts, text)
+
+
+def existing_folder(root: str | os.PathLike | None) -> Path:
+    """The absolute path of a folder that exists; ``~`` is the home folder.
+
+    Raises:
+        DataError: no folder is given, or there is no such folder.
+
+    Example:
+        >>> existing_folder(".").is_absolute()
+        True
+    """
+    if root is None:
+        raise DataError("no folder is given for the data set: say where it lies with --dataset_dir")
+    folder = Path(os.path.abspath(Path(root).expanduser()))
+    if not folder.is_dir():
+        found = "is a file, not a folder" if folder.is_file() else "does not exist"
+        raise DataError(f"{folder}: {found}; give the folder that holds the data set")
+    return folder
+
+
+def contained(root: Path, entry: str) -> Path:
+    """The path of an entry of a list, as long as it stays inside the list's folder.
+
+    Raises:
+        DataError: the entry is empty or leads out of the folder, by ``..``, as an absolute path or by a symbolic link.
+
+    Example:
+        >>> contained(Path("/data"), "./imagesTr/a.nii.gz").as_posix().endswith("/data/imagesTr/a.nii.gz")
+        True
+        >>> contained(Path("/data"), "../secret.nii.gz")
+        Traceback (most recent call last):
+        ...
+        monai_al.data.errors.DataError: entry '../secret.nii.gz' leads out of /data; refused
+    """
+    path = Path(os.path.normpath(root / entry))
+    if not entry.strip() or ".." in PurePosixPath(entry).parts or not path.is_relative_to(root):
+        raise DataError(f"entry {entry!r} leads out of {root}; refused")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"entry {entry!r} leads out of {root} by a symbolic link, to {path.resolve()}; refused")
+    return path
+
+
+def readable_files(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    """The image files in a folder, numeric-aware sorted; hidden files, ``._*`` and ``__MACOSX`` are left out.
+
+    Example:
+        >>> list(readable_files(Path("monai_al"), deep=False))
+        []
+    """
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted((f for f in folders if not _is_clutter(f)), key=natural_key) if deep else []
+        found += [Path(where, n) for n in names if n.lower().endswith(READABLE_SUFFIXES) and not _is_clutter(n)]
+    return iter(sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix())))
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def listed_error(head: str, entries: Sequence[object], *, limit: int = 20) -> DataError:
+    """One error for many findings: a headline, then one line each, at most ``limit`` of them.
+
+    Example:
+        >>> print(listed_error("2 files are missing", ["a", "b"], limit=1))
+        2 files are missing:
+          a
+          ... and 1 more
+    """
+    lines = [f"  {entry}" for entry in entries[:limit]]
+    if len(entries) > limit:
+        lines.append(f"  ... and {len(entries) - limit} more")
+    return DataError("\n".join([f"{head}:", *lines]))
+
+
+def shortened(entries: Sequence[object], *, limit: int = 10) -> str:
+    """The entries in one line, for a note.
+
+    Example:
+        >>> shortened("abc", limit=2)
+        'a, b, ... (3)'
+    """
+    shown = ", ".join(str(entry) for entry in entries[:limit])
+    return f"{shown}, ... ({len(entries)})" if len(entries) > limit else shown
+
+
+def pool_of(
+    pairs: Iterable[Pair],
+    *,
+    item: str,
+    classes: Sequence[str],
+    root: Path,
+    label_values: Mapping[int, int] | None = None,
+    notes: Sequence[str] = (),
+) -> Pool:
+    """The pool of a data set's pairs, in the order given.
+
+    Args:
+        pairs: images with their labels.
+        item: ``"slice"`` reads every header and makes one item per slice of the third axis; a 2D image is one item.
+            ``"volume"`` makes one item per file and reads nothing.
+        classes: names of the classes, background first.
+        root: the data set's folder.
+        label_values: stored label value -> class number or 255.
+        notes: sentences for the user.
+
+    Raises:
+        DataError: no pair at all, two volumes of one name, or unreadable headers (all of them are listed).
+        ValueError: ``item`` is neither of the two.
+
+    Example:
+        >>> pair = Pair(Path("a.nii.gz"), None, "a", "a")
+        >>> pool_of([pair], item="volume", classes=("background", "organ"), root=Path(".")).volumes
+        ('a',)
+    """
+    if item not in ITEM_KINDS:
+        raise ValueError(f"item must be one of {', '.join(ITEM_KINDS)}, got {item!r}")
+    pairs = list(pairs)
+    if not pairs:
+        raise DataError(f"{root}: no images found; check that this is the data set's folder")
+    twice = [name for name, count in Counter(pair.volume for pair in pairs).items() if count > 1]
+    if twice:
+        raise listed_error(f"{root}: names of volumes that occur more than once; rename the files", twice)
+    items: list[Item] = []
+    problems: list[str] = []
+    for pair in pairs:
+        try:
+            items += _items_of(pair, item)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
+    return Pool(items, classes, label_values, str(root), notes)
+
+
+def _items_of(pair: Pair, item: str) -> list[Item]:
+    image, label = str(pair.image), None if pair.label is None else str(pair.label)
+    shape = stored_shape(image) if item == "slice" else ()
+    if len(shape) < 3:
+        return [Item(pair.volume, image, pair.volume, pair.patient, label)]
+    return slices_of(shape[2], image=image, volume=pair.volume, patient=pair.patient, label=label)

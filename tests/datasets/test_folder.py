@@ -1,0 +1,168 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_al.data import DataError
+from monai_al.datasets import describe, folder
+
+CLASSES = ("background", "organ")
+
+
+def test_images_and_labels_in_two_folders(write, tmp_path):
+    for name in ("case_10", "case_2"):
+        write(f"images/{name}.nii.gz")
+        write(f"labels/{name}.nii.gz")
+    pool = folder(tmp_path, classes=CLASSES)
+    assert pool.volumes == pool.patients == ("case_2", "case_10")
+    assert pool[0].label.endswith("labels/case_2.nii.gz")
+    assert pool.classes == CLASSES
+    assert "patient of its own" in pool.notes[0]
+
+
+@pytest.mark.parametrize("suffix", ["_seg", "_label", "_mask", "_segmentation", "_gt"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_labels_with_a_suffix(write, tmp_path, suffix, beside):
+    write("a.nii.gz" if beside else "images/a.nii.gz")
+    write(f"a{suffix}.nii" if beside else f"labels/a{suffix}.nii")
+    pool = folder(tmp_path, classes=CLASSES)
+    assert pool.volumes == ("a",)
+    assert pool[0].label.endswith(f"a{suffix}.nii")
+
+
+def test_names_of_folders_and_a_patient_rule(write, tmp_path):
+    for name in ("p1/frame01", "p1/frame02", "p2/frame01", "p10/p10_frame01"):
+        write(f"x/{name}.nii.gz")
+        write(f"y/{name}_gt.nii.gz")
+    pool = folder(tmp_path, images="x", labels="y", classes=CLASSES, patient=r"(p\d+)/")
+    assert pool.volumes == ("p1_frame01", "p1_frame02", "p2_frame01", "p10_frame01")
+    assert pool.patients == ("p1", "p2", "p10")
+    assert pool.notes == ()
+    with pytest.raises(DataError, match=r"'q' does not match 4 images:\n  p1/frame01\n"):
+        folder(tmp_path, images="x", labels="y", classes=CLASSES, patient="q")
+    with pytest.raises(DataError, match="no regular expression"):
+        folder(tmp_path, images="x", labels="y", classes=CLASSES, patient="(")
+
+
+def test_files_without_partner_are_all_listed(write, tmp_path):
+    write("images/a.nii.gz")
+    write("images/b.nii.gz")
+    write("images/c.nii.gz")
+    write("labels/a.nii.gz")
+    write("labels/z.nii.gz")
+    listed = r"label without image: labels/z.*\n.*image without label: images/b.*\n.*image without label: images/c"
+    with pytest.raises(DataError, match=listed):
+        folder(tmp_path, classes=CLASSES)
+    with pytest.raises(DataError, match="label without image: labels/z"):
+        folder(tmp_path, classes=CLASSES, require_labels=False)
+    pool = folder(tmp_path, classes=CLASSES, skip_incomplete=True)
+    assert pool.volumes == ("a",)
+    assert all(name in pool.notes[0] for name in ("3 files", "z.nii.gz", "b.nii.gz", "c.nii.gz"))
+    (tmp_path / "labels/z.nii.gz").unlink()
+    pool = folder(tmp_path, classes=CLASSES, require_labels=False, item="volume")
+    assert [item.label is None for item in pool] == [False, True, True]
+
+
+def test_no_labels_at_all(write, tmp_path):
+    write("images/a.nii.gz")
+    pool = folder(tmp_path, labels=None)
+    assert [item.label for item in pool] == [None] * 3
+    with pytest.raises(DataError, match="image without label"):
+        folder(tmp_path)
+
+
+def test_two_labels_of_one_image(write, tmp_path):
+    for name in ("a", "a_seg", "a_mask"):
+        write(f"{name}.nii.gz")
+    with pytest.raises(DataError, match="are both labels of image a"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["images", "labels"])
+def test_named_sub_folders_must_be_there(write, tmp_path, option):
+    write("images/a.nii.gz")
+    with pytest.raises(DataError, match="nothing: no such folder"):
+        folder(tmp_path, **{option: "nothing"})
+
+
+class TestClassesFound:
+    @pytest.mark.parametrize(
+        ("values", "classes", "label_values"),
+        [
+            ([0, 1], 2, {0: 0, 1: 1}),
+            ([0, 255], 2, {0: 0, 255: 1}),
+            ([0, 2, 5], 3, {0: 0, 2: 1, 5: 2}),
+            ([0, 1, 255], 2, {0: 0, 1: 1, 255: 255}),
+            ([0], 2, {0: 0, 1: 1}),
+        ],
+    )
+    def test_values(self, write, tmp_path, values, classes, label_values):
+        write("a.nii.gz", (1, 1, 3))
+        write("a_seg.nii.gz", [[(values * 3)[:3]]])
+        pool = folder(tmp_path)
+        assert {v: c for v, c in pool.label_values.items() if v in values} == {
+            v: c for v, c in label_values.items() if v in values
+        }
+        assert 0 in pool.label_values
+        assert describe(pool)["items"] == 3
+        if len(values) > 1:
+            assert len(pool.classes) == classes
+
+    def test_an_image_taken_for_a_label(self, write, tmp_path):
+        write("a.nii.gz", (10, 10, 3))
+        write("a_seg.nii.gz", np.arange(300).reshape(10, 10, 3), np.int16)
+        with pytest.raises(DataError, match="this is an image, not a label"):
+            folder(tmp_path)
+
+    def test_label_values_of_the_caller(self, write, tmp_path):
+        write("a.nii.gz", (1, 1, 3))
+        write("a_seg.nii.gz", [[[0, 255, 7]]])
+        pool = folder(tmp_path, classes=CLASSES, label_values={0: 0, 255: 1, 7: 255})
+        assert pool.label_values == {0: 0, 255: 1, 7: 255}
+        assert describe(pool)["not_annotated_share"] == pytest.approx(1 / 3)
+
+
+class TestPictures:
+    @pytest.fixture
+    def root(self, tmp_path):
+        for part in ("images", "labels"):
+            (tmp_path / part).mkdir()
+        for number in (11, 2):
+            Image.fromarray(np.full((6, 5, 3), number, np.uint8)).save(tmp_path / f"images/ISIC_{number}.jpg")
+            mask = np.zeros((6, 5), np.uint8)
+            mask[2:4] = 255
+            Image.fromarray(mask).save(tmp_path / f"labels/ISIC_{number}_segmentation.png")
+        (tmp_path / "images/._ISIC_2.jpg").write_text("")
+        (tmp_path / "images/list.csv").write_text("")
+        return tmp_path
+
+    def test_items_are_whole_images(self, root):
+        for pool in (folder(root), folder(root, classes=CLASSES), folder(root, item="volume")):
+            assert [(item.id, item.slice, item.patient) for item in pool] == [
+                ("ISIC_2", None, "ISIC_2"),
+                ("ISIC_11", None, "ISIC_11"),
+            ]
+            summary = describe(pool)
+            assert summary["shape"] == [[6, 5, 1], [6, 5, 1]]
+            assert summary["channels"] == [3]
+            assert summary["spacing"] is None
+            assert list(summary["class_share"].values()) == pytest.approx([2 / 3, 1 / 3])
+
+    def test_masks_stored_with_loss(self, root):
+        noise = np.random.default_rng(0).integers(0, 256, (60, 50)).astype(np.uint8)
+        (root / "labels/ISIC_2_segmentation.png").unlink()
+        Image.fromarray(noise).save(root / "labels/ISIC_2.jpg")
+        with pytest.raises(DataError, match=r"ISIC_2\.jpg"):
+            folder(root)
+
+
+def test_real_isic(real_data):
+    root = real_data("ISIC2017")
+    images, labels = "ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_GroundTruth"
+    pool = folder(root, images=images, labels=labels, classes=("background", "lesion"))
+    assert len(pool) == 1200
+    summary = describe(pool.with_items(pool[:20]))
+    assert summary["items_without_foreground"] == 0
