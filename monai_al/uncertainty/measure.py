@@ -1,0 +1,162 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A complete recipe from probabilities to one score per item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from monai_al.uncertainty import _pixel
+from monai_al.uncertainty.check import check_probabilities, rows
+from monai_al.uncertainty.maps import MAPS
+from monai_al.uncertainty.reduce import REDUCTIONS, reduce_map
+from monai_al.uncertainty.regions import REGIONS, check_threshold, check_width, region_of
+from monai_al.uncertainty.streaming import SAMPLE_MAPS, RunningSamples
+
+__all__ = ["MEASURES", "Measure"]
+
+MEASURES: Mapping[str, str] = MappingProxyType(
+    {
+        "entropy": "entropy",
+        "least_confidence": "least_confidence",
+        "margin": "margin",
+        "mc_dropout": "predictive_entropy",
+        "bald": "mutual_information",
+    }
+)
+"""Names that users know -> names of maps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A map, the region it is reduced over, and the reduction.
+
+    Args:
+        map: ``entropy``, ``least_confidence`` or ``margin`` of one prediction, or ``predictive_entropy``,
+            ``mutual_information``, ``variance`` or ``variance_ratio`` of several.
+        region: ``"target"`` or ``"boundary"`` (for several predictions found on their mean), or None for all pixels.
+        reduction: ``"mean"`` or ``"sum"``.
+        threshold: of the target region, in [0, 1).
+        width: of the boundary region, in (0, 0.5].
+        passes: number of predictions for the maps that need several.
+
+    Raises:
+        ValueError: a name is unknown or a number out of range.
+
+    Example:
+        >>> import torch
+        >>> Measure("entropy", region="target", reduction="sum").score(torch.tensor([[[0.0, 0.5, 0.5]]]))
+        tensor([1.3863])
+    """
+
+    map: str = "entropy"
+    region: str | None = None
+    reduction: str = "mean"
+    threshold: float = 0.2
+    width: float = 0.1
+    passes: int = 10
+
+    def __post_init__(self) -> None:
+        known = (*MAPS, *SAMPLE_MAPS)
+        if self.map not in known:
+            raise ValueError(f"map {self.map!r} is none of {', '.join(known)}")
+        if self.region is not None and self.region not in REGIONS:
+            raise ValueError(f"region {self.region!r} is none of {', '.join(REGIONS)}, None")
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction {self.reduction!r} is none of {', '.join(REDUCTIONS)}")
+        check_threshold(self.threshold)
+        check_width(self.width)
+        least = 2 if self.stochastic and self.map != "predictive_entropy" else 1
+        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < least:
+            raise ValueError(f"passes must be an integer of at least {least} for {self.map}, got {self.passes!r}")
+
+    @classmethod
+    def of(cls, measure: str | Measure, **settings: Any) -> Measure:
+        """A measure from a name in :data:`MEASURES` or of a map; a measure is returned as it is.
+
+        Args:
+            measure: the name, or a measure.
+            settings: other arguments of :class:`Measure`, only with a name.
+
+        Raises:
+            ValueError: the name is unknown.
+
+        Example:
+            >>> Measure.of("bald", passes=20).map
+            'mutual_information'
+        """
+        if isinstance(measure, Measure):
+            return measure
+        name = MEASURES.get(measure, measure)
+        if name not in (*MAPS, *SAMPLE_MAPS):
+            raise ValueError(f"measure {measure!r} is none of {', '.join({**MEASURES, **dict.fromkeys(SAMPLE_MAPS)})}")
+        return cls(name, **settings)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether several predictions are needed."""
+        return self.map in SAMPLE_MAPS
+
+    def score(self, probs: Tensor | RunningSamples, *, valid: Tensor | None = None, multilabel: bool = False) -> Tensor:
+        """One number per item, higher = more uncertain.
+
+        Args:
+            probs: class probabilities ``(B, C, *spatial)``, or the running statistics of several predictions.
+            valid: boolean ``(B, *spatial)``; other pixels never count.
+            multilabel: the channels are overlapping sigmoids (running statistics know this themselves).
+
+        Returns:
+            ``(B,)``; ``-inf`` where no pixel counts.
+
+        Raises:
+            ValueError: no probabilities, one prediction where several are needed or the reverse, or a mask of another
+                shape.
+        """
+        if isinstance(probs, RunningSamples):
+            return self.score_unchecked(probs, valid=valid)
+        return self.score_unchecked(
+            check_probabilities(probs, multilabel=multilabel), valid=valid, multilabel=multilabel
+        )
+
+    def score_unchecked(
+        self, probs: Tensor | RunningSamples, *, valid: Tensor | None = None, multilabel: bool = False
+    ) -> Tensor:
+        """:meth:`score` for the output of an activation: an item with a probability that is not finite scores NaN."""
+        running = isinstance(probs, RunningSamples)
+        if running != self.stochastic:
+            raise ValueError(
+                f"{self.map} needs several predictions: pass RunningSamples"
+                if self.stochastic
+                else f"{self.map} needs one prediction (B, C, *spatial), got RunningSamples"
+            )
+        if isinstance(probs, RunningSamples):
+            region = self.region_of(probs.mean, valid=valid, multilabel=probs.multilabel)
+            return self.reduce(getattr(probs, self.map)(), region)
+        pixels = _pixel.map_classes(_pixel.FORMULAS[self.map], probs, multilabel)
+        return self.reduce(pixels, self.region_of(probs, valid=valid, multilabel=multilabel))
+
+    def region_of(self, probs: Tensor, *, valid: Tensor | None = None, multilabel: bool = False) -> Tensor | None:
+        """The pixels that count, boolean ``(B, *spatial)``, or None for all; ``probs`` must be valid."""
+        if self.region is None:
+            return valid
+        limit = self.threshold if self.region == "target" else self.width
+        region = region_of(self.region, probs, limit, multilabel)
+        if valid is None:
+            return region
+        if valid.shape != region.shape:
+            raise ValueError(f"the mask has the shape {tuple(valid.shape)}, the map {tuple(region.shape)}")
+        return region & valid
+
+    def reduce(self, pixels: Tensor, region: Tensor | None) -> Tensor:
+        """Scores ``(B,)`` from a map; a NaN makes its item's score NaN, also outside the region."""
+        scores = reduce_map(pixels, region, self.reduction)
+        if region is None:
+            return scores
+        finite = torch.isfinite(rows(pixels).sum(1))
+        return scores.masked_fill(~finite, torch.nan)
