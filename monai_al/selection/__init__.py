@@ -1,0 +1,29 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Selection: arrays in, indices out.
+
+Every function has the form ``f(..., budget, labeled=(), rng=None)`` and returns exactly ``budget`` distinct int64
+indices, none of them in ``labeled``, in pick order.
+"""
+
+from monai_al.selection.check import (
+    candidates,
+    check_budget,
+    check_embeddings,
+    check_labeled,
+    check_scores,
+    tie_rng,
+)
+from monai_al.selection.merge_alternating import merge_alternating
+from monai_al.selection.top_k import top_k
+
+__all__ = [
+    "candidates",
+    "check_budget",
+    "check_embeddings",
+    "check_labeled",
+    "check_scores",
+    "merge_alternating",
+    "tie_rng",
+    "top_k",
+]
