@@ -1,0 +1,22 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Dice and HD95 of whole volumes, with an explicit rule for empty masks."""
+
+from __future__ import annotations
+
+from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, dice, dice_counts
+from monai_al.metrics.hd95 import hd95, physical_diagonal
+from monai_al.metrics.volume import VolumeScores, score_volume, summarize
+
+__all__ = [
+    "EMPTY_POLICIES",
+    "NOT_ANNOTATED",
+    "DiceCounts",
+    "VolumeScores",
+    "dice",
+    "dice_counts",
+    "hd95",
+    "physical_diagonal",
+    "score_volume",
+    "summarize",
+]
