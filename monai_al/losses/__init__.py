@@ -1,0 +1,9 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses that MONAI does not have."""
+
+from __future__ import annotations
+
+from monai_al.losses.partial import PartialCrossEntropyLoss, PartialDiceCELoss
+
+__all__ = ["PartialCrossEntropyLoss", "PartialDiceCELoss"]
