@@ -1,0 +1,212 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Score every item that passes through a MONAI evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
+from monai.inferers import Inferer
+from monai.utils import CommonKeys
+from torch import Tensor
+
+from monai_al.inferers.mc_dropout import MCDropoutInferer
+from monai_al.uncertainty import Measure, RunningSamples, check_activation, probabilities, score_logits
+
+__all__ = ["UncertaintyHandler"]
+
+
+class UncertaintyHandler:
+    """Score every item of an evaluator's run by the uncertainty of its prediction.
+
+    Attach it to any ``SupervisedEvaluator``. It reads the raw network output at ``IterationEvents.FORWARD_COMPLETED``,
+    before MONAI decollates and postprocesses, and keeps one number per item and measure. After the run they are in
+    :attr:`scores` and :attr:`ids`, and in ``engine.state.uncertainty`` (name -> scores) and
+    ``engine.state.uncertainty_ids``. Each process keeps the items it saw itself.
+
+    Measures that need several predictions run the network again with dropout on; those with the same number of
+    passes share them, and the passes are folded into running statistics, one prediction in memory at a time.
+
+    Args:
+        measure: a name (``"entropy"``, ``"least_confidence"``, ``"margin"``, ``"mc_dropout"``, ``"bald"``), a measure,
+            or a dictionary name -> measure. A single measure's scores go by its name, or by the name of its map.
+        activation: from the output to probabilities: ``"softmax"``, ``"sigmoid"``, ``"multilabel"`` or ``"none"``.
+        inferer: makes one of several predictions; default: the engine's own inferer.
+        chunk: measures of one prediction work on this many items at a time, which then stay in the processor's cache.
+        image_key: the network's input in ``engine.state.output``.
+        pred_key: the network's output in ``engine.state.output``.
+        valid_key: optional boolean mask ``(B, 1, *spatial)`` in the batch; only its pixels count.
+        id_key: optional ids in the batch.
+        multilabel: with ``activation="none"``: the channels are overlapping sigmoids.
+        seed: makes the stochastic passes reproducible without touching PyTorch's random state; None: draw from it.
+
+    Raises:
+        ValueError: a measure or the activation is unknown, ``chunk`` is below 1 or no measure is given; during the run:
+            the output does not fit, or an item's probabilities are not finite (the message names its id).
+
+    Example:
+        >>> from monai.engines import SupervisedEvaluator
+        >>> loader = [{"image": torch.zeros(2, 1, 4, 4), "id": ["a", "b"]}]
+        >>> evaluator = SupervisedEvaluator("cpu", loader, torch.nn.Conv2d(1, 3, 1, bias=False), decollate=False)
+        >>> handler = UncertaintyHandler("entropy")
+        >>> handler.attach(evaluator)
+        >>> evaluator.run()
+        >>> handler.ids, handler.scores["entropy"].round(4).tolist()
+        (['a', 'b'], [1.0986, 1.0986])
+    """
+
+    def __init__(
+        self,
+        measure: str | Measure | Mapping[str, str | Measure] = "entropy",
+        activation: str = "softmax",
+        inferer: Inferer | None = None,
+        chunk: int = 8,
+        *,
+        image_key: str = CommonKeys.IMAGE,
+        pred_key: str = CommonKeys.PRED,
+        valid_key: str = "valid",
+        id_key: str = "id",
+        multilabel: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        check_activation(activation)
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {chunk}")
+        self.measures = _named(measure)
+        self.activation = activation
+        self.inferer = inferer
+        self.chunk = chunk
+        self.image_key = image_key
+        self.pred_key = pred_key
+        self.valid_key = valid_key
+        self.id_key = id_key
+        self.multilabel = multilabel or activation == "multilabel"
+        self.seed = seed
+        self.ids: list[Any] = []
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in self.measures}
+        self._seen = 0
+        self._seeds = torch.Generator()
+        self.reset()
+
+    @property
+    def scores(self) -> dict[str, np.ndarray]:
+        """Name -> float64 ``(N,)`` in the order of the visit; ``-inf`` where no pixel counts."""
+        return {name: np.concatenate([np.empty(0), *parts]) for name, parts in self._parts.items()}
+
+    def attach(self, engine: Engine) -> None:
+        """Score the items of every run of this evaluator; a run forgets the one before.
+
+        Args:
+            engine: a ``SupervisedEvaluator`` or another engine with its events, state, ``network`` and ``inferer``.
+        """
+        engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.publish)
+
+    def reset(self) -> None:
+        """Forget all scores and ids."""
+        self.ids = []
+        self._seen = 0
+        self._parts = {name: [] for name in self.measures}
+        if self.seed is not None:
+            self._seeds.manual_seed(self.seed)
+
+    def publish(self, engine: Any) -> None:
+        """Leave scores and ids in ``engine.state``, beside those of other such handlers."""
+        engine.state.uncertainty = {**getattr(engine.state, "uncertainty", {}), **self.scores}
+        engine.state.uncertainty_ids = self.ids
+
+    @torch.no_grad()
+    def __call__(self, engine: Any) -> None:
+        """Score the batch that the engine has just predicted."""
+        logits = engine.state.output[self.pred_key]
+        if not isinstance(logits, Tensor):
+            raise ValueError(
+                f"engine.state.output[{self.pred_key!r}] must be a tensor (B, C, *spatial), got {type(logits).__name__}"
+            )
+        ids = self._batch_ids(engine.state.batch, len(logits))
+        if self.activation == "none":
+            self._refuse_not_finite(logits.as_subclass(Tensor).flatten(1).sum(1), ids)
+        valid = self._batch_mask(engine.state.batch, logits)
+        once = {name: measure for name, measure in self.measures.items() if not measure.stochastic}
+        scores = self._score_once(logits, once, valid) if once else {}
+        for passes, measures in self._stochastic():
+            running = self._run_passes(engine, passes, measures)
+            for name, measure in measures.items():
+                scores[name] = measure.score_unchecked(running, valid=valid)
+        for name, values in scores.items():
+            self._refuse_not_finite(values.masked_fill(values == -torch.inf, 0), ids)
+            self._parts[name].append(values.double().cpu().numpy())
+        self.ids.extend(ids)
+        self._seen += len(logits)
+
+    def _score_once(self, logits: Tensor, measures: dict[str, Measure], valid: Tensor | None) -> dict[str, Tensor]:
+        return score_logits(
+            logits, measures, activation=self.activation, valid=valid, multilabel=self.multilabel, chunk=self.chunk
+        )
+
+    def _stochastic(self) -> Iterator[tuple[int, dict[str, Measure]]]:
+        several = sorted(
+            (item for item in self.measures.items() if item[1].stochastic), key=lambda item: item[1].passes
+        )
+        for passes, group in groupby(several, key=lambda item: item[1].passes):
+            yield passes, dict(group)
+
+    def _run_passes(self, engine: Any, passes: int, measures: dict[str, Measure]) -> RunningSamples:
+        seed = None if self.seed is None else int(torch.randint(2**62, (1,), generator=self._seeds))
+        inferer = MCDropoutInferer(passes, engine.inferer if self.inferer is None else self.inferer, seed=seed)
+        running = RunningSamples(
+            {measure.map: None for measure in measures.values()},
+            multilabel=self.multilabel,
+            validate=self.activation == "none",
+        )
+        with torch.autocast("cuda", enabled=getattr(engine, "amp", False), **getattr(engine, "amp_kwargs", {})):
+            for logits in inferer.samples(engine.state.output[self.image_key], engine.network):
+                running.update(probabilities(logits, self.activation))
+        return running
+
+    def _batch_ids(self, batch: Any, n: int) -> list[Any]:
+        found = batch.get(self.id_key) if isinstance(batch, Mapping) else None
+        if found is None:
+            return []
+        ids = found.tolist() if isinstance(found, Tensor) else list(found)
+        if len(ids) != n:
+            raise ValueError(f"the batch has {n} items but {len(ids)} entries in {self.id_key!r}")
+        return ids
+
+    def _batch_mask(self, batch: Any, logits: Tensor) -> Tensor | None:
+        found = batch.get(self.valid_key) if isinstance(batch, Mapping) else None
+        if found is None:
+            return None
+        expected = (len(logits), 1, *logits.shape[2:])
+        if tuple(found.shape) != expected or found.dtype != torch.bool:
+            raise ValueError(
+                f"{self.valid_key!r} in the batch must be boolean with the shape {expected}, got {found.dtype} with "
+                f"{tuple(found.shape)}"
+            )
+        return found.as_subclass(Tensor).squeeze(1).to(logits.device)
+
+    def _refuse_not_finite(self, values: Tensor, ids: list[Any]) -> None:
+        wrong = (~torch.isfinite(values)).nonzero().flatten().tolist()
+        if wrong:
+            items = ", ".join(repr(ids[i]) if ids else f"number {self._seen + i}" for i in wrong)
+            raise ValueError(
+                f"the network's probabilities are not finite for item {items}: look for NaN in its image and in the "
+                "network's weights"
+            )
+
+
+def _named(measure: str | Measure | Mapping[str, str | Measure]) -> dict[str, Measure]:
+    if isinstance(measure, str):
+        return {measure: Measure.of(measure)}
+    if isinstance(measure, Measure):
+        return {measure.map: measure}
+    if not measure:
+        raise ValueError("no measure is given")
+    return {name: Measure.of(one) for name, one in measure.items()}

@@ -1,0 +1,8 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms in array and dictionary form."""
+
+from monai_al.transforms.label_affine import RandLabelAffined
+from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
+
+__all__ = ["RandLabelAffined", "UncertaintyMap", "UncertaintyMapd"]

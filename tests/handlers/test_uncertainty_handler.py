@@ -1,0 +1,266 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SlidingWindowInferer
+from monai.networks.nets import UNet
+from monai.transforms import Activationsd, AsDiscreted, Compose
+from torch import nn
+
+from monai_al.handlers import UncertaintyHandler
+from monai_al.inferers import MCDropoutInferer
+from monai_al.uncertainty import Measure, RunningSamples, probabilities
+
+CPU = torch.device("cpu")
+torch.set_num_threads(1)
+
+
+def network(channels: int = 3, dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(0)
+    return UNet(2, 1, channels, channels=(4, 8), strides=(2,), dropout=dropout, norm="batch")
+
+
+def images(n: int = 7) -> torch.Tensor:
+    return torch.randn(n, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def batches(data: torch.Tensor, size: int, **more) -> list[dict]:
+    ids = [f"case/{i:04d}" for i in range(len(data))]
+    return [
+        {"image": data[i : i + size], "id": ids[i : i + size], **{k: v[i : i + size] for k, v in more.items()}}
+        for i in range(0, len(data), size)
+    ]
+
+
+def run(handler: UncertaintyHandler, loader, net: nn.Module, **settings) -> SupervisedEvaluator:
+    evaluator = SupervisedEvaluator(CPU, loader, net, **{"decollate": False, **settings})
+    handler.attach(evaluator)
+    evaluator.run()
+    return evaluator
+
+
+@pytest.mark.parametrize("name", ["entropy", "least_confidence", "margin"])
+@pytest.mark.parametrize("region", [None, "target", "boundary"])
+@pytest.mark.parametrize("chunk", [1, 2, 50])
+def test_scores_are_those_of_the_whole_pool_at_once(name, region, chunk):
+    net, data = network(), images()
+    measure = Measure(name, region=region, reduction="sum")
+    handler = UncertaintyHandler({"m": measure}, chunk=chunk)
+    evaluator = run(handler, batches(data, 3), net)
+    with torch.no_grad():
+        expected = measure.score(net.eval()(data).softmax(1))
+    assert handler.scores["m"].dtype == np.float64
+    np.testing.assert_allclose(handler.scores["m"], expected.numpy(), rtol=1e-4, atol=1e-4)
+    assert handler.ids == [f"case/{i:04d}" for i in range(7)]
+    assert evaluator.state.uncertainty["m"].tolist() == handler.scores["m"].tolist()
+    assert evaluator.state.uncertainty_ids == handler.ids
+
+
+@pytest.mark.parametrize("name", ["entropy", "margin"])
+def test_scores_do_not_depend_on_the_batch_size(name):
+    scores = []
+    for size in (1, 2, 7):
+        handler = UncertaintyHandler(name)
+        run(handler, batches(images(), size), network())
+        scores.append(handler.scores[name])
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-5)
+    np.testing.assert_allclose(scores[0], scores[2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "channels"), [("sigmoid", 1), ("multilabel", 3), ("softmax", 2)])
+def test_activations(activation, channels):
+    net, data = network(channels), images()
+    handler = UncertaintyHandler("entropy", activation)
+    run(handler, batches(data, 4), net)
+    with torch.no_grad():
+        probs = probabilities(net.eval()(data), activation)
+    expected = Measure().score(probs, multilabel=activation == "multilabel")
+    np.testing.assert_allclose(handler.scores["entropy"], expected.numpy(), rtol=1e-5)
+
+
+def test_no_activation_takes_probabilities():
+    net, data = nn.Sequential(network(), nn.Sigmoid()), images()
+    handler = UncertaintyHandler("entropy", "none", multilabel=True)
+    run(handler, batches(data, 4), net)
+    expected = UncertaintyHandler("entropy", "multilabel")
+    run(expected, batches(data, 4), net[0])
+    np.testing.assert_allclose(handler.scores["entropy"], expected.scores["entropy"], rtol=1e-5)
+    with pytest.raises(ValueError, match="sum to"):
+        run(UncertaintyHandler("entropy", "none"), batches(data, 4), net)
+
+
+@pytest.mark.parametrize("region", [None, "target"])
+def test_only_valid_pixels_count(region):
+    net, data = network(), images()
+    valid = torch.rand(7, 1, 16, 16, generator=torch.Generator().manual_seed(2)) > 0.5
+    valid[3] = False
+    measures = {"once": Measure(region=region), "several": Measure("predictive_entropy", region=region, passes=2)}
+    net = nn.Sequential(net, nn.Dropout(1e-12))
+    handler = UncertaintyHandler(measures)
+    run(handler, batches(data, 3, valid=valid), net)
+    with torch.no_grad():
+        expected = Measure(region=region).score(net.eval()(data).softmax(1), valid=valid[:, 0])
+    for name in measures:
+        np.testing.assert_allclose(handler.scores[name], expected.numpy(), rtol=1e-4)
+        assert handler.scores[name][3] == -math.inf
+
+
+@pytest.mark.parametrize("valid", [torch.ones(7, 1, 16, 16), torch.ones(7, 16, 16, dtype=torch.bool)])
+def test_refuses_another_mask(valid):
+    with pytest.raises(ValueError, match="'valid' in the batch must be boolean"):
+        run(UncertaintyHandler(), batches(images(), 7, valid=valid), network())
+
+
+def test_stochastic_measures_share_their_passes():
+    net, data = network(dropout=0.4), images(5)
+    calls = 0
+
+    def count(*_) -> None:
+        nonlocal calls
+        calls += 1
+
+    net.register_forward_hook(count)
+    measures = {
+        "mc": Measure.of("mc_dropout", passes=4),
+        "bald": Measure.of("bald", passes=4, reduction="sum"),
+        "ratio": Measure("variance_ratio", passes=3),
+        "once": Measure("entropy"),
+    }
+    handler = UncertaintyHandler(measures, seed=5)
+    run(handler, batches(data, 5), net)
+    assert calls == 1 + 4 + 3
+    assert {name: len(scores) for name, scores in handler.scores.items()} == dict.fromkeys(measures, 5)
+    assert (handler.scores["bald"] > 0).all()
+    assert list(handler.scores) == list(measures)
+
+    seed = int(torch.randint(2**62, (2,), generator=torch.Generator().manual_seed(5))[1])
+    running = RunningSamples()
+    for logits in MCDropoutInferer(4, seed=seed).samples(data, net):
+        running.update(logits.detach().softmax(1))
+    np.testing.assert_allclose(handler.scores["mc"], measures["mc"].score(running).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(handler.scores["bald"], measures["bald"].score(running).numpy(), rtol=1e-5)
+
+
+def test_stochastic_passes_change_nothing_and_repeat_with_a_seed():
+    net, data = network(dropout=0.4).train(), images()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    modes = [m.training for m in net.modules()]
+    state = torch.get_rng_state()
+    scores = []
+    for seed in (0, 0, 1):
+        handler = UncertaintyHandler({"bald": Measure.of("bald", passes=3)}, seed=seed)
+        run(handler, batches(data, 3), net)
+        scores.append(handler.scores["bald"].tolist())
+    assert scores[0] == scores[1] != scores[2]
+    assert [m.training for m in net.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_stochastic_measures_without_dropout_are_an_error():
+    with pytest.raises(ValueError, match="no active dropout layer"):
+        run(UncertaintyHandler("bald"), batches(images(), 4), network(dropout=0.0))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_passes_go_through_the_inferer(given):
+    net, data = network(dropout=0.4), torch.randn(2, 1, 24, 20, generator=torch.Generator().manual_seed(0))
+    window = SlidingWindowInferer((16, 16), sw_batch_size=1)
+    handler = UncertaintyHandler("mc_dropout", inferer=window if given else None)
+    shapes = set()
+    net.register_forward_hook(lambda module, args, output: shapes.add(tuple(output.shape[2:])))
+    run(handler, batches(data, 2), net, inferer=window)
+    assert shapes == {(16, 16)}
+    assert np.isfinite(handler.scores["mc_dropout"]).all()
+
+
+def test_works_beside_decollating_and_postprocessing():
+    net, data = network(), images(6)
+    items = [{"image": MetaTensor(image), "id": f"case/{i}"} for i, image in enumerate(data)]
+    post = Compose([Activationsd("pred", softmax=True), AsDiscreted("pred", argmax=True)])
+    handler, plain = UncertaintyHandler("entropy"), UncertaintyHandler("entropy")
+    run(handler, DataLoader(Dataset(items), batch_size=4), net, decollate=True, postprocessing=post)
+    run(plain, batches(data, 4), net)
+    assert handler.ids == [f"case/{i}" for i in range(6)]
+    np.testing.assert_allclose(handler.scores["entropy"], plain.scores["entropy"], rtol=1e-5)
+
+
+def test_output_is_left_as_it_is():
+    net, data = network(), images(4)
+    evaluator = run(UncertaintyHandler("entropy"), batches(data, 4), net)
+    with torch.no_grad():
+        assert torch.equal(evaluator.state.output["pred"], net.eval()(data))
+
+
+def test_a_second_run_forgets_the_first_and_handlers_stand_side_by_side():
+    first, second = UncertaintyHandler("entropy"), UncertaintyHandler({"m": "margin"})
+    evaluator = SupervisedEvaluator(CPU, batches(images(), 3), network(), decollate=False)
+    first.attach(evaluator)
+    second.attach(evaluator)
+    evaluator.run()
+    once = first.scores["entropy"]
+    evaluator.run()
+    assert np.array_equal(first.scores["entropy"], once)
+    assert len(first.ids) == 7
+    assert set(evaluator.state.uncertainty) == {"entropy", "m"}
+
+
+def test_ids_are_optional_and_may_be_numbers():
+    data = images(4)
+    handler = UncertaintyHandler()
+    run(handler, [{"image": data}], network())
+    assert handler.ids == []
+    assert len(handler.scores["entropy"]) == 4
+    run(handler, [{"image": data, "id": torch.arange(4)}], network())
+    assert handler.ids == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="4 items but 3"):
+        run(UncertaintyHandler(), [{"image": data, "id": ["a", "b", "c"]}], network())
+
+
+@pytest.mark.parametrize("name", ["entropy", "margin", "mc_dropout"])
+@pytest.mark.parametrize("region", [None, "boundary"])
+def test_nan_names_the_items(name, region):
+    data = images()
+    data[[2, 5]] = math.nan
+    measure = Measure.of(name, region=region, passes=2)
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(0.1))
+    with pytest.raises(ValueError, match="not finite for item 'case/0002', 'case/0005'"):
+        run(UncertaintyHandler({"m": measure}), batches(data, 7), net)
+    with pytest.raises(ValueError, match="not finite for item number 5"):
+        run(UncertaintyHandler({"m": measure}), [{"image": images(3)}, {"image": data[3:]}], net)
+
+
+@pytest.mark.parametrize("name", ["entropy", "mc_dropout"])
+def test_nan_probabilities_name_the_items(name):
+    data = images(4)
+    data[1] = math.nan
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(0.1), nn.Softmax(1))
+    with pytest.raises(ValueError, match="not finite for item 'case/0001'"):
+        run(UncertaintyHandler(name, "none"), batches(data, 4), net)
+
+
+def test_errors_before_the_run():
+    with pytest.raises(ValueError, match="'bold' is none of"):
+        UncertaintyHandler("bold")
+    with pytest.raises(ValueError, match="activation 'relu'"):
+        UncertaintyHandler("entropy", "relu")
+    with pytest.raises(ValueError, match="chunk"):
+        UncertaintyHandler("entropy", chunk=0)
+    with pytest.raises(ValueError, match="no measure"):
+        UncertaintyHandler({})
+
+
+def test_refuses_an_output_that_is_no_tensor():
+    class Two(nn.Module):
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [x, x]
+
+    with pytest.raises(ValueError, match="must be a tensor"):
+        run(UncertaintyHandler(), batches(images(), 4), Two())
