@@ -1,0 +1,8 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers queries."""
+
+from monai_al.annotators.base import Annotator, Answer
+from monai_al.annotators.oracle import Oracle
+
+__all__ = ["Annotator", "Answer", "Oracle"]

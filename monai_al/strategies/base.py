@@ -1,0 +1,128 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every strategy is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from monai_al.data import Query, QueryItem, Round
+from monai_al.uncertainty import Measure
+
+__all__ = ["Strategy"]
+
+
+class Strategy(ABC):
+    """Chooses the items of the next query.
+
+    A subclass sets :attr:`name`, says in :meth:`needs` what is to be computed, and chooses in :meth:`select`. It never
+    reads a label, and draws at random only from ``round.rng(purpose)``. Callers use :meth:`query`, which holds the
+    answer to the contract.
+
+    Example:
+        >>> from monai_al.data import Item, Pool
+        >>> class FirstOnes(Strategy):
+        ...     name = "first ones"
+        ...     def select(self, round, budget):
+        ...         return self.make_query(round, round.unlabeled[:budget])
+        >>> pool = Pool([Item(i, i, i, i) for i in "abc"])
+        >>> FirstOnes().query(Round(1, pool, labeled=[0], seed=0), budget=1).ids
+        ('b',)
+    """
+
+    name: str = ""
+
+    def needs(self) -> dict[str, Measure | str]:
+        """Name -> a measure, whose scores ``select`` finds as ``round.scores[name]``, or an embedding's layer.
+
+        Nothing else is computed; without needs the network is not run.
+        """
+        return {}
+
+    @abstractmethod
+    def select(self, round: Round, budget: int) -> Query:
+        """Exactly ``budget`` distinct unlabeled items of ``round.pool``.
+
+        Args:
+            round: the state of the pool, with what :meth:`needs` asked for.
+            budget: how many items, at most as many as are unlabeled.
+
+        Raises:
+            ValueError: the budget does not fit, or something needed is missing from ``round``.
+        """
+
+    def query(self, round: Round, budget: int) -> Query:
+        """:meth:`select`, with its answer checked.
+
+        Raises:
+            ValueError: see :meth:`select`.
+            RuntimeError: the strategy broke its contract: another number of items, an item twice, one that is labeled
+                or one that is not in the pool.
+        """
+        query = self.select(round, budget)
+        problem = _problem(query, round, budget)
+        if problem:
+            raise RuntimeError(f"strategy {self.name or type(self).__name__!r} {problem}")
+        return query
+
+    def scores(self, round: Round, name: str) -> np.ndarray:
+        """The scores ``(N,)`` that were asked for under this name.
+
+        Raises:
+            ValueError: ``round`` has none, or not one per item.
+        """
+        if name not in round.scores:
+            known = ", ".join(map(repr, round.scores)) or "none"
+            raise ValueError(f"strategy {self.name!r} needs the scores {name!r}; this round has {known}")
+        scores = np.asarray(round.scores[name], dtype=np.float64)
+        if scores.shape != (len(round.pool),):
+            raise ValueError(
+                f"strategy {self.name!r} needs one score {name!r} per item of the pool ({len(round.pool)}), got the "
+                f"shape {scores.shape}"
+            )
+        return scores
+
+    def make_query(
+        self,
+        round: Round,
+        indices: np.ndarray,
+        scores: Sequence[float] | np.ndarray | None = None,
+        reasons: Sequence[str | None] | None = None,
+    ) -> Query:
+        """A query for these positions in the pool.
+
+        Args:
+            round: the round that is to annotate them.
+            indices: positions in the pool, in pick order.
+            scores: one per index; ``-inf`` becomes None.
+            reasons: one per index, a few words for people.
+        """
+        n = len(indices)
+        values = [None] * n if scores is None else [float(s) if np.isfinite(s) else None for s in scores]
+        words = [None] * n if reasons is None else reasons
+        items = tuple(
+            QueryItem(round.pool[int(i)].id, score, reason)
+            for i, score, reason in zip(indices, values, words, strict=True)
+        )
+        return Query(round.number, self.name, round.seed, items)
+
+
+def _problem(query: Query, round: Round, budget: int) -> str | None:
+    if len(query.items) != budget:
+        return f"chose {len(query.items)} items, was asked for {budget}"
+    labeled = {round.pool[int(i)].id for i in round.labeled}
+    seen: set[str] = set()
+    for id in query.ids:
+        try:
+            round.pool.index(id)
+        except KeyError:
+            return f"chose {id!r}, which is not in the pool"
+        if id in labeled:
+            return f"chose {id!r}, which is labeled already"
+        if id in seen:
+            return f"chose {id!r} twice"
+        seen.add(id)
+    return None

@@ -1,0 +1,167 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every strategy must pass. A new strategy is added to ``STRATEGIES`` and nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monai_al.data import Item, Pool, Query, Round
+from monai_al.strategies import Random, Selective, Strategy, Uncertainty
+from monai_al.uncertainty import MEASURES, Measure
+
+STRATEGIES = [
+    Random(),
+    *(Uncertainty(measure) for measure in MEASURES),
+    Uncertainty("margin", reduction="sum"),
+    *(Selective(measure) for measure in MEASURES),
+    Selective("entropy", regions="target"),
+    Selective("entropy", regions="boundary", reduction="mean"),
+]
+RANDOM = {"random"}
+"""Names of the strategies whose answer depends on the seed also where nothing is tied."""
+
+N = 40
+LABELED = [3, 0, 17, 39]
+
+
+class SecretItem(Item):
+    """An item whose label must not be looked at."""
+
+    @property
+    def label(self):
+        raise AssertionError(f"the label of {self.id} was read")
+
+    @label.setter
+    def label(self, value):
+        pass
+
+
+def a_pool(order=range(N)) -> Pool:
+    return Pool([SecretItem(f"v{i // 8}/{i % 8:04d}", "missing.nii", f"v{i // 8}", f"p{i // 16}") for i in order])
+
+
+def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_seed=0, empty=()) -> Round:
+    """A round with distinct random scores and embeddings, which belong to the item and not to its position."""
+    rng = np.random.default_rng(data_seed)
+    order = np.asarray(order)
+    scores, embeddings = {}, {}
+    for name, need in strategy.needs().items():
+        if isinstance(need, Measure):
+            values = rng.random(N)
+            values[[*labeled, *empty]] = -math.inf
+            scores[name] = values[order]
+        else:
+            embeddings[name] = rng.normal(size=(N, 8))[order]
+    positions = [int(np.flatnonzero(order == i)[0]) for i in labeled]
+    return Round(
+        2, a_pool(order), labeled=np.array(positions, dtype=np.int64), seed=seed, scores=scores, embeddings=embeddings
+    )
+
+
+each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
+
+
+@each_strategy
+def test_says_its_name_and_its_needs(strategy):
+    assert isinstance(strategy.name, str)
+    assert strategy.name
+    for name, need in strategy.needs().items():
+        assert isinstance(name, str)
+        assert name
+        assert isinstance(need, Measure | str)
+    assert strategy.needs() == strategy.needs()
+
+
+@each_strategy
+@pytest.mark.parametrize("budget", [0, 1, 2, 7, N - len(LABELED)])
+def test_exactly_budget_distinct_unlabeled_items(strategy, budget):
+    round = a_round(strategy)
+    query = strategy.query(round, budget)
+    labeled = {round.pool[i].id for i in LABELED}
+    assert isinstance(query, Query)
+    assert len(query.ids) == len(set(query.ids)) == budget
+    assert not set(query.ids) & labeled
+    assert set(query.ids) <= {item.id for item in round.pool}
+    assert (query.round, query.strategy, query.seed) == (2, strategy.name, 0)
+
+
+@each_strategy
+def test_scores_are_numbers_or_none_and_survive_json(strategy):
+    query = strategy.query(a_round(strategy, empty=range(20, 39)), N - len(LABELED))
+    for item in query.items:
+        assert item.score is None or (type(item.score) is float and math.isfinite(item.score))
+    assert Query.from_json(query.to_json()) == query
+
+
+@each_strategy
+@pytest.mark.parametrize("empty", [(), range(10, 39)])
+def test_reproducible(strategy, empty):
+    assert strategy.query(a_round(strategy, empty=empty), 25) == strategy.query(a_round(strategy, empty=empty), 25)
+
+
+@each_strategy
+def test_another_seed_gives_another_answer_where_it_is_random(strategy):
+    answers = {strategy.query(a_round(strategy, seed=seed), 10).ids for seed in range(4)}
+    assert len(answers) == (4 if strategy.name in RANDOM else 1)
+
+
+@each_strategy
+def test_the_order_of_the_pool_does_not_matter(strategy):
+    if strategy.name in RANDOM:
+        pytest.skip("draws positions at random")
+    order = np.random.default_rng(9).permutation(N)
+    assert set(strategy.query(a_round(strategy, order), 9).ids) == set(strategy.query(a_round(strategy), 9).ids)
+
+
+@each_strategy
+def test_changes_nothing_it_was_given(strategy):
+    round, same = a_round(strategy), a_round(strategy)
+    strategy.query(round, 5)
+    assert round.labeled.tolist() == same.labeled.tolist()
+    for name in same.scores:
+        assert np.array_equal(round.scores[name], same.scores[name])
+    for name in same.embeddings:
+        assert np.array_equal(round.embeddings[name], same.embeddings[name])
+
+
+@each_strategy
+def test_draws_nothing_from_global_random_states(strategy):
+    np.random.seed(0)
+    before = np.random.get_state()[1].tolist()
+    strategy.query(a_round(strategy, empty=range(20, 39)), 30)
+    assert np.random.get_state()[1].tolist() == before
+
+
+@each_strategy
+@pytest.mark.parametrize(
+    ("budget", "message"), [(N, "more than the 36 unlabeled"), (-1, "negative"), (0.5, "whole number")]
+)
+def test_budget_errors(strategy, budget, message):
+    with pytest.raises(ValueError, match=message):
+        strategy.query(a_round(strategy), budget)
+
+
+@each_strategy
+def test_missing_and_wrong_needs_are_named(strategy):
+    complete = a_round(strategy)
+    for name in complete.scores:
+        lacking = Round(2, complete.pool, complete.labeled, 0, {k: v for k, v in complete.scores.items() if k != name})
+        with pytest.raises(ValueError, match=f"needs the scores '{name}'"):
+            strategy.query(lacking, 3)
+        short = Round(2, complete.pool, complete.labeled, 0, {**complete.scores, name: np.zeros(3)})
+        with pytest.raises(ValueError, match="one score"):
+            strategy.query(short, 3)
+        nan = np.where(np.arange(N) == 5, math.nan, complete.scores[name])
+        with pytest.raises(ValueError, match=r"\[5\] is nan"):
+            strategy.query(Round(2, complete.pool, complete.labeled, 0, {**complete.scores, name: nan}), 3)
+
+
+@each_strategy
+def test_an_empty_pool_is_an_error(strategy):
+    scores = {name: np.empty(0) for name, need in strategy.needs().items() if isinstance(need, Measure)}
+    with pytest.raises(ValueError, match="empty"):
+        strategy.query(Round(0, Pool([]), labeled=[], seed=0, scores=scores), 0)
