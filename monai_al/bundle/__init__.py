@@ -1,0 +1,20 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles: one standard training workflow per round, and the check of overrides."""
+
+from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
+from monai_al.bundle.round_training import RoundTraining, TrainedNetwork
+from monai_al.bundle.running_bundle import RunningBundle, running_bundle
+from monai_al.bundle.training_options import infer_activation, load_best_weights, training_length
+
+__all__ = [
+    "BundleConfigError",
+    "RoundTraining",
+    "RunningBundle",
+    "TrainedNetwork",
+    "infer_activation",
+    "load_best_weights",
+    "running_bundle",
+    "show_errors_briefly",
+    "training_length",
+]

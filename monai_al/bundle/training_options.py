@@ -1,0 +1,109 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What training configs call by name: their length, the best weights, the activation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from monai_al.bundle.errors import BundleConfigError
+
+__all__ = ["infer_activation", "load_best_weights", "training_length"]
+
+
+def training_length(
+    steps: int | None, epochs: int | None, default_steps: int, steps_per_epoch: int | None = None
+) -> tuple[int, int | None]:
+    """How long to train: optimizer steps with replacement, or epochs as passes over the labeled items.
+
+    Args:
+        steps: optimizer steps, or None.
+        epochs: passes over the data, or None.
+        default_steps: steps where neither is given.
+        steps_per_epoch: steps between two validations; None counts all steps as one epoch.
+
+    Returns:
+        ``(max_epochs, steps per epoch)``; the second is None where epochs are passes over the data.
+
+    Raises:
+        BundleConfigError: both are given, a number is below 1, or the steps do not divide into epochs.
+
+    Example:
+        >>> training_length(500, None, default_steps=300, steps_per_epoch=50)
+        (10, 50)
+        >>> training_length(None, 20, default_steps=300)
+        (20, None)
+    """
+    if steps is not None and epochs is not None:
+        raise BundleConfigError(f"steps ({steps}) and epochs ({epochs}) are both given: give one, the other None")
+    total = default_steps if steps is None and epochs is None else steps
+    for name, number in (("epochs", epochs), ("steps", total)):
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise BundleConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
+    if total is None:
+        assert epochs is not None
+        return epochs, None
+    per_epoch = min(steps_per_epoch or total, total)
+    if total % per_epoch:
+        raise BundleConfigError(
+            f"steps ({total}) must be a multiple of the steps between two validations ({per_epoch}): change one of them"
+        )
+    return total // per_epoch, per_epoch
+
+
+def load_best_weights(network: torch.nn.Module, ckpt_dir: str | Path, filename: str = "best.pt") -> None:
+    """Load the checkpoint that was best on validation into a network.
+
+    Args:
+        network: gets the weights.
+        ckpt_dir: where ``CheckpointSaver`` wrote.
+        filename: the checkpoint, ``{"model": state_dict}``.
+
+    Raises:
+        FileNotFoundError: validation never took place.
+
+    Example:
+        >>> load_best_weights(torch.nn.Identity(), "nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: nowhere/best.pt: no best model was saved; is there a validation part (validation_fraction)?
+    """
+    path = Path(ckpt_dir) / filename
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path.as_posix()}: no best model was saved; is there a validation part (validation_fraction)?"
+        )
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(content.get("model", content))
+
+
+def infer_activation(postprocessing: Any, loss: Any) -> str | None:
+    """Read the activation off a workflow's postprocessing, then off its loss.
+
+    Args:
+        postprocessing: the validation's postprocessing, or None.
+        loss: the training loss, or None.
+
+    Returns:
+        ``"softmax"``, ``"sigmoid"`` or None where neither tells.
+
+    Example:
+        >>> from monai.losses import DiceCELoss
+        >>> infer_activation(None, DiceCELoss(softmax=True))
+        'softmax'
+    """
+    for transform in getattr(postprocessing, "transforms", [postprocessing]):
+        for name in ("softmax", "sigmoid"):
+            if type(transform).__name__.startswith("Activations") and np.any(getattr(transform, name, False)):
+                return name
+    for part in (loss, getattr(loss, "dice", None)):
+        for name in ("softmax", "sigmoid"):
+            if getattr(part, name, False):
+                return name
+    if isinstance(loss, torch.nn.CrossEntropyLoss):
+        return "softmax"
+    return "sigmoid" if isinstance(loss, torch.nn.BCEWithLogitsLoss) else None

@@ -1,0 +1,420 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop: one ignite iteration is one round."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, EventEnum
+from tqdm import tqdm
+
+from monai_al.annotators import Annotator, Oracle
+from monai_al.bundle import RoundTraining, TrainedNetwork
+from monai_al.data import (
+    NOT_ANNOTATED,
+    DataError,
+    Item,
+    Query,
+    QueryItem,
+    Round,
+    RunFolder,
+    derived_seed,
+    pool_to_json,
+    rng,
+    round_sizes,
+)
+from monai_al.data.run_folder import UNDEFINED
+from monai_al.engines.passes import evaluate_volumes, score_items
+from monai_al.engines.run_record import plain, run_record
+from monai_al.metrics import summarize
+from monai_al.networks import MeanOfMembers
+from monai_al.report import write_learning_curve
+from monai_al.strategies import Strategy
+from monai_al.uncertainty import Measure, probabilities
+
+__all__ = ["ActiveLearner", "RoundEvents"]
+
+logger = logging.getLogger(__name__)
+
+POOL_ID, CACHE_ID = "pool", "cache"
+_SCRIBBLE_COST = 1 / 15
+
+
+class RoundEvents(EventEnum):
+    """What an :class:`ActiveLearner` fires in each round, in this order.
+
+    Example:
+        >>> [event.value for event in RoundEvents][:2]
+        ['query_annotated', 'round_trained']
+    """
+
+    QUERY_ANNOTATED = "query_annotated"
+    ROUND_TRAINED = "round_trained"
+    ROUND_EVALUATED = "round_evaluated"
+    QUERY_SELECTED = "query_selected"
+
+
+class ActiveLearner(Engine):
+    """Annotate the query, train, evaluate, choose the next query; again for each round.
+
+    An ``ignite.engine.Engine`` whose iterations are rounds; ``state.output`` is the round's metrics, and
+    :class:`RoundEvents` fire after each step. Everything is kept in a run folder: a run that was killed goes on where
+    it stopped when the same learner runs again, and on a CPU with as many threads it ends with the same files.
+
+    Args:
+        config_file: name of a standard training config and its overlays; built anew in each round. Besides the
+            standard ids it declares ``pool`` (:class:`monai_al.data.Pool` with all splits) and ``cache``
+            (:class:`monai_al.data.VolumeCache`).
+        strategy: chooses the items of the next query.
+        output_dir: the run folder.
+        overrides: id -> value for the training config, unresolved.
+        budget: see :func:`monai_al.data.round_sizes`.
+        rounds: number of rounds.
+        seed: the experiment's seed; all randomness derives from it.
+        members: networks trained per round, each from its own seed; their mean probability is evaluated and scored.
+        initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
+        annotator: who labels; the ground truth by default.
+        activation: from the network's outputs to probabilities; None reads it off the training config.
+        empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
+        scoring_batch_size: items per batch where nothing is trained.
+        threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
+        config: the command's own config, kept in ``run.json``.
+
+    Raises:
+        ValueError: an argument is out of range.
+        BundleConfigError: the training config lacks an id.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_al.cli import find_asset
+        >>> from monai_al.strategies import Random
+        >>> train = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
+        >>> small = {"steps": 1, "image_size": [32, 32], "channels": [4, 8], "cache_dir": tempfile.mkdtemp()}
+        >>> small |= {"phantom": {"patients": 3, "shape": [32, 32, 6]}, "progress": False}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     learner = ActiveLearner(train, Random(), folder, overrides=small, budget=2, rounds=2, progress=False)
+        ...     _ = learner.run()
+        ...     learner.folder.metrics(1)["labeled"]
+        4
+    """
+
+    def __init__(
+        self,
+        config_file: str | Path | Sequence[str | Path],
+        strategy: Strategy,
+        output_dir: str | Path,
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        budget: int | float | Sequence[int | float] = 10,
+        rounds: int = 5,
+        seed: int = 0,
+        members: int = 1,
+        initial_weights: str = "scratch",
+        annotator: Annotator | None = None,
+        activation: str | None = None,
+        empty_policy: str = "strict",
+        scoring_batch_size: int = 64,
+        threads: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> None:
+        super().__init__(self._round)
+        self.register_events(*RoundEvents)
+        _check_arguments(members, initial_weights, seed)
+        self.training = RoundTraining(config_file, overrides)
+        self.strategy = strategy
+        self.annotator = annotator or Oracle()
+        self.folder = RunFolder(output_dir)
+        self.budget, self.rounds, self.seed = budget, rounds, seed
+        self.members, self.initial_weights = members, initial_weights
+        self.activation, self.empty_policy = activation, empty_policy
+        self.scoring_batch_size, self.threads = scoring_batch_size, threads
+        self.config, self.progress = config, progress
+
+    def run(self) -> Any:  # type: ignore[override]
+        """Run all rounds that are not complete yet.
+
+        Raises:
+            DataError: the data set cannot be used.
+            RunFolderError: the folder belongs to another run, or is in use.
+        """
+        # the number of epochs is not used here, but a training that cannot start is to fail before anything is written
+        self.data, self.cache, _ = self.training.resolve(POOL_ID, CACHE_ID, "train::trainer::max_epochs")
+        self.pool, self.test = self.data.part("train"), self.data.part("test")
+        if not len(self.pool) or not len(self.test):
+            raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
+        self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
+        self.folder.lock()
+        try:
+            self.cache.prepare(self.data)
+            started = self.folder.start(self._record(), pool_to_json(self.data, self._hashes()))
+            with _torch_threads(self.threads or started["threads"]):
+                self._tell_start()
+                hidden = None if self.progress else True
+                with tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar:
+                    return super().run(range(len(self.sizes)), max_epochs=1)
+        finally:
+            self.folder.unlock()
+
+    # -- one round -------------------------------------------------------------------------------------------------
+
+    def _round(self, engine: Engine, number: int) -> dict[str, Any]:
+        waiting = self._annotate(number)
+        if waiting:
+            logger.info(
+                "round %d: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
+                number, len(waiting), self.annotator.name, waiting[0],
+            )  # fmt: skip
+            self.terminate()
+            return {}
+        self.fire_event(RoundEvents.QUERY_ANNOTATED)
+        self._train(number)
+        self.fire_event(RoundEvents.ROUND_TRAINED)
+        last = number + 1 == len(self.sizes)
+        evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
+        if not evaluated or not (last or selected):
+            trained = self._load(number)
+            if not evaluated:
+                self._evaluate(number, trained)
+            self.fire_event(RoundEvents.ROUND_EVALUATED)
+            if not last and not selected:
+                self._select(number + 1, trained)
+        self.fire_event(RoundEvents.QUERY_SELECTED)
+        self._tell_round(number)
+        return self.folder.metrics(number) or {}
+
+    def _annotate(self, number: int) -> Sequence[str]:
+        """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""
+        query = self.folder.query(number)
+        if query is None:  # only the first round: later queries are chosen by the round before
+            query = self._initial_query()
+            self.folder.write_query(query)
+        labeled = set(self.folder.labeled(number))
+        missing = tuple(item for item in query.items if item.id not in labeled)
+        if not missing:
+            return ()
+        answer = self.annotator.annotate(Query(number, query.strategy, query.seed, missing), self.pool)
+        if answer.labeled:
+            self.folder.write_labels(number, answer.labeled, self.annotator.name, answer.kind)
+        return answer.waiting
+
+    def _initial_query(self) -> Query:
+        picks = rng(self.seed, 0, "initial").choice(len(self.pool), self.sizes[0], replace=False)
+        items = tuple(QueryItem(self.pool[int(i)].id, reason="initial set, random") for i in picks)
+        return Query(0, "random", self.seed, items)
+
+    def _train(self, number: int) -> None:
+        items = self._labeled_items(number)
+        for member in range(self.members):
+            if self.folder.model_path(number, member).exists():
+                continue
+            start = time.perf_counter()
+            scratch = self.folder.scratch(number)
+            weights = self.training.run(
+                items,
+                seed=derived_seed(self.seed, number, f"train member {member}"),
+                validation=self.data.part("validation").items,
+                state=self._initial_state(number, member),
+                overrides={"ckpt_dir": str(scratch)} if self.training.declares("ckpt_dir") else None,
+            )
+            bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+            if bad:
+                raise ValueError(
+                    f"training of round {number} diverged ({bad[0]} is not finite): lower the learning rate"
+                )
+            self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
+            spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
+            self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)
+            shutil.rmtree(scratch)
+
+    def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
+        if self.initial_weights == "scratch" or number == 0:
+            return None
+        return self._state(number - 1, member)
+
+    def _state(self, number: int, member: int) -> Mapping[str, torch.Tensor]:
+        return torch.load(self.folder.model_path(number, member), map_location="cpu", weights_only=True)["model"]
+
+    def _load(self, number: int) -> TrainedNetwork:
+        """The round's network; several members become their mean probability."""
+        members = [self.training.load(self._state(number, m), self.activation) for m in range(self.members)]
+        first = members[0]
+        if len(members) == 1:
+            return first
+        activation = functools.partial(probabilities, activation=first.activation)
+        network = MeanOfMembers([member.network for member in members], activation)
+        return TrainedNetwork(network, first.device, first.inferer, "none")
+
+    def _evaluate(self, number: int, trained: TrainedNetwork) -> None:
+        start = time.perf_counter()
+        scores = evaluate_volumes(trained.network, self.test.items, self.cache, len(self.data.classes),
+                                  **self._options(trained, "evaluating"))  # fmt: skip
+        labeled = self._labeled_items(number)
+        metrics = {
+            "labeled": len(labeled),
+            "fraction": len(labeled) / len(self.pool),
+            "cost": self._cost(number, labeled),
+            **summarize(scores, self.data.classes, self.empty_policy),
+            **self._model_choice(),
+        }
+        self.folder.write_metrics(number, metrics)
+        self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
+
+    def _select(self, number: int, trained: TrainedNetwork) -> None:
+        """Choose the query of a round with the network of the round before."""
+        start = time.perf_counter()
+        labeled = np.asarray([self.pool.index(id) for id in self.folder.labeled(number - 1)], dtype=np.int64)
+        round = Round(number, self.pool, labeled, self.seed)
+        needs = _measures(self.strategy)
+        unlabeled = round.unlabeled
+        found = score_items(
+            trained.network,
+            [self.pool[int(i)] for i in unlabeled],
+            self.cache,
+            needs,
+            seed=derived_seed(self.seed, number, "scoring"),
+            **self._options(trained, "scoring"),
+        )
+        scores = {name: np.full(len(self.pool), -np.inf) for name in found}
+        for name, values in found.items():
+            scores[name][unlabeled] = values
+        scored = time.perf_counter()
+        query = self.strategy.query(Round(number, self.pool, labeled, self.seed, scores), self.sizes[number])
+        selected = time.perf_counter()
+        self.folder.write_query(query)
+        self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
+
+    # -- details ---------------------------------------------------------------------------------------------------
+
+    def _labeled_items(self, number: int) -> list[Item]:
+        return [self.pool[self.pool.index(id)] for id in self.folder.labeled(number)]
+
+    def _options(self, trained: TrainedNetwork, description: str) -> dict[str, Any]:
+        return {
+            "activation": trained.activation,
+            "device": trained.device,
+            "inferer": trained.inferer,
+            "batch_size": self.scoring_batch_size,
+            "description": description if self.progress else None,
+        }
+
+    def _cost(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
+        """What the labels cost: a full item counts 1, a scribble 1/15."""
+        kinds = [(entry["kind"], len(entry["items"])) for r in range(number + 1) for entry in self.folder.labels(r)]
+        planes = [self._truth(item) for item in labeled]
+        return {
+            "total": sum(n * (1.0 if kind == "full" else _SCRIBBLE_COST) for kind, n in kinds),
+            "items": len(labeled),
+            "volumes": len({item.volume for item in labeled}),
+            "patients": len({item.patient for item in labeled}),
+            "voxels": sum(plane.size for plane in planes),
+            "foreground_voxels": sum(int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED))) for plane in planes),
+        }
+
+    def _truth(self, item: Item) -> np.ndarray:
+        truth = self.cache.get(item).truth
+        return truth if item.slice is None else truth[item.slice]
+
+    def _model_choice(self) -> dict[str, Any]:
+        """Which model was tested, and how many labels that choice used."""
+        raw = self.training.raw()
+        best = raw.get("model") == "best"
+        validated = best or raw.get("early_stopping") is not None
+        return {
+            "model": "best on validation" if best else "last",
+            "validation_labeled": len(self.data.part("validation")) if validated else 0,
+        }
+
+    def _hashes(self) -> dict[str, str]:
+        hashes = {}
+        for item in self.data:
+            if item.image not in hashes:
+                image, label = self.cache.get(item).hashes
+                hashes[item.image] = image
+                if item.label is not None and label is not None:
+                    hashes[item.label] = label
+        return hashes
+
+    def _record(self) -> dict[str, Any]:
+        settings = {
+            "seed": self.seed,
+            "members": self.members,
+            "initial_weights": self.initial_weights,
+            "activation": self.activation,
+            "empty_policy": self.empty_policy,
+            "scoring_batch_size": self.scoring_batch_size,
+        }
+        plan = {"items": len(self.pool), "rounds": self.rounds, "budget": self.budget, "sizes": self.sizes}
+        threads = self.threads or torch.get_num_threads()
+        return run_record(self.strategy, self.annotator, self.training.raw(), settings) | {
+            "command": plain(self.config),
+            "seed": self.seed,
+            "threads": threads,
+            **plan,
+        }
+
+    def _tell_start(self) -> None:
+        for note in self.data.notes:
+            logger.info("note: %s", note)
+        test_volumes = len(self.test.volumes)
+        logger.info(
+            "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",
+            self.strategy.name, len(self.pool), len(self.pool.patients), sum(self.sizes), test_volumes,
+            len(self.test.patients),
+        )  # fmt: skip
+
+    def _tell_round(self, number: int) -> None:
+        rows = self.folder.write_curve()
+        write_learning_curve({self.strategy.name: rows}, self.folder.path / "report" / "learning_curve.png")
+        row = rows[number]
+        logger.info(
+            "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s mm; "
+            "train %s s, evaluate %s s, score %s s",
+            number, number + 1, len(self.sizes), row["labeled"], len(self.pool), 100 * row["fraction"],
+            *(_shown(row[name], 3) for name in ("dice_3d", "dice_2d")), _shown(row["hd95_3d"], 1),
+            *(_shown(row[name], 1) for name in ("train_s", "evaluate_s", "score_s")),
+        )  # fmt: skip
+        self._bar.update()
+        if number + 1 == len(self.sizes):
+            logger.info("learning curve: %s", self.folder.path / "report" / "learning_curve.png")
+
+
+def _check_arguments(members: int, initial_weights: str, seed: int) -> None:
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
+    if initial_weights not in ("scratch", "previous"):
+        raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {initial_weights!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed must be an int, got {seed!r}")
+
+
+def _measures(strategy: Strategy) -> dict[str, Measure]:
+    needs = strategy.needs()
+    for name, need in needs.items():
+        if not isinstance(need, Measure):
+            raise ValueError(f"strategy {strategy.name} needs {name} = {need!r}: only measures are available")
+    return needs  # type: ignore[return-value]
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return UNDEFINED if value is None else f"{value:.{digits}f}"
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,381 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop, its run folder, its settings and its errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monai_al.annotators import Answer, Oracle
+from monai_al.bundle import BundleConfigError
+from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
+from monai_al.engines import ActiveLearner, RoundEvents
+from monai_al.strategies import Random, Selective, Strategy, Uncertainty
+
+CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
+
+
+@pytest.fixture
+def learner(small, tmp_path):
+    def make(strategy=None, folder="run", overrides=None, **arguments):
+        arguments = {"budget": 3, "rounds": 3, "progress": False, **arguments}
+        settings = {**small, **(overrides or {})}
+        return ActiveLearner(
+            CONFIGS / "train.yaml",
+            strategy or Uncertainty("entropy"),
+            tmp_path / folder,
+            overrides=settings,
+            **arguments,
+        )
+
+    return make
+
+
+def files_of(path, pattern):
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes() for file in sorted(path.rglob(pattern)) if file.is_file()
+    }
+
+
+def results(path):
+    return {**files_of(path, "query.json"), **files_of(path, "metrics.json")}
+
+
+def weights(path):
+    return [
+        torch.load(file, weights_only=True)["model"]
+        for file in sorted(path.rglob("model_*.pt"))
+    ]  # fmt: skip
+
+
+def test_a_run_leaves_the_files_of_the_contract(learner, tmp_path):
+    active = learner()
+    active.run()
+    path = tmp_path / "run"
+    kept = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()} - {".lock"}
+    expected = {"run.json", "pool.json", "curve.csv", "report/learning_curve.png"}
+    files = ("query.json", "labels/0000.json", "model_0.pt", "metrics.json", "timings.json")
+    assert kept == expected | {f"round_{r:02d}/{file}" for r in range(3) for file in files}
+    run = json.loads((path / "run.json").read_text())
+    assert (run["seed"], run["strategy"], run["annotator"], run["sizes"]) == (0, "entropy", "oracle", [3, 3, 3])
+    assert run["threads"] == 1
+    metrics = json.loads((path / "round_02" / "metrics.json").read_text())
+    assert metrics["labeled"] == 9
+    assert metrics["cost"]["total"] == 9.0
+    assert metrics["model"] == "last"
+    assert metrics["validation_labeled"] == 0
+    with open(path / "curve.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["labeled"] for row in rows] == ["3", "6", "9"]
+    assert rows[-1]["score_s"] == "–"  # the last round scores nothing
+    assert (path / "report" / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_queries_are_distinct_and_labels_their_union(learner):
+    active = learner()
+    active.run()
+    ids = [id for r in range(3) for id in active.folder.query(r).ids]
+    assert len(set(ids)) == 9
+    assert active.folder.labeled(2) == ids
+    assert not set(ids) & {item.id for item in active.test}
+
+
+def test_the_same_run_twice_is_byte_for_byte_the_same(learner, tmp_path):
+    learner(Selective("entropy"), "a").run()
+    learner(Selective("entropy"), "b").run()
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+    assert len(results(tmp_path / "a")) == 6
+
+
+def test_strategies_of_one_seed_share_initial_set_and_first_model(learner, tmp_path):
+    learner(Uncertainty("entropy"), "a").run()
+    learner(Random(), "b").run()
+    first, second = (RunFolder(tmp_path / name) for name in "ab")
+    assert first.query(0) == second.query(0)
+    assert first.query(1).ids != second.query(1).ids
+    a, b = weights(tmp_path / "a")[0], weights(tmp_path / "b")[0]
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_another_seed_is_another_run(learner, tmp_path):
+    for seed in (0, 1):
+        learner(Random(), f"seed{seed}", seed=seed, rounds=2).run()
+    first, second = (RunFolder(tmp_path / f"seed{seed}") for seed in (0, 1))
+    assert first.query(0).ids != second.query(0).ids
+    a, b = weights(tmp_path / "seed0")[0], weights(tmp_path / "seed1")[0]
+    assert any(not torch.equal(a[key], b[key]) for key in a)
+    assert [i.split for i in learner(folder="x").training.resolve("pool")[0]] == [
+        i.split for i in learner(folder="y", seed=1).training.resolve("pool")[0]
+    ]
+
+
+def test_events_fire_once_a_round_in_order(learner):
+    active = learner(rounds=2)
+    fired = []
+    for event in RoundEvents:
+        active.add_event_handler(event, lambda engine, name: fired.append((engine.state.iteration, name)), event.value)
+    active.run()
+    assert fired == [(r, event.value) for r in (1, 2) for event in RoundEvents]
+    assert active.state.output["labeled"] == 6
+
+
+def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):
+    import monai_al.engines.active_learner as module
+
+    passes = []
+    original = module.score_items
+    monkeypatch.setattr(module, "score_items", lambda *a, **k: passes.append(a[3]) or original(*a, **k))
+    import monai_al.engines.passes as below
+
+    scored = []
+    run_pass = below.run_pass
+    monkeypatch.setattr(below, "run_pass", lambda *a, **k: scored.append(k.get("description")) or run_pass(*a, **k))
+    learner(Random(), rounds=2).run()
+    assert passes == [{}]
+    assert len(scored) == 2  # the two evaluations
+
+
+def test_labels_of_the_pool_are_not_read_while_scoring(learner, monkeypatch):
+    from monai_al.data import SliceDataset
+
+    asked = []
+    init = SliceDataset.__init__
+
+    def remember(self, data, cache, transform=None, with_label=True):
+        asked.append((transform is not None, with_label))
+        init(self, data, cache, transform, with_label)
+
+    monkeypatch.setattr(SliceDataset, "__init__", remember)
+    learner(rounds=2).run()
+    passes = [with_label for trains, with_label in asked if not trains]
+    assert passes.count(False) == 3  # two evaluations and one scoring pass; the truth is taken from the cache
+
+
+def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, tmp_path):
+    learner(members=2, rounds=2).run()
+    models = weights(tmp_path / "run")
+    assert len(models) == 4
+    assert any(not torch.equal(models[0][key], models[1][key]) for key in models[0])
+    learner(folder="one", rounds=2).run()
+    alone = weights(tmp_path / "one")[0]
+    assert all(torch.equal(alone[key], models[0][key]) for key in alone)
+
+
+def test_previous_weights_can_be_the_start(learner, tmp_path):
+    still = {"learning_rate": 0.0, "weight_decay": 0.0, "lr_schedule": "constant"}
+    learner(Random(), rounds=2, initial_weights="previous", overrides=still).run()
+    first, second = weights(tmp_path / "run")
+    trained = [key for key in first if "running" not in key and "num_batches" not in key]
+    assert all(torch.equal(first[key], second[key]) for key in trained)
+
+
+def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
+    best = {"model": "best", "validation_fraction": 0.25, "test_fraction": 0.25, "steps_per_epoch": 2}
+    active = learner(Random(), rounds=1, overrides=best)
+    active.run()
+    metrics = active.folder.metrics(0)
+    assert metrics["model"] == "best on validation"
+    assert metrics["validation_labeled"] == len(active.data.part("validation")) == 12
+
+
+def test_early_stopping_stops(learner, monkeypatch):
+    from monai.engines import SupervisedTrainer
+
+    ended = []
+    run = SupervisedTrainer.run
+
+    def remember(self, *a, **k):
+        run(self, *a, **k)
+        ended.append(self.state.iteration)
+
+    monkeypatch.setattr(SupervisedTrainer, "run", remember)
+    stop = {"early_stopping": 2, "validation_fraction": 0.25, "test_fraction": 0.25, "steps": 40, "steps_per_epoch": 1}
+    still = {"learning_rate": 0.0, "lr_schedule": "constant", "weight_decay": 0.0}
+    frozen = {**stop, **still, "batch_size": 1}
+    learner(Random(), rounds=1, overrides=frozen).run()
+    learner(Random(), folder="free", rounds=1, overrides={**frozen, "early_stopping": None}).run()
+    assert ended[0] < ended[1] == 40
+
+
+def test_epochs_are_passes_over_the_labeled_items(learner, monkeypatch):
+    from monai.engines import SupervisedTrainer
+
+    ended = []
+    run = SupervisedTrainer.run
+    monkeypatch.setattr(
+        SupervisedTrainer, "run", lambda self: (run(self), ended.append((self.state.epoch, self.state.iteration)))
+    )
+    learner(Random(), rounds=1, budget=5, overrides={"steps": None, "epochs": 3, "batch_size": 2}).run()
+    assert ended == [(3, 9)]
+
+
+def test_mc_dropout_needs_dropout(learner):
+    with pytest.raises(ValueError, match="dropout"):
+        learner(Uncertainty("bald", passes=2), rounds=2).run()
+    active = learner(Uncertainty("bald", passes=2), "with", rounds=2, overrides={"dropout": 0.2})
+    active.run()
+    assert all(item.score > 0 for item in active.folder.query(1).items)
+
+
+def test_shares_of_the_pool(learner):
+    active = learner(Random(), budget=[0.1, 0.5], rounds=2)
+    active.run()
+    n = len(active.pool)
+    assert active.folder.metrics(1)["labeled"] == n // 2
+    assert active.folder.metrics(1)["fraction"] == pytest.approx(0.5, abs=1 / n)
+
+
+def test_the_last_round_takes_what_is_left(learner):
+    active = learner(Random(), budget=20, rounds=5)
+    active.run()
+    assert active.folder.metrics(len(active.sizes) - 1)["fraction"] == 1.0
+    assert sum(active.sizes) == len(active.pool)
+
+
+def test_a_run_that_is_complete_is_not_touched(learner, tmp_path):
+    learner(rounds=2).run()
+    before = files_of(tmp_path / "run", "round_*/*")
+    learner(rounds=2).run()
+    assert files_of(tmp_path / "run", "round_*/*") == before
+
+
+def test_rounds_may_grow(learner, tmp_path):
+    learner(folder="grown", rounds=2).run()
+    learner(folder="grown", rounds=3).run()
+    learner(folder="whole", rounds=3).run()
+    assert results(tmp_path / "grown") == results(tmp_path / "whole")
+    assert (tmp_path / "grown" / "extension_00.json").exists()
+
+
+def test_another_config_is_refused_and_nothing_is_touched(learner, tmp_path):
+    learner(rounds=1).run()
+    before = files_of(tmp_path / "run", "*.*")
+    with pytest.raises(RunFolderError, match=r"training#batch_size was 4 and is now 2"):
+        learner(rounds=1, overrides={"batch_size": 2}).run()
+    with pytest.raises(RunFolderError, match="strategy was 'entropy' and is now 'random'"):
+        learner(Random(), rounds=1).run()
+    with pytest.raises(RunFolderError, match="another pool"):
+        run_with_other_pool(learner)
+    assert files_of(tmp_path / "run", "*.*") == before
+
+
+def run_with_other_pool(learner):
+    active = learner(rounds=1)
+    resolve = active.training.resolve
+
+    def fewer(*ids):
+        pool, *others = resolve(*ids)
+        return [pool.with_items(pool.items[1:]), *others]
+
+    active.training.resolve = fewer
+    active.run()
+
+
+def test_places_may_differ(learner, tmp_path):
+    learner(rounds=1).run()
+    before = results(tmp_path / "run")
+    learner(rounds=1, overrides={"num_workers": 0, "device": "cpu", "output_dir": "elsewhere"}).run()
+    assert results(tmp_path / "run") == before
+
+
+class Slow(Oracle):
+    """Labels only the first item that is asked for."""
+
+    name = "slow"
+
+    def annotate(self, query, pool):
+        return Answer(query.ids[:1], waiting=query.ids[1:])
+
+
+def test_a_run_waits_for_answers_and_goes_on(learner, tmp_path):
+    learner(Random(), "at_once", rounds=2).run()
+    for returned in (1, 2):
+        active = learner(Random(), rounds=2, annotator=Slow())
+        active.run()
+        assert len(active.folder.labeled(0)) == returned
+        assert active.folder.metrics(0) is None
+    for _ in range(3):
+        learner(Random(), rounds=2, annotator=Slow()).run()
+    assert RunFolder(tmp_path / "run").query(1) == RunFolder(tmp_path / "at_once").query(1)
+    assert RunFolder(tmp_path / "run").metrics(0) == RunFolder(tmp_path / "at_once").metrics(0)
+
+
+class Greedy(Strategy):
+    """Breaks its contract."""
+
+    name = "greedy"
+
+    def select(self, round, budget):
+        return Query(round.number, self.name, round.seed, (QueryItem(round.pool[int(round.labeled[0])].id),) * budget)
+
+
+def test_a_strategy_that_breaks_its_contract_is_named(learner):
+    with pytest.raises(Exception, match="greedy.*labeled already"):
+        learner(Greedy(), rounds=2).run()
+
+
+def test_training_that_diverges_is_an_error_and_leaves_no_model(learner, tmp_path):
+    with pytest.raises(ValueError, match="training of round 0 diverged"):
+        learner(overrides={"learning_rate": 1e30, "lr_schedule": "constant"}, rounds=2).run()
+    assert not list((tmp_path / "run").rglob("model_*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"members": 0}, "members"),
+        ({"initial_weights": "warm"}, "initial_weights"),
+        ({"seed": 1.5}, "seed"),
+    ],
+)
+def test_arguments_are_checked_at_once(learner, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        learner(**arguments)
+
+
+def test_errors_come_before_anything_is_written(learner, tmp_path):
+    with pytest.raises(BundleConfigError, match="both given"):
+        learner(overrides={"epochs": 3}).run()
+    with pytest.raises(ValueError, match="mixes"):
+        learner(budget=[0.5, 1]).run()
+    with pytest.raises(DataError, match="test"):
+        learner(overrides={"test_fraction": 0.0}).run()
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_oracle_names_what_it_cannot_label(learner):
+    active = learner()
+    resolve = active.training.resolve
+
+    def without_labels(*ids):
+        pool, *others = resolve(*ids)
+        return [pool.with_items(replace(i, label=None) if i.split == "train" else i for i in pool), *others]
+
+    active.training.resolve = without_labels
+    with pytest.raises(DataError, match="oracle has no ground truth for 3 of 3 items"):
+        active.run()
+
+
+def test_scores_in_the_query_are_those_of_the_model(learner):
+    """Recompute the picks from the saved weights, with nothing but the network and NumPy."""
+    active = learner(Uncertainty("entropy"), rounds=2)
+    active.run()
+    network = active.training.load(active._state(0, 0)).network.eval()
+    labeled = set(active.folder.labeled(0))
+    scores = {}
+    with torch.no_grad():
+        for item in active.pool:
+            image = torch.from_numpy(np.array(active.cache.get(item).image[item.slice]))[None]
+            p = torch.softmax(network(image), 1).double().numpy()[0]
+            scores[item.id] = float(np.mean(-np.sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0), 0)))
+    best = sorted((id for id in scores if id not in labeled), key=lambda id: -scores[id])[:3]
+    query = active.folder.query(1)
+    assert list(query.ids) == best
+    assert [item.score for item in query.items] == pytest.approx([scores[id] for id in best], rel=1e-4)
