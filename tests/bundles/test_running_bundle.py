@@ -1,0 +1,130 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a running bundle knows of itself, and the overrides it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_al.bundle import BundleConfigError, RunningBundle, running_bundle, training_length
+
+BUNDLE = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen"
+
+
+def test_monai_ignores_an_unknown_override(tmp_path):
+    """Why the bundle checks for itself."""
+    (tmp_path / "a.json").write_text(json.dumps({"rounds": 1, "run": ["$@rounds"]}))
+    workflow = ConfigWorkflow(str(tmp_path / "a.json"), logging_file=False, workflow_type=None, roundz=3)
+    workflow.initialize()
+    assert workflow.run() == [1]
+
+
+def test_the_running_workflow_is_found_from_an_expression(tmp_path):
+    configs = tmp_path / "my_bundle" / "configs"
+    configs.mkdir(parents=True)
+    config = {
+        "imports": ["$from monai_al.bundle import running_bundle"],
+        "me": "$running_bundle()",
+        "answer": 41,
+        "lazy": {"_target_": "no.such.Class", "value": "$@answer + 1"},
+        "initialize": ["$@me"],
+        "run": ["$@me"],
+    }
+    (configs / "active_learning.json").write_text(json.dumps(config))
+    file = str(configs / "active_learning.json")
+    workflow = ConfigWorkflow(file, logging_file=False, workflow_type=None, answer=42)
+    (found,) = workflow.initialize()
+    assert found.root == configs.parent
+    assert found.config["answer"] == 42
+    assert found.config["lazy"] == {"_target_": "no.such.Class", "value": "$@answer + 1"}  # nothing is resolved
+    assert found.file("train.yaml") == configs / "train.yaml"
+
+
+def test_no_running_workflow_is_an_error():
+    with pytest.raises(BundleConfigError, match="no bundle is running"):
+        running_bundle()
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    inner = {
+        "steps": 5,
+        "dataset_dir": None,
+        "unused": 1,
+        "train": {"trainer": {"max_epochs": "@steps"}},
+        "run": ["$@train"],
+        "output_dir": "x",
+    }
+    (configs / "train.json").write_text(json.dumps(inner))
+
+    def make(**config):
+        return RunningBundle(
+            tmp_path, {"rounds": 2, "learner": {"rounds": "$@rounds + 0"}, "run": ["$@learner"], **config}
+        )
+
+    return make
+
+
+def test_known_ids_pass(bundle):
+    bundle(steps=3, dataset_dir="d", output_dir="o").check_overrides("train.json")
+
+
+@pytest.mark.parametrize(
+    ("id", "hint"),
+    [("roundz", "did you mean rounds"), ("step", "did you mean steps"), ("unused", "nothing"), ("xyzzy", "nothing")],
+)
+def test_what_nothing_refers_to_is_refused(bundle, id, hint):
+    with pytest.raises(BundleConfigError, match=f"--{id}: .*{hint}"):
+        bundle(**{id: 1}).check_overrides("train.json")
+
+
+def test_flat_ids_of_the_training_config_are_forwarded_unresolved(bundle):
+    raw = {"_target_": "a.b", "root": "@dataset_dir"}
+    forwarded = bundle(steps="$1 + 1", dataset_dir=raw, run=["$1"]).forwarded("train.json")
+    assert forwarded == {"steps": "$1 + 1", "dataset_dir": raw}
+
+
+def test_every_overlay_names_only_ids_that_are_read():
+    names = ["active_learning.yaml", "train.yaml"]
+    outer, inner = (ConfigParser.load_config_file(str(BUNDLE / "configs" / name)) for name in names)
+    overlays = sorted((BUNDLE.parents[1] / "configs").rglob("*.yaml")) + [BUNDLE / "configs" / "paper.yaml"]
+    assert len(overlays) > 10
+    for overlay in overlays:
+        content = ConfigParser.load_config_file(str(overlay))
+        assert not any("#" in id or "::" in id for id in content), f"{overlay.name} sets a nested id"
+        RunningBundle(BUNDLE, {**outer, **content}).check_overrides("train.yaml")
+        assert set(content) <= set(outer) | set(inner), overlay.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((None, None, 300), (1, 300)),
+        ((500, None, 300), (1, 500)),
+        ((None, 7, 300), (7, None)),
+        ((500, None, 300, 50), (10, 50)),
+        ((20, None, 300, 50), (1, 20)),
+    ],
+)
+def test_training_length(arguments, expected):
+    assert training_length(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((500, 7, 300), "both given"),
+        ((0, None, 300), "steps must be a whole number"),
+        ((None, 0, 300), "epochs must be a whole number"),
+        ((503, None, 300, 50), "multiple"),
+    ],
+)
+def test_training_length_refuses(arguments, message):
+    with pytest.raises(BundleConfigError, match=message):
+        training_length(*arguments)

@@ -1,0 +1,124 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a small loop that kills itself with SIGKILL at one point after another, each time going on afterwards.
+
+    python kill_points.py FOLDER
+
+Prints one line of JSON per point: what was killed, and which results differ from an uninterrupted run. Everything is
+imported once; each run is a fork of this process, which never computes anything itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import monai_al.data.files as files
+from monai_al.engines import ActiveLearner
+from monai_al.handlers import UncertaintyHandler, VolumeScoresHandler
+from monai_al.losses import PartialDiceCELoss
+from monai_al.strategies import Selective
+
+CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
+SETTINGS = {
+    "phantom": {"patients": 3, "volumes_per_patient": 1, "shape": [16, 16, 6], "classes": ["background", "spleen"]},
+    "image_size": [16, 16], "channels": [4, 8], "steps": 3, "batch_size": 2, "device": "cpu", "progress": False,
+}  # fmt: skip
+
+
+def kill_me() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at_call(owner: object, name: str, number: int) -> None:
+    """Die instead of returning from the numbered call of a function."""
+    original, calls = getattr(owner, name), iter(range(1, 10**6))
+
+    def counted(*args, **kwargs):
+        result = original(*args, **kwargs)
+        if next(calls) == number:
+            kill_me()
+        return result
+
+    setattr(owner, name, counted)
+
+
+def kill_before_rename(number: int) -> None:
+    """Die when the numbered file is written but half."""
+    replace, calls = os.replace, iter(range(1, 10**6))
+
+    def half(source, target):
+        if next(calls) == number:
+            os.truncate(source, os.path.getsize(source) // 2)
+            kill_me()
+        replace(source, target)
+
+    files.os.replace = half
+
+
+def in_fork(work: Callable[[], object]) -> int:
+    """Run something in a child; returns the signal that ended it, or 0."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            torch.set_num_threads(1)
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise SystemExit("a run failed, see above")
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def main(folder: Path) -> None:
+    def run(name: str, prepare: Callable[[], object] = lambda: None) -> int:
+        def work():
+            prepare()
+            settings = {**SETTINGS, "cache_dir": str(folder / "cache")}
+            ActiveLearner(
+                CONFIGS / "train.yaml", Selective("entropy"), folder / name, overrides=settings, budget=2, rounds=2,
+                progress=False,
+            ).run()  # fmt: skip
+
+        return in_fork(work)
+
+    def results(name: str) -> dict[str, bytes]:
+        found = [*(folder / name).rglob("query.json"), *(folder / name).rglob("metrics.json")]
+        return {file.relative_to(folder / name).as_posix(): file.read_bytes() for file in found}
+
+    run("whole")
+    whole = results("whole")
+    written = sum(1 for file in (folder / "whole").rglob("*") if file.is_file())
+    points: list[tuple[str, Callable[[], object]]] = [
+        *((f"training, step {n}", lambda n=n: kill_at_call(PartialDiceCELoss, "forward", n)) for n in (2, 5)),
+        ("scoring", lambda: kill_at_call(UncertaintyHandler, "__call__", 1)),
+        *((f"evaluating, batch {n}", lambda n=n: kill_at_call(VolumeScoresHandler, "__call__", n)) for n in (1, 2)),
+        *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(1, written)),
+    ]
+    for i, (point, prepare) in enumerate(points):
+        ended_by = run(f"killed_{i}", prepare)
+        run(f"killed_{i}")
+        again = results(f"killed_{i}")
+        left = [f.name for f in (folder / f"killed_{i}").rglob(".tmp-*")]
+        differ = sorted(name for name in {*whole, *again} if whole.get(name) != again.get(name))
+        print(json.dumps({"point": point, "signal": ended_by, "differ": differ, "left": left}))
+        shutil.rmtree(folder / f"killed_{i}")
+    print(json.dumps({"point": "none", "files": sorted(whole)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,134 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle from MONAI's own command line, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import monai.bundle
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
+SMALL = {
+    "phantom": {"patients": 4, "shape": [32, 32, 6], "classes": ["background", "spleen"]},
+    "image_size": [32, 32], "channels": [4, 8], "steps": 3, "batch_size": 4, "progress": False, "device": "cpu",
+}  # fmt: skip
+STRATEGIES = sorted(path.stem for path in (ROOT / "configs" / "strategies").glob("*.yaml"))
+
+
+def run(*names, **overrides):
+    files = [str(CONFIGS / "active_learning.yaml"), *(str(ROOT / "configs" / f"{name}.yaml") for name in names)]
+    monai.bundle.run(config_file=files, **{**SMALL, "rounds": 2, "budget": 4, **overrides})
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_overlay(strategy, tmp_path):
+    run(f"strategies/{strategy}", output_dir=str(tmp_path / "run"))
+    query = json.loads((tmp_path / "run" / "round_01" / "query.json").read_text())
+    assert query["strategy"].replace(" ", "_") == strategy
+    assert len({item["id"] for item in query["items"]}) == 4
+    assert (tmp_path / "cache").is_dir()  # beside the run, for other runs to share
+
+
+def test_training_config_runs_alone(tmp_path):
+    monai.bundle.run(
+        config_file=str(CONFIGS / "train.yaml"), output_dir=str(tmp_path / "train"), **{**SMALL, "steps": 5}
+    )
+    weights = torch.load(tmp_path / "train" / "models" / "model.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_training_config_runs_alone_with_validation(tmp_path):
+    validation = {"validation_fraction": 0.25, "steps": 4, "steps_per_epoch": 2, "model": "best", "early_stopping": 3}
+    monai.bundle.run(config_file=str(CONFIGS / "train.yaml"), output_dir=str(tmp_path / "t"), **{**SMALL, **validation})
+    assert (tmp_path / "t" / "models" / "best.pt").is_file()
+
+
+def test_paper_overlay_trains(tmp_path):
+    """The paper's settings, with only the sizes made small."""
+    small = {"image_size": [32, 32], "channels": [4, 8], "epochs": 2, "steps": None, "rounds": 2, "budget": [5, 3]}
+    files = [str(CONFIGS / name) for name in ("active_learning.yaml", "paper.yaml")]
+    shares = {"validation_fraction": 0.25, "test_fraction": 0.25}
+    monai.bundle.run(config_file=files, output_dir=str(tmp_path / "run"), **{**SMALL, **small, **shares})
+    metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
+    assert metrics["model"] == "best on validation"
+
+
+def test_network_fits_its_metadata(tmp_path):
+    files = {"meta_file": str(CONFIGS / "metadata.json"), "config_file": str(CONFIGS / "train.yaml")}
+    monai.bundle.verify_net_in_out(net_id="network_def", n=4, device="cpu", output_dir=str(tmp_path / "t"), **files)
+
+
+def test_network_is_exported(tmp_path):
+    monai.bundle.run(config_file=str(CONFIGS / "train.yaml"), output_dir=str(tmp_path / "t"), **{**SMALL, "steps": 1})
+    monai.bundle.ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(tmp_path / "t" / "models" / "model.pt"),
+        meta_file=str(CONFIGS / "metadata.json"),
+        config_file=str(CONFIGS / "train.yaml"),
+        key_in_ckpt="model",
+        output_dir=str(tmp_path / "t"),
+        channels=[4, 8],
+    )
+    assert torch.jit.load(str(tmp_path / "model.ts"))(torch.zeros(1, 1, 16, 16)).shape == (1, 2, 16, 16)
+
+
+def command(*arguments, cwd):
+    line = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / "active_learning.yaml")]
+    return subprocess.run([*line, *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_an_unknown_override_ends_the_command_with_one_message(tmp_path):
+    done = command("--roundz", "3", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "error: --roundz: nothing in the bundle refers to it; did you mean rounds" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_data_set_ends_the_command_with_one_message(tmp_path):
+    done = command("--dataset_dir", "nowhere", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "nowhere: does not exist" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bundles_and_configs_are_in_the_wheel(tmp_path):
+    source = tmp_path / "source"
+    for name in ("monai_al", "bundles", "configs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        str(source),
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+    ]
+    done = subprocess.run(build, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        f"monai_al/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("bundles", "configs")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file()
+    }
+    assert len(expected) > 15
+    assert expected <= names
+    assert "monai_al/py.typed" in names

@@ -1,0 +1,30 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A run that is killed at any point and started again ends with the files of a run that was never killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_point(tmp_path):
+    script = Path(__file__).with_name("kill_points.py")
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *points, whole = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(whole["files"]) == 4
+    kinds = {point["point"].split(",")[0] for point in points}
+    assert kinds == {"training", "scoring", "evaluating", "writing"}
+    assert len(points) >= 15
+    for point in points:
+        assert point["signal"] == signal.SIGKILL, f"{point['point']}: was never reached"
+        assert not point["differ"], f"{point['point']}: {point['differ']}"
+        assert not point["left"], f"{point['point']}: left {point['left']}"

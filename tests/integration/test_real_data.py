@@ -1,0 +1,37 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Short runs on real volumes, where they are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import monai.bundle
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder", "volumes", "smallest"),
+    [("hippocampus", "Task04_Hippocampus", 60, 0.3), ("lgg", "LGG", 3, 0.0)],
+)
+def test_two_short_rounds(dataset, folder, volumes, smallest, tmp_path):
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"{folder} is not at {DATA.name}/")
+    monai.bundle.run(
+        config_file=[str(CONFIGS / "active_learning.yaml"), str(ROOT / "configs" / "datasets" / f"{dataset}.yaml")],
+        dataset_dir=str(DATA / folder),
+        output_dir=str(tmp_path / "run"),
+        rounds=2,
+        budget=20,
+        steps=30,
+        progress=False,
+    )
+    metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
+    assert metrics["labeled"] == 40
+    assert len(metrics["dice_3d"]["per_volume"]) == volumes
+    assert metrics["dice_3d"]["mean"] >= smallest
