@@ -17,7 +17,7 @@ CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
 
 @pytest.mark.parametrize(
     ("dataset", "folder", "volumes", "smallest"),
-    [("hippocampus", "Task04_Hippocampus", 60, 0.3), ("lgg", "LGG", 3, 0.0)],
+    [("hippocampus", "Task04_Hippocampus", 60, 0.4), ("lgg", "LGG", 3, 0.0)],
 )
 def test_two_short_rounds(dataset, folder, volumes, smallest, tmp_path):
     if not (DATA / folder).is_dir():
@@ -28,7 +28,7 @@ def test_two_short_rounds(dataset, folder, volumes, smallest, tmp_path):
         output_dir=str(tmp_path / "run"),
         rounds=2,
         budget=20,
-        steps=30,
+        steps=60,
         progress=False,
     )
     metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
