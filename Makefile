@@ -20,6 +20,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
+	rm -rf $(DEMO)
 	$(BIN)/python -m monai.bundle run \
 		--config_file bundles/selective_uncertainty_spleen/configs/active_learning.yaml --output_dir $(DEMO)
 	$(BIN)/python -m monai_al status $(DEMO)

@@ -213,7 +213,7 @@ def _add_datalist(commands) -> None:
         "read and check a data set, and say what is in it",
         "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
         "  python -m monai_al datalist spleen --dataset_dir Task09_Spleen --test_fraction 0.33 --json spleen.json\n"
-        "  python -m monai_al datalist brats --dataset_dir BraTS2019 --grade LGG --target core --no-read\n"
+        "  python -m monai_al datalist brats --dataset_dir BraTS2019 --grade LGG --target core --no_read\n"
         '  python -m monai_al datalist folder --dataset_dir my_data --patient "(case\\d+)"\n'
         "  python -m monai_al datalist phantom --dataset_dir phantoms\n",
     )
@@ -223,7 +223,7 @@ def _add_datalist(commands) -> None:
         "--item", choices=("slice", "volume"), default="slice", help="what an expert annotates in one go"
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary and all items to this file")
-    parser.add_argument("--no-read", action="store_true", help="list only: read headers, not the voxels")
+    parser.add_argument("--no_read", action="store_true", help="list only: read headers, not the voxels")
     split = parser.add_argument_group("split, always by patient (default: none)")
     split.add_argument(
         "--test_fraction", type=float, default=0.0, metavar="F", help="share of the patients for testing"
@@ -265,7 +265,7 @@ def datalist(arguments: argparse.Namespace) -> None:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as root:
-        ...     code = main(["datalist", "phantom", "--dataset_dir", root, "--patients", "2", "--no-read"])
+        ...     code = main(["datalist", "phantom", "--dataset_dir", root, "--patients", "2", "--no_read"])
         patients  2
         volumes   4
         items     64 (64 with ground truth)

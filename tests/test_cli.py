@@ -109,7 +109,7 @@ class TestDatalist:
         assert sorted(path.name for path in tmp_path.iterdir())[1:] == ["pool.json"]
 
     def test_no_read(self, tmp_path, capsys):
-        assert main([*self.command, "--dataset_dir", str(tmp_path), "--item", "volume", "--no-read"]) == 0
+        assert main([*self.command, "--dataset_dir", str(tmp_path), "--item", "volume", "--no_read"]) == 0
         text = capsys.readouterr().out
         assert "items     6 " in text
         assert "voxels" not in text
@@ -128,11 +128,11 @@ class TestDatalist:
         assert "--unlabeled: no option of decathlon" in capsys.readouterr().err
 
     def test_options_reach_the_reader(self, tmp_path, capsys):
-        assert main([*self.command, "--dataset_dir", str(tmp_path), "--no-read"]) == 0
+        assert main([*self.command, "--dataset_dir", str(tmp_path), "--no_read"]) == 0
         (root,) = tmp_path.iterdir()
         for label in root.rglob("*phase2_label.nii.gz"):
             label.unlink()
-        read = ["datalist", "folder", "--dataset_dir", str(root), "--patient", "(patient\\d+)/", "--no-read"]
+        read = ["datalist", "folder", "--dataset_dir", str(root), "--patient", "(patient\\d+)/", "--no_read"]
         assert main(read) == 2
         capsys.readouterr()
         assert main([*read, "--unlabeled"]) == 0

@@ -21,7 +21,7 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.utils import set_determinism
 
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
-from monai_al.bundle.running_bundle import bundle_root
+from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_options import infer_activation
 
 __all__ = ["RoundTraining", "TrainedNetwork"]
@@ -80,6 +80,7 @@ class RoundTraining:
                 raise BundleConfigError(f"training config {file} does not exist")
         self.root = bundle_root(Path(self.config_file[0]))
         self.overrides = dict(overrides or {})
+        self._shared: dict[str, Any] = {}
         self._declared = self._parser({}).get()
         unknown = [id for id in self.overrides if not self.declares(id)]
         if unknown:
@@ -97,6 +98,10 @@ class RoundTraining:
     def raw(self) -> dict[str, Any]:
         """The merged config with the overrides, unresolved."""
         return {key: value for key, value in self._parser(self.overrides).get().items() if key != "_meta_"}
+
+    def share(self, **objects: Any) -> None:
+        """Use these objects for their ids in every run from now on, instead of building them anew."""
+        self._shared = objects
 
     def resolve(self, *ids: str) -> list[Any]:
         """The objects behind some ids, from one fresh parse of the config.
@@ -158,11 +163,11 @@ class RoundTraining:
                 gc.collect()  # engines, handlers and network refer to each other
         return weights
 
-    def load(self, state: Mapping[str, torch.Tensor], activation: str | None = None) -> TrainedNetwork:
+    def load(self, state: Mapping[str, torch.Tensor] | None, activation: str | None = None) -> TrainedNetwork:
         """A network with these weights, and how to predict with it.
 
         Args:
-            state: ``state_dict`` of ``network_def``.
+            state: ``state_dict`` of ``network_def``; None leaves the network as the config builds it.
             activation: softmax, sigmoid, multilabel or none; None reads it off the config.
 
         Raises:
@@ -170,8 +175,10 @@ class RoundTraining:
         """
         parser = self._parser(self._all_overrides({}))
         device = torch.device(parser.get_parsed_content("device")) if "device" in parser else torch.device("cpu")
-        network = parser.get_parsed_content("network_def")
-        network.load_state_dict(state)
+        with torch.random.fork_rng():  # its first weights are drawn, and dropped
+            network = parser.get_parsed_content("network_def")
+        if state is not None:
+            network.load_state_dict(state)
         inferer = next(
             (parser.get_parsed_content(id) for id in ("validate::inferer", "train::inferer") if id in parser), None
         )
@@ -179,7 +186,7 @@ class RoundTraining:
 
     def _all_overrides(self, more: Mapping[str, Any]) -> dict[str, Any]:
         root = {"bundle_root": str(self.root)} if self.declares("bundle_root") else {}
-        return {**root, **self.overrides, **more}
+        return {**root, **self.overrides, **self._shared, **more}
 
     def _parser(self, overrides: Mapping[str, Any]) -> ConfigParser:
         parser = ConfigParser()
@@ -189,9 +196,11 @@ class RoundTraining:
 
     def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:
         with _quiet("monai.bundle.workflows"):
-            return ConfigWorkflow(
+            workflow = ConfigWorkflow(
                 config_file=self.config_file, logging_file=False, workflow_type="train", **dict(overrides)
             )
+        setattr(workflow, OF_A_ROUND, True)
+        return workflow
 
 
 def _activation(parser: ConfigParser) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, unkno
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
-# ids that MONAI itself reads, so that nothing in a config has to refer to them
-_STANDARD_IDS = {
-    "_meta_", "imports", "initialize", "run", "finalize", "bundle_root", "device", "dataset_dir", "output_dir",
-    "ckpt_dir", "network_def", "train", "validate", "val_interval", "save_execute_config",
+# ids that MONAI or the loop reads of every config, and of a training config, so that nothing in it has to refer to them
+_ENTRIES = {"_meta_", "imports", "initialize", "run", "finalize"}
+_OF_TRAINING = {
+    "bundle_root", "ckpt_dir", "dataset_dir", "device", "network_def", "output_dir", "train", "val_interval",
+    "validate",
 }  # fmt: skip
-# ids that belong to one side and are never forwarded
-_OWN_IDS = {"_meta_", "imports", "initialize", "run", "finalize", "bundle_root", "ckpt_dir"}
+_NEVER_FORWARDED = _ENTRIES | {"bundle_root", "ckpt_dir"}
+OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
 _REFERENCE = re.compile(r"@(\w+)")
 
 
@@ -34,6 +35,7 @@ class RunningBundle:
     Args:
         root: the bundle's folder.
         config: its merged config with overlays and overrides, unresolved.
+        of_a_round: a loop runs it as the training of one round, and has checked its overrides.
 
     Example:
         >>> RunningBundle(Path("bundles/a"), {"seed": 3, "steps": 10}).file("train.yaml").as_posix()
@@ -42,28 +44,43 @@ class RunningBundle:
 
     root: Path
     config: Mapping[str, Any]
+    of_a_round: bool = False
 
     def file(self, name: str) -> Path:
         """A config file of this bundle: a path as it is, a mere name in its ``configs`` folder."""
-        path = Path(name)
-        return path if path.is_absolute() or len(path.parts) > 1 else self.root / "configs" / name
+        path = Path(name if Path(name).suffix else f"{name}.yaml")
+        return path if path.is_absolute() or len(path.parts) > 1 else self.root / "configs" / path
 
-    def forwarded(self, name: str) -> dict[str, Any]:
-        """The flat ids that the training config of this name declares too, unresolved, to be set there."""
-        declared = _read(self.file(name))
-        return {id: value for id, value in self.config.items() if id in declared and id not in _OWN_IDS}
+    def files(self, training: str, overlays: Sequence[str] = ()) -> list[str]:
+        """Paths of the training config and of the overlays that are laid over it, by name or path."""
+        return [str(self.file(name)) for name in (training, *overlays)]
 
-    def check_overrides(self, name: str) -> None:
-        """Refuse every flat id that nothing refers to, here or in the training config of this name.
+    def forwarded(self, training: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
+        """The flat ids that the training config declares too, unresolved, to be set there."""
+        declared = _read(self.files(training, overlays))
+        return {id: value for id, value in self.config.items() if id in declared and id not in _NEVER_FORWARDED}
+
+    def check_overrides(self, training: str | None = None, overlays: Sequence[str] = ()) -> None:
+        """Refuse every flat id that nothing refers to, here or in the training config.
 
         From here on the command line shows errors in the user's input as one message.
+
+        Args:
+            training: name of the training config; None where this config is one.
+            overlays: names of the overlays that are laid over it.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist.
         """
+        if self.of_a_round:
+            return
         show_errors_briefly()
-        inner = _read(self.file(name))
-        known = _STANDARD_IDS | _referred(self.config) | {id for id in inner if id in _referred(inner) | _STANDARD_IDS}
+        known = _ENTRIES | _referred_ids(self.config)
+        if training is None:
+            known |= _OF_TRAINING
+        else:
+            inner = _read(self.files(training, overlays))
+            known |= {id for id in inner if id in _referred_ids(inner) | _OF_TRAINING} - _NEVER_FORWARDED
         unknown = [id for id in self.config if id not in known]
         if unknown:
             raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
@@ -88,7 +105,8 @@ def running_bundle() -> RunningBundle:
         caller = frame.f_locals.get("self")
         if isinstance(caller, ConfigWorkflow):
             root = bundle_root(Path(caller.config_root_path) / "any.yaml")
-            return RunningBundle(root, {k: v for k, v in caller.parser.get().items() if k != "_meta_"})
+            config = {id: value for id, value in caller.parser.get().items() if id != "_meta_"}
+            return RunningBundle(root, config, of_a_round=getattr(caller, OF_A_ROUND, False))
         frame = frame.f_back
     raise BundleConfigError("no bundle is running: call this from a config's expression")
 
@@ -104,16 +122,23 @@ def bundle_root(config_file: Path) -> Path:
     return folder.parent if folder.name == "configs" else folder
 
 
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise BundleConfigError(f"training config {file} does not exist")
-    return ConfigParser.load_config_file(str(file))
+def _read(files: Sequence[str]) -> dict[str, Any]:
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing:
+        raise BundleConfigError(f"training config {missing[0]} does not exist")
+    return ConfigParser.load_config_files(list(files))
 
 
-def _referred(config: Any) -> set[str]:
+def _referred_ids(config: Mapping[str, Any]) -> set[str]:
+    """The flat ids that the text of another id refers to."""
+    texts = {id: _references(value) for id, value in config.items()}
+    return set().union(*(found - {id} for id, found in texts.items()))
+
+
+def _references(config: Any) -> set[str]:
     """First parts of all ids that some text in a config refers to."""
     if isinstance(config, Mapping):
-        return set().union(*(_referred(value) for value in config.values()))
+        return set().union(*(_references(value) for value in config.values()))
     if isinstance(config, (list, tuple)):
-        return set().union(*(_referred(value) for value in config))
+        return set().union(*(_references(value) for value in config))
     return set(_REFERENCE.findall(config)) if isinstance(config, str) else set()

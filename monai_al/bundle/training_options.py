@@ -11,12 +11,19 @@ import numpy as np
 import torch
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.losses import PartialCrossEntropyLoss
 
 __all__ = ["infer_activation", "load_best_weights", "training_length"]
 
 
 def training_length(
-    steps: int | None, epochs: int | None, default_steps: int, steps_per_epoch: int | None = None
+    steps: int | None,
+    epochs: int | None,
+    default_steps: int,
+    steps_per_epoch: int | None = None,
+    *,
+    needs_validation: bool = False,
+    validation_fraction: float = 0.0,
 ) -> tuple[int, int | None]:
     """How long to train: optimizer steps with replacement, or epochs as passes over the labeled items.
 
@@ -25,12 +32,15 @@ def training_length(
         epochs: passes over the data, or None.
         default_steps: steps where neither is given.
         steps_per_epoch: steps between two validations; None counts all steps as one epoch.
+        needs_validation: the best model is asked for, or early stopping.
+        validation_fraction: share of the patients for validation.
 
     Returns:
         ``(max_epochs, steps per epoch)``; the second is None where epochs are passes over the data.
 
     Raises:
-        BundleConfigError: both are given, a number is below 1, or the steps do not divide into epochs.
+        BundleConfigError: both are given, a number is below 1, the steps do not divide into epochs, or
+            validation is needed and never or only once takes place.
 
     Example:
         >>> training_length(500, None, default_steps=300, steps_per_epoch=50)
@@ -44,9 +54,19 @@ def training_length(
     for name, number in (("epochs", epochs), ("steps", total)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise BundleConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
-    if total is None:
-        assert epochs is not None
-        return epochs, None
+    length = (epochs, None) if total is None else _in_epochs(total, steps_per_epoch)
+    if needs_validation and not validation_fraction:
+        raise BundleConfigError(
+            "model: best and early_stopping need validation labels: give --validation_fraction, such as 0.15"
+        )
+    if needs_validation and length[0] == 1:
+        raise BundleConfigError(
+            "model: best and early_stopping need several validations: give --steps_per_epoch, the steps between two"
+        )
+    return length
+
+
+def _in_epochs(total: int, steps_per_epoch: int | None) -> tuple[int, int]:
     per_epoch = min(steps_per_epoch or total, total)
     if total % per_epoch:
         raise BundleConfigError(
@@ -104,6 +124,6 @@ def infer_activation(postprocessing: Any, loss: Any) -> str | None:
         for name in ("softmax", "sigmoid"):
             if getattr(part, name, False):
                 return name
-    if isinstance(loss, torch.nn.CrossEntropyLoss):
+    if isinstance(loss, (torch.nn.CrossEntropyLoss, PartialCrossEntropyLoss)):
         return "softmax"
     return "sigmoid" if isinstance(loss, torch.nn.BCEWithLogitsLoss) else None

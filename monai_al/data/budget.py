@@ -33,8 +33,8 @@ def round_sizes(budget: int | float | Sequence[int | float], rounds: int, n_item
         [14, 15, 14]
     """
     values = list(budget) if isinstance(budget, Sequence) else [budget]
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise ValueError(f"rounds must be a whole number of at least 1, got {rounds!r}")
     if not values or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
         raise ValueError(f"budget must be an int, a float or a list of either, got {budget!r}")
     if len(values) > rounds:

@@ -25,7 +25,8 @@ class Pool(Sequence[Item]):
         label_values: stored label value -> class number, or 255 for "not annotated". Default: the class numbers
             themselves.
         root: folder the items' paths are shown relative to.
-        notes: sentences for the user about this data set (a placeholder spacing, files left out).
+        notes: sentences for the user about this data set (files left out, where the patient's name comes from).
+        placeholder_spacing: the files' voxel size is known to be a placeholder, so that millimetres mean nothing.
 
     Raises:
         ValueError: two items share an id, a split is unknown, or one patient lies in two splits.
@@ -44,12 +45,14 @@ class Pool(Sequence[Item]):
         label_values: Mapping[int, int] | None = None,
         root: str | None = None,
         notes: Sequence[str] = (),
+        placeholder_spacing: bool = False,
     ) -> None:
         self.items = tuple(items)
         self.classes = tuple(classes)
         self.label_values = dict(label_values) if label_values is not None else {c: c for c in range(len(self.classes))}
         self.root = root
         self.notes = tuple(notes)
+        self.placeholder_spacing = placeholder_spacing
         self._index = {item.id: i for i, item in enumerate(self.items)}
         self._check()
 
@@ -110,8 +113,8 @@ class Pool(Sequence[Item]):
         return self.with_items(item for item in self.items if item.split == split)
 
     def with_items(self, items: Iterable[Item]) -> Pool:
-        """A pool of other items with the same classes, label values, root and notes."""
-        return Pool(items, self.classes, self.label_values, self.root, self.notes)
+        """A pool of other items with the same classes, label values, root, notes and spacing."""
+        return Pool(items, self.classes, self.label_values, self.root, self.notes, self.placeholder_spacing)
 
 
 def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0, seed: int = 0) -> Pool:

@@ -102,11 +102,12 @@ class RunFolder:
         return self.path / "process.json"
 
     def _drop_incomplete(self) -> None:
-        for left in self.path.rglob(f"{TEMPORARY}*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        for place in ("", "report/", "round_*/", "round_*/*/"):  # other runs may lie below this folder
+            for left in self.path.glob(f"{place}{TEMPORARY}*"):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
 
     def scratch(self, round: int) -> Path:
         """A folder for files of a training that is under way; it is dropped when the folder is locked again."""
@@ -371,4 +372,4 @@ def _difference(before: Any, now: Any, path: str = "") -> str:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -158,6 +158,7 @@ def pool_of(
     root: Path,
     label_values: Mapping[int, int] | None = None,
     notes: Sequence[str] = (),
+    placeholder_spacing: bool = False,
 ) -> Pool:
     """The pool of a data set's pairs, in the order given.
 
@@ -169,6 +170,7 @@ def pool_of(
         root: the data set's folder.
         label_values: stored label value -> class number or 255.
         notes: sentences for the user.
+        placeholder_spacing: the voxel size in the files means nothing.
 
     Raises:
         DataError: no pair at all, two volumes of one name, or unreadable headers (all of them are listed).
@@ -196,7 +198,7 @@ def pool_of(
             problems.append(str(error))
     if problems:
         raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
-    return Pool(items, classes, label_values, str(root), notes)
+    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing)
 
 
 def _items_of(pair: Pair, item: str) -> list[Item]:

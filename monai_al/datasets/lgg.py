@@ -54,4 +54,5 @@ def lgg(
             pairs.append(Pair(image, label, name, name))
     notes = ["The spacing (1, 1, 5) mm in the headers is a placeholder: distances in mm mean nothing."]
     notes += complete(folder, problems, skip_incomplete)
-    return pool_of(pairs, item=item, classes=("background", "tumour"), root=folder, notes=notes)
+    classes = ("background", "tumour")
+    return pool_of(pairs, item=item, classes=classes, root=folder, notes=notes, placeholder_spacing=True)

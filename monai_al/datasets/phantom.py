@@ -221,11 +221,11 @@ def _save(path: Path, array: np.ndarray, spacing: tuple[float, float, float]) ->
 def _draw(number: int, phase: int, asked: dict):
     """Image int16 (H, W, D[, C]), label uint8, strokes uint8 or None, and spacing of one volume."""
     anatomy = rng(asked["seed"], number, "phantom anatomy")
-    acquisition = rng(asked["seed"], number * 1000 + phase, "phantom phase")
+    phase_rng = rng(asked["seed"], number * 1000 + phase, "phantom phase")
     body_size = anatomy.uniform(0.9, 1.1)
     spacing = tuple(round(f * body_size / n, 3) for f, n in zip(FIELD_OF_VIEW, asked["shape"], strict=True))
     grid = _grid(asked["shape"])
-    places = _warped(grid, anatomy, acquisition)
+    places = _warped(grid, anatomy, phase_rng)
     voxel = 2.0 / min(asked["shape"][:2])
     shapes = {name: _depth(places, organ, anatomy, voxel) for name, organ in _ORGANS.items()}
     shapes = {"body": _body(places), **shapes}
@@ -234,10 +234,10 @@ def _draw(number: int, phase: int, asked: dict):
     shapes["lesion"] = _lesions(places, shapes["liver"], anatomy, voxel, count=0 if number % 3 == 0 else 1)
     label = _label(shapes, asked["classes"])
     image = np.stack(
-        [_image(shapes, acquisition, voxel, channel, phase) for channel in range(asked["channels"])], axis=-1
+        [_image(shapes, phase_rng, voxel, channel, phase) for channel in range(asked["channels"])], axis=-1
     )
     image = image[..., 0] if asked["channels"] == 1 else image
-    strokes = _strokes(label, shapes["body"], acquisition, len(asked["classes"])) if asked["scribbles"] else None
+    strokes = _strokes(label, shapes["body"], phase_rng, len(asked["classes"])) if asked["scribbles"] else None
     return image, label, strokes, spacing
 
 
@@ -247,7 +247,7 @@ def _grid(shape: tuple[int, int, int]) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def _warped(grid: np.ndarray, anatomy: np.random.Generator, acquisition: np.random.Generator) -> np.ndarray:
+def _warped(grid: np.ndarray, anatomy: np.random.Generator, phase_rng: np.random.Generator) -> np.ndarray:
     """Smooth displacement, the same for all phases of a patient, plus a little breath."""
     warped = grid * np.float32(1.08)
     for axis in range(3):
@@ -255,8 +255,8 @@ def _warped(grid: np.ndarray, anatomy: np.random.Generator, acquisition: np.rand
             wave = anatomy.uniform(-2.2, 2.2, 3).astype(np.float32)
             turn = np.float32(anatomy.uniform(0, 2 * math.pi))
             warped[axis] += np.float32(anatomy.normal(0, 0.022)) * np.sin(np.tensordot(wave, grid, 1) + turn)
-    warped[1] *= np.float32(1 + acquisition.normal(0, 0.015))
-    warped[2] += np.float32(acquisition.normal(0, 0.04))
+    warped[1] *= np.float32(1 + phase_rng.normal(0, 0.015))
+    warped[2] += np.float32(phase_rng.normal(0, 0.04))
     return warped
 
 

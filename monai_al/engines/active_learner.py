@@ -28,6 +28,8 @@ from monai_al.data import (
     QueryItem,
     Round,
     RunFolder,
+    RunFolderError,
+    SliceDataset,
     derived_seed,
     pool_to_json,
     rng,
@@ -36,11 +38,12 @@ from monai_al.data import (
 from monai_al.data.run_folder import UNDEFINED
 from monai_al.engines.passes import evaluate_volumes, score_items
 from monai_al.engines.run_record import plain, run_record
-from monai_al.metrics import summarize
+from monai_al.inferers import dropout_enabled
+from monai_al.metrics import VolumeScores, check_empty_policy, summarize
 from monai_al.networks import MeanOfMembers
 from monai_al.report import write_learning_curve
 from monai_al.strategies import Strategy
-from monai_al.uncertainty import Measure, probabilities
+from monai_al.uncertainty import Measure, check_activation, probabilities
 
 __all__ = ["ActiveLearner", "RoundEvents"]
 
@@ -51,7 +54,9 @@ _SCRIBBLE_COST = 1 / 15
 
 
 class RoundEvents(EventEnum):
-    """What an :class:`ActiveLearner` fires in each round, in this order.
+    """What an :class:`ActiveLearner` fires in each round, in this order, after a step that it did now.
+
+    A run that goes on fires nothing for the steps it finds done, and the last round selects nothing.
 
     Example:
         >>> [event.value for event in RoundEvents][:2]
@@ -68,8 +73,9 @@ class ActiveLearner(Engine):
     """Annotate the query, train, evaluate, choose the next query; again for each round.
 
     An ``ignite.engine.Engine`` whose iterations are rounds; ``state.output`` is the round's metrics, and
-    :class:`RoundEvents` fire after each step. Everything is kept in a run folder: a run that was killed goes on where
-    it stopped when the same learner runs again, and on a CPU with as many threads it ends with the same files.
+    :class:`RoundEvents` fire after each step that is done now. Everything is kept in a run folder: a run that was
+    killed goes on where it stopped when the same learner runs again, and on a CPU with as many threads it ends with the
+    same files.
 
     Args:
         config_file: name of a standard training config and its overlays; built anew in each round. Besides the
@@ -130,7 +136,14 @@ class ActiveLearner(Engine):
     ) -> None:
         super().__init__(self._round)
         self.register_events(*RoundEvents)
-        _check_arguments(members, initial_weights, seed)
+        _check_numbers(members=members, rounds=rounds, scoring_batch_size=scoring_batch_size, threads=threads or 1)
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seed must be a whole number, got {seed!r}")
+        if initial_weights not in ("scratch", "previous"):
+            raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {initial_weights!r}")
+        if activation is not None:
+            check_activation(activation)
+        check_empty_policy(empty_policy)
         self.training = RoundTraining(config_file, overrides)
         self.strategy = strategy
         self.annotator = annotator or Oracle()
@@ -154,17 +167,45 @@ class ActiveLearner(Engine):
         if not len(self.pool) or not len(self.test):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
+        self.training.share(**{POOL_ID: self.data, CACHE_ID: self.cache})  # read once, not once per round
+        measures = _measures(self.strategy)
+        self.cache.prepare(self.data)
+        self._try_network(measures)
         self.folder.lock()
         try:
-            self.cache.prepare(self.data)
             started = self.folder.start(self._record(), pool_to_json(self.data, self._hashes()))
-            with _torch_threads(self.threads or started["threads"]):
+            if self.threads not in (None, started["threads"]):
+                raise RunFolderError(
+                    f"{self.folder.path} was started with {started['threads']} threads, now {self.threads}: results "
+                    "would differ; leave threads out, or give another output_dir"
+                )
+            with _torch_threads(started["threads"]):
                 self._tell_start()
                 hidden = None if self.progress else True
                 with tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar:
                     return super().run(range(len(self.sizes)), max_epochs=1)
         finally:
             self.folder.unlock()
+
+    def _try_network(self, measures: Mapping[str, Measure]) -> None:
+        """Predict one item with an untrained network, so that what cannot work fails before anything is written."""
+        trained = self.training.load(None, self.activation)
+        item = self.pool[0]
+        image = SliceDataset([item], self.cache, with_label=False)[0]["image"][None].to(trained.device)
+        try:
+            with torch.no_grad():
+                output = trained.inferer(image, trained.network.eval())
+        except (RuntimeError, ValueError) as error:
+            raise DataError(
+                f"the network cannot predict {item.id!r}, an image of shape {tuple(image.shape[1:])}: {error}. Do "
+                "in_channels and image_size fit?"
+            ) from error
+        channels, classes = output.shape[1], len(self.data.classes)
+        if channels != classes and not (channels == 1 and classes == 2):
+            raise DataError(f"the network has {channels} output channels for {classes} classes: {self.data.classes}")
+        if any(measure.stochastic for measure in measures.values()):
+            with dropout_enabled(trained.network):
+                pass  # raises where there is no dropout
 
     # -- one round -------------------------------------------------------------------------------------------------
 
@@ -177,21 +218,20 @@ class ActiveLearner(Engine):
             )  # fmt: skip
             self.terminate()
             return {}
-        self.fire_event(RoundEvents.QUERY_ANNOTATED)
         self._train(number)
-        self.fire_event(RoundEvents.ROUND_TRAINED)
         last = number + 1 == len(self.sizes)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
-        if not evaluated or not (last or selected):
-            trained = self._load(number)
-            if not evaluated:
-                self._evaluate(number, trained)
+        trained = None if evaluated and (last or selected) else self._load(number)
+        if trained is not None and not evaluated:
+            self._evaluate(number, trained)
+        engine.state.output = self.folder.metrics(number)
+        if not evaluated:
             self.fire_event(RoundEvents.ROUND_EVALUATED)
-            if not last and not selected:
-                self._select(number + 1, trained)
-        self.fire_event(RoundEvents.QUERY_SELECTED)
+        if trained is not None and not (last or selected):
+            self._select(number + 1, trained)
+            self.fire_event(RoundEvents.QUERY_SELECTED)
         self._tell_round(number)
-        return self.folder.metrics(number) or {}
+        return engine.state.output
 
     def _annotate(self, number: int) -> Sequence[str]:
         """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""
@@ -206,6 +246,8 @@ class ActiveLearner(Engine):
         answer = self.annotator.annotate(Query(number, query.strategy, query.seed, missing), self.pool)
         if answer.labeled:
             self.folder.write_labels(number, answer.labeled, self.annotator.name, answer.kind)
+        if not answer.waiting:
+            self.fire_event(RoundEvents.QUERY_ANNOTATED)
         return answer.waiting
 
     def _initial_query(self) -> Query:
@@ -215,9 +257,8 @@ class ActiveLearner(Engine):
 
     def _train(self, number: int) -> None:
         items = self._labeled_items(number)
-        for member in range(self.members):
-            if self.folder.model_path(number, member).exists():
-                continue
+        missing = [member for member in range(self.members) if not self.folder.model_path(number, member).exists()]
+        for member in missing:
             start = time.perf_counter()
             scratch = self.folder.scratch(number)
             weights = self.training.run(
@@ -236,6 +277,8 @@ class ActiveLearner(Engine):
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
             self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)
             shutil.rmtree(scratch)
+        if missing:
+            self.fire_event(RoundEvents.ROUND_TRAINED)
 
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
         if self.initial_weights == "scratch" or number == 0:
@@ -264,11 +307,23 @@ class ActiveLearner(Engine):
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
             "cost": self._cost(number, labeled),
-            **summarize(scores, self.data.classes, self.empty_policy),
+            **self._summary(scores),
             **self._model_choice(),
         }
         self.folder.write_metrics(number, metrics)
         self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
+
+    def _summary(self, scores: Sequence[tuple[str, str, VolumeScores]]) -> dict[str, Any]:
+        summary = summarize(scores, self.data.classes, self.empty_policy)
+        summary["hd95_3d"]["spacing_is_placeholder"] = self._placeholder_spacing()
+        return summary
+
+    def _placeholder_spacing(self) -> bool:
+        """Whether millimetres mean nothing in this data set."""
+        first = {item.volume: item for item in self.test}
+        return self.data.placeholder_spacing or any(
+            self.cache.get(item).geometry.placeholder_spacing for item in first.values()
+        )
 
     def _select(self, number: int, trained: TrainedNetwork) -> None:
         """Choose the query of a round with the network of the round before."""
@@ -378,10 +433,11 @@ class ActiveLearner(Engine):
         write_learning_curve({self.strategy.name: rows}, self.folder.path / "report" / "learning_curve.png")
         row = rows[number]
         logger.info(
-            "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s mm; "
+            "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s %s; "
             "train %s s, evaluate %s s, score %s s",
             number, number + 1, len(self.sizes), row["labeled"], len(self.pool), 100 * row["fraction"],
             *(_shown(row[name], 3) for name in ("dice_3d", "dice_2d")), _shown(row["hd95_3d"], 1),
+            "mm" if not self._placeholder_spacing() else "(the spacing is a placeholder)",
             *(_shown(row[name], 1) for name in ("train_s", "evaluate_s", "score_s")),
         )  # fmt: skip
         self._bar.update()
@@ -389,13 +445,10 @@ class ActiveLearner(Engine):
             logger.info("learning curve: %s", self.folder.path / "report" / "learning_curve.png")
 
 
-def _check_arguments(members: int, initial_weights: str, seed: int) -> None:
-    if members < 1:
-        raise ValueError(f"members must be at least 1, got {members}")
-    if initial_weights not in ("scratch", "previous"):
-        raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {initial_weights!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed must be an int, got {seed!r}")
+def _check_numbers(**numbers: Any) -> None:
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}")
 
 
 def _measures(strategy: Strategy) -> dict[str, Measure]:

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
+
+import torch
 
 from monai_al.data import fingerprint
 
@@ -44,8 +48,9 @@ def run_record(
     config = {
         "learner": {
             "strategy": strategy.name,
-            "strategy_settings": fingerprint(strategy),
+            "strategy_settings": plain(vars(strategy)),
             "annotator": annotator.name,
+            "annotator_settings": plain(vars(annotator)),
             **settings,
         },
         "training": plain({key: value for key, value in training.items() if key not in _PLACE_IDS}),
@@ -60,18 +65,24 @@ def run_record(
 
 
 def plain(value: Any) -> Any:
-    """JSON-ready content; what JSON does not know stands as text.
+    """JSON-ready content; an object that JSON does not know stands as its class and a fingerprint of its settings.
 
     Example:
-        >>> plain({"a": (1, float("inf"))})
-        {'a': [1, 'inf']}
+        >>> from monai_al.uncertainty import Measure
+        >>> plain({"a": (1, float("inf")), "b": Measure("margin")})["b"]["map"]
+        'margin'
     """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
-    finite = not isinstance(value, float) or math.isfinite(value)
-    return value if value is None or isinstance(value, (bool, int, str, float)) and finite else str(value)
+    if value is None or isinstance(value, (bool, int, str)) or isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, (float, Path, torch.dtype, torch.device)):
+        return str(value)
+    return f"{type(value).__qualname__} {fingerprint(value)[:16]}"
 
 
 def _version(name: str) -> str:

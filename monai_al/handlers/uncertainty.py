@@ -190,7 +190,8 @@ class UncertaintyHandler:
                 f"{self.valid_key!r} in the batch must be boolean with the shape {expected}, got {found.dtype} with "
                 f"{tuple(found.shape)}"
             )
-        return found.as_subclass(Tensor).squeeze(1).to(logits.device)
+        mask = found.as_subclass(Tensor).squeeze(1)
+        return None if bool(mask.all()) else mask.to(logits.device)
 
     def _refuse_not_finite(self, values: Tensor, ids: list[Any]) -> None:
         wrong = (~torch.isfinite(values)).nonzero().flatten().tolist()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, dice, dice_counts
+from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, check_empty_policy, dice, dice_counts
 from monai_al.metrics.hd95 import hd95, physical_diagonal
 from monai_al.metrics.volume import VolumeScores, score_volume, summarize
 
@@ -13,6 +13,7 @@ __all__ = [
     "NOT_ANNOTATED",
     "DiceCounts",
     "VolumeScores",
+    "check_empty_policy",
     "dice",
     "dice_counts",
     "hd95",

@@ -42,6 +42,9 @@ def test_the_running_workflow_is_found_from_an_expression(tmp_path):
     assert found.config["answer"] == 42
     assert found.config["lazy"] == {"_target_": "no.such.Class", "value": "$@answer + 1"}  # nothing is resolved
     assert found.file("train.yaml") == configs / "train.yaml"
+    assert found.files("train", ["paper", "/else/where.json"]) == [
+        str(configs / "train.yaml"), str(configs / "paper.yaml"), "/else/where.json"
+    ]  # fmt: skip
 
 
 def test_no_running_workflow_is_an_error():
@@ -77,11 +80,38 @@ def test_known_ids_pass(bundle):
 
 @pytest.mark.parametrize(
     ("id", "hint"),
-    [("roundz", "did you mean rounds"), ("step", "did you mean steps"), ("unused", "nothing"), ("xyzzy", "nothing")],
+    [
+        ("roundz", "did you mean rounds"),
+        ("step", "did you mean steps"),
+        ("unused", "nothing"),
+        ("xyzzy", "nothing"),
+        ("ckpt_dir", "nothing"),  # each round has its own
+        ("bundle_root", "nothing"),
+    ],
 )
 def test_what_nothing_refers_to_is_refused(bundle, id, hint):
     with pytest.raises(BundleConfigError, match=f"--{id}: .*{hint}"):
         bundle(**{id: 1}).check_overrides("train.json")
+
+
+def test_an_id_that_only_refers_to_itself_is_refused(bundle):
+    with pytest.raises(BundleConfigError, match="--loop: nothing"):
+        bundle(loop="$@loop + 1").check_overrides("train.json")
+
+
+def test_overlays_of_the_training_add_ids(bundle, tmp_path):
+    (tmp_path / "configs" / "more.json").write_text(json.dumps({"extra": 1, "train": {"extra": "@extra"}}))
+    with pytest.raises(BundleConfigError, match="--extra"):
+        bundle(extra=2).check_overrides("train.json")
+    bundle(extra=2).check_overrides("train.json", ["more.json"])
+    assert bundle(extra=2).forwarded("train.json", ["more.json"]) == {"extra": 2}
+
+
+def test_a_training_config_alone_is_checked(tmp_path):
+    names = {"network_def": None, "device": "cpu", "steps": 3, "train": {"n": "@steps"}, "run": []}
+    RunningBundle(tmp_path, names).check_overrides()
+    with pytest.raises(BundleConfigError, match="--stepz: .*did you mean steps"):
+        RunningBundle(tmp_path, {**names, "stepz": 5}).check_overrides()
 
 
 def test_flat_ids_of_the_training_config_are_forwarded_unresolved(bundle):

@@ -121,9 +121,17 @@ def test_events_fire_once_a_round_in_order(learner):
     fired = []
     for event in RoundEvents:
         active.add_event_handler(event, lambda engine, name: fired.append((engine.state.iteration, name)), event.value)
+    seen = []
+    active.add_event_handler(RoundEvents.ROUND_EVALUATED, lambda engine: seen.append(engine.state.output["labeled"]))
     active.run()
-    assert fired == [(r, event.value) for r in (1, 2) for event in RoundEvents]
+    names = [event.value for event in RoundEvents]
+    assert fired == [*((1, name) for name in names), *((2, name) for name in names[:-1])]  # nothing to select at last
+    assert seen == [3, 6]
     assert active.state.output["labeled"] == 6
+    again = learner(rounds=2)
+    for event in RoundEvents:
+        again.add_event_handler(event, lambda engine: pytest.fail("nothing was left to do"))
+    again.run()
 
 
 def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):
@@ -155,7 +163,7 @@ def test_labels_of_the_pool_are_not_read_while_scoring(learner, monkeypatch):
     monkeypatch.setattr(SliceDataset, "__init__", remember)
     learner(rounds=2).run()
     passes = [with_label for trains, with_label in asked if not trains]
-    assert passes.count(False) == 3  # two evaluations and one scoring pass; the truth is taken from the cache
+    assert passes.count(False) == 4  # a first try, two evaluations and one scoring pass; truth comes from the cache
 
 
 def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, tmp_path):
@@ -166,6 +174,14 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     learner(folder="one", rounds=2).run()
     alone = weights(tmp_path / "one")[0]
     assert all(torch.equal(alone[key], models[0][key]) for key in alone)
+    active = learner(members=2, rounds=2)
+    active.data, active.cache = active.training.resolve("pool", "cache")
+    together = active._load(0)
+    image = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        each = [active.training.load(active._state(0, m)).network.eval()(image).softmax(1) for m in (0, 1)]
+        assert torch.allclose(together.network.eval()(image), (each[0] + each[1]) / 2, atol=1e-6)
+    assert together.activation == "none"
 
 
 def test_previous_weights_can_be_the_start(learner, tmp_path):
@@ -219,7 +235,7 @@ def test_epochs_are_passes_over_the_labeled_items(learner, monkeypatch):
 def test_mc_dropout_needs_dropout(learner):
     with pytest.raises(ValueError, match="dropout"):
         learner(Uncertainty("bald", passes=2), rounds=2).run()
-    active = learner(Uncertainty("bald", passes=2), "with", rounds=2, overrides={"dropout": 0.2})
+    active = learner(Uncertainty("bald", passes=2), rounds=2, overrides={"dropout": 0.2})  # the folder is still free
     active.run()
     assert all(item.score > 0 for item in active.folder.query(1).items)
 
@@ -281,7 +297,13 @@ def run_with_other_pool(learner):
 def test_places_may_differ(learner, tmp_path):
     learner(rounds=1).run()
     before = results(tmp_path / "run")
-    learner(rounds=1, overrides={"num_workers": 0, "device": "cpu", "output_dir": "elsewhere"}).run()
+    other_cache = {
+        "cache_dir": str(tmp_path / "other"),
+        "num_workers": 1,
+        "device": "$'cpu'",
+        "output_dir": "elsewhere",
+    }
+    learner(rounds=1, overrides=other_cache).run()
     assert results(tmp_path / "run") == before
 
 
@@ -333,6 +355,12 @@ def test_training_that_diverges_is_an_error_and_leaves_no_model(learner, tmp_pat
         ({"members": 0}, "members"),
         ({"initial_weights": "warm"}, "initial_weights"),
         ({"seed": 1.5}, "seed"),
+        ({"members": 1.5}, "members"),
+        ({"rounds": 2.5}, "rounds"),
+        ({"threads": 0.5}, "threads"),
+        ({"scoring_batch_size": 0}, "scoring_batch_size"),
+        ({"empty_policy": "foo"}, "foo"),
+        ({"activation": "relu"}, "relu"),
     ],
 )
 def test_arguments_are_checked_at_once(learner, arguments, message):
@@ -347,6 +375,14 @@ def test_errors_come_before_anything_is_written(learner, tmp_path):
         learner(budget=[0.5, 1]).run()
     with pytest.raises(DataError, match="test"):
         learner(overrides={"test_fraction": 0.0}).run()
+    with pytest.raises(BundleConfigError, match="--validation_fraction"):
+        learner(overrides={"early_stopping": 3}).run()
+    with pytest.raises(BundleConfigError, match="--steps_per_epoch"):
+        learner(overrides={"model": "best", "validation_fraction": 0.25, "test_fraction": 0.25}).run()
+    with pytest.raises(DataError, match=r"cannot predict .* in_channels"):
+        learner(overrides={"in_channels": 3}).run()
+    with pytest.raises(DataError, match="5 output channels for 2 classes"):
+        learner(overrides={"out_channels": 5}).run()
     assert not (tmp_path / "run").exists()
 
 
@@ -379,3 +415,48 @@ def test_scores_in_the_query_are_those_of_the_model(learner):
     query = active.folder.query(1)
     assert list(query.ids) == best
     assert [item.score for item in query.items] == pytest.approx([scores[id] for id in best], rel=1e-4)
+
+
+def test_settings_of_the_strategy_are_named_when_they_differ(learner):
+    learner(Selective("entropy", threshold=0.2), rounds=1).run()
+    with pytest.raises(RunFolderError, match=r"threshold was 0\.2 and is now 0\.3"):
+        learner(Selective("entropy", threshold=0.3), rounds=1).run()
+
+
+def test_another_number_of_threads_is_refused(learner):
+    learner(rounds=1, threads=1).run()
+    learner(rounds=1).run()
+    with pytest.raises(RunFolderError, match="1 threads, now 2"):
+        learner(rounds=1, threads=2).run()
+
+
+def test_the_data_set_is_read_once_for_all_rounds(learner, monkeypatch):
+    import monai_al.datasets as datasets
+
+    reads = []
+    phantom = datasets.phantom
+    monkeypatch.setattr(datasets, "phantom", lambda *a, **k: reads.append(1) or phantom(*a, **k))
+    learner(rounds=3, members=2).run()
+    assert len(reads) == 1
+
+
+def test_a_placeholder_spacing_is_flagged(learner, tmp_path):
+    active = learner(rounds=1)
+    resolve = active.training.resolve
+
+    def placeholder(*ids):
+        pool, *others = resolve(*ids)
+        pool.placeholder_spacing = True
+        return [pool, *others]
+
+    active.training.resolve = placeholder
+    active.run()
+    assert active.folder.metrics(0)["hd95_3d"]["spacing_is_placeholder"] is True
+
+
+def test_a_run_leaves_the_random_state_of_the_process_alone(learner):
+    torch.manual_seed(5)
+    expected = torch.rand(1).item()
+    torch.manual_seed(5)
+    learner(Random(), rounds=1).run()
+    assert torch.rand(1).item() == expected

@@ -30,7 +30,7 @@ from monai_al.strategies import Selective
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
 SETTINGS = {
     "phantom": {"patients": 3, "volumes_per_patient": 1, "shape": [16, 16, 6], "classes": ["background", "spleen"]},
-    "image_size": [16, 16], "channels": [4, 8], "steps": 3, "batch_size": 2, "device": "cpu", "progress": False,
+    "image_size": [16, 16], "channels": [4, 8], "steps": 2, "batch_size": 2, "device": "cpu", "progress": False,
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def main(folder: Path) -> None:
             settings = {**SETTINGS, "cache_dir": str(folder / "cache")}
             ActiveLearner(
                 CONFIGS / "train.yaml", Selective("entropy"), folder / name, overrides=settings, budget=2, rounds=2,
-                progress=False,
+                members=2, progress=False,
             ).run()  # fmt: skip
 
         return in_fork(work)
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
     whole = results("whole")
     written = sum(1 for file in (folder / "whole").rglob("*") if file.is_file())
     points: list[tuple[str, Callable[[], object]]] = [
-        *((f"training, step {n}", lambda n=n: kill_at_call(PartialDiceCELoss, "forward", n)) for n in (2, 5)),
+        *((f"training, step {n}", lambda n=n: kill_at_call(PartialDiceCELoss, "forward", n)) for n in (1, 3, 6)),
         ("scoring", lambda: kill_at_call(UncertaintyHandler, "__call__", 1)),
         *((f"evaluating, batch {n}", lambda n=n: kill_at_call(VolumeScoresHandler, "__call__", n)) for n in (1, 2)),
         *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(1, written)),

@@ -132,3 +132,7 @@ def test_bundles_and_configs_are_in_the_wheel(tmp_path):
     assert len(expected) > 15
     assert expected <= names
     assert "monai_al/py.typed" in names
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    where = [sys.executable, "-m", "monai_al", "where", "selective_uncertainty_spleen"]
+    found = subprocess.run(where, capture_output=True, text=True, cwd=tmp_path / "site", check=True).stdout.strip()
+    assert Path(found) == tmp_path / "site" / "monai_al" / "bundles" / "selective_uncertainty_spleen"
