@@ -21,7 +21,6 @@ from tqdm import tqdm
 from monai_al.annotators import Annotator, Oracle
 from monai_al.bundle import RoundTraining, TrainedNetwork
 from monai_al.data import (
-    NOT_ANNOTATED,
     DataError,
     Item,
     Query,
@@ -36,9 +35,10 @@ from monai_al.data import (
     round_sizes,
 )
 from monai_al.data.run_folder import UNDEFINED
+from monai_al.engines.annotation_cost import annotation_cost
+from monai_al.engines.first_try import try_network
 from monai_al.engines.passes import evaluate_volumes, score_items
 from monai_al.engines.run_record import plain, run_record
-from monai_al.inferers import dropout_enabled
 from monai_al.metrics import VolumeScores, check_empty_policy, summarize
 from monai_al.networks import MeanOfMembers
 from monai_al.report import write_learning_curve
@@ -50,7 +50,6 @@ __all__ = ["ActiveLearner", "RoundEvents"]
 logger = logging.getLogger(__name__)
 
 POOL_ID, CACHE_ID = "pool", "cache"
-_SCRIBBLE_COST = 1 / 15
 
 
 class RoundEvents(EventEnum):
@@ -170,7 +169,10 @@ class ActiveLearner(Engine):
         self.training.share(**{POOL_ID: self.data, CACHE_ID: self.cache})  # read once, not once per round
         measures = _measures(self.strategy)
         self.cache.prepare(self.data)
-        self._try_network(measures)
+        trained = self.training.load(None, self.activation)
+        first = SliceDataset(self.pool.items[:1], self.cache, with_label=False)[0]
+        place = {"inferer": trained.inferer, "device": trained.device}
+        try_network(trained.network, first, self.data.classes, measures, **place)
         self.folder.lock()
         try:
             started = self.folder.start(self._record(), pool_to_json(self.data, self._hashes()))
@@ -186,26 +188,6 @@ class ActiveLearner(Engine):
                     return super().run(range(len(self.sizes)), max_epochs=1)
         finally:
             self.folder.unlock()
-
-    def _try_network(self, measures: Mapping[str, Measure]) -> None:
-        """Predict one item with an untrained network, so that what cannot work fails before anything is written."""
-        trained = self.training.load(None, self.activation)
-        item = self.pool[0]
-        image = SliceDataset([item], self.cache, with_label=False)[0]["image"][None].to(trained.device)
-        try:
-            with torch.no_grad():
-                output = trained.inferer(image, trained.network.eval())
-        except (RuntimeError, ValueError) as error:
-            raise DataError(
-                f"the network cannot predict {item.id!r}, an image of shape {tuple(image.shape[1:])}: {error}. Do "
-                "in_channels and image_size fit?"
-            ) from error
-        channels, classes = output.shape[1], len(self.data.classes)
-        if channels != classes and not (channels == 1 and classes == 2):
-            raise DataError(f"the network has {channels} output channels for {classes} classes: {self.data.classes}")
-        if any(measure.stochastic for measure in measures.values()):
-            with dropout_enabled(trained.network):
-                pass  # raises where there is no dropout
 
     # -- one round -------------------------------------------------------------------------------------------------
 
@@ -303,10 +285,11 @@ class ActiveLearner(Engine):
         scores = evaluate_volumes(trained.network, self.test.items, self.cache, len(self.data.classes),
                                   **self._options(trained, "evaluating"))  # fmt: skip
         labeled = self._labeled_items(number)
+        returns = [entry for earlier in range(number + 1) for entry in self.folder.labels(earlier)]
         metrics = {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
-            "cost": self._cost(number, labeled),
+            "cost": annotation_cost(labeled, returns, self.cache),
             **self._summary(scores),
             **self._model_choice(),
         }
@@ -362,23 +345,6 @@ class ActiveLearner(Engine):
             "batch_size": self.scoring_batch_size,
             "description": description if self.progress else None,
         }
-
-    def _cost(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
-        """What the labels cost: a full item counts 1, a scribble 1/15."""
-        kinds = [(entry["kind"], len(entry["items"])) for r in range(number + 1) for entry in self.folder.labels(r)]
-        planes = [self._truth(item) for item in labeled]
-        return {
-            "total": sum(n * (1.0 if kind == "full" else _SCRIBBLE_COST) for kind, n in kinds),
-            "items": len(labeled),
-            "volumes": len({item.volume for item in labeled}),
-            "patients": len({item.patient for item in labeled}),
-            "voxels": sum(plane.size for plane in planes),
-            "foreground_voxels": sum(int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED))) for plane in planes),
-        }
-
-    def _truth(self, item: Item) -> np.ndarray:
-        truth = self.cache.get(item).truth
-        return truth if item.slice is None else truth[item.slice]
 
     def _model_choice(self) -> dict[str, Any]:
         """Which model was tested, and how many labels that choice used."""

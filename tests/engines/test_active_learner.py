@@ -381,7 +381,7 @@ def test_errors_come_before_anything_is_written(learner, tmp_path):
         learner(overrides={"model": "best", "validation_fraction": 0.25, "test_fraction": 0.25}).run()
     with pytest.raises(DataError, match=r"cannot predict .* in_channels"):
         learner(overrides={"in_channels": 3}).run()
-    with pytest.raises(DataError, match="5 output channels for 2 classes"):
+    with pytest.raises(DataError, match="5 output channels for the 2 classes"):
         learner(overrides={"out_channels": 5}).run()
     assert not (tmp_path / "run").exists()
 
