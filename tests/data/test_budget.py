@@ -68,7 +68,7 @@ def test_sizes(budget, rounds, n_items, expected):
         ([0.2, 0.1], 2, "round 1 would get -10 of 100"),
         ([0.2, 0.2], 2, "round 1 would get 0 of 100"),
         (0.001, 1, "round 0 would get 0 of 100"),
-        (5, 0, "rounds must be at least 1"),
+        (5, 0, "rounds must be a whole number of at least 1"),
     ],
 )
 def test_refused(budget, rounds, message):
