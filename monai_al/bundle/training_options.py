@@ -54,7 +54,7 @@ def training_length(
     for name, number in (("epochs", epochs), ("steps", total)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise BundleConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
-    length = (epochs, None) if total is None else _in_epochs(total, steps_per_epoch)
+    length = (epochs or 0, None) if total is None else _in_epochs(total, steps_per_epoch)
     if needs_validation and not validation_fraction:
         raise BundleConfigError(
             "model: best and early_stopping need validation labels: give --validation_fraction, such as 0.15"

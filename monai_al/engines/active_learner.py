@@ -206,14 +206,15 @@ class ActiveLearner(Engine):
         trained = None if evaluated and (last or selected) else self._load(number)
         if trained is not None and not evaluated:
             self._evaluate(number, trained)
-        engine.state.output = self.folder.metrics(number)
+        metrics = self.folder.metrics(number) or {}
+        engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
         if not evaluated:
             self.fire_event(RoundEvents.ROUND_EVALUATED)
         if trained is not None and not (last or selected):
             self._select(number + 1, trained)
             self.fire_event(RoundEvents.QUERY_SELECTED)
         self._tell_round(number)
-        return engine.state.output
+        return metrics
 
     def _annotate(self, number: int) -> Sequence[str]:
         """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""

@@ -44,5 +44,5 @@ class RandLabelAffined(RandAffined):
         labels = list(paddings)
         # filling writes zeros; with labels counted down from 255 that zero stands for 255
         turned = {key: NOT_ANNOTATED - convert_to_tensor(data[key]).float() for key in labels}
-        out = super().__call__({**data, **turned}, lazy=lazy)
+        out: dict[Hashable, Any] = super().__call__({**data, **turned}, lazy=lazy)
         return {**out, **{key: (NOT_ANNOTATED - out[key]).round().to(torch.uint8) for key in labels}}
