@@ -113,7 +113,8 @@ class VolumeCache:
         self._drop_abandoned()
         files = {(item.image, item.label): item for item in items if (item.image, item.label) not in self._open}
         problems = []
-        bar = tqdm(files.items(), desc="reading volumes", unit="volume", disable=None if self.progress else True)
+        hidden = None if self.progress and files else True
+        bar = tqdm(files.items(), desc="reading volumes", unit="volume", disable=hidden)
         for key, item in bar:
             try:
                 self.get(item)

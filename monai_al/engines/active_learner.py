@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, EventEnum
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle
 from monai_al.bundle import RoundTraining, TrainedNetwork
@@ -184,7 +185,10 @@ class ActiveLearner(Engine):
             with _torch_threads(started["threads"]):
                 self._tell_start()
                 hidden = None if self.progress else True
-                with tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar:
+                with (
+                    logging_redirect_tqdm([logging.root, logging.getLogger("monai_al")]),
+                    tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar,
+                ):
                     return super().run(range(len(self.sizes)), max_epochs=1)
         finally:
             self.folder.unlock()
