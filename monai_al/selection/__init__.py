@@ -9,7 +9,6 @@ indices, none of them in ``labeled``, in pick order.
 from monai_al.selection.check import (
     candidates,
     check_budget,
-    check_embeddings,
     check_labeled,
     check_scores,
     tie_rng,
@@ -20,7 +19,6 @@ from monai_al.selection.top_k import top_k
 __all__ = [
     "candidates",
     "check_budget",
-    "check_embeddings",
     "check_labeled",
     "check_scores",
     "merge_alternating",

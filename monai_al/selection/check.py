@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["DEFAULT_SEED", "candidates", "check_budget", "check_embeddings", "check_labeled", "check_scores", "tie_rng"]
+__all__ = ["DEFAULT_SEED", "candidates", "check_budget", "check_labeled", "check_scores", "tie_rng"]
 
 DEFAULT_SEED = 0
 """Seed of the generator that is used where none is given."""
@@ -37,31 +37,6 @@ def check_scores(scores: ArrayLike, name: str = "scores") -> np.ndarray:
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(f"{name}[{i}] is {values[i]}: a score must be finite, or -inf to rank last")
-    return values
-
-
-def check_embeddings(embeddings: ArrayLike, name: str = "embeddings") -> np.ndarray:
-    """Embeddings ``(N, D)``, all finite; floating-point numbers keep their type, others become float64.
-
-    Raises:
-        ValueError: not two-dimensional, empty, or not finite; the message says which index.
-
-    Example:
-        >>> check_embeddings([[0.0, 1.0], [float("inf"), 0.0]])
-        Traceback (most recent call last):
-        ...
-        ValueError: embeddings[1] holds a value that is not finite
-    """
-    values = np.asarray(embeddings)
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
-    if values.ndim != 2 or values.shape[1] == 0:
-        raise ValueError(f"{name} must have the shape (N, D) with D >= 1, got {values.shape}")
-    if len(values) == 0:
-        raise ValueError(f"{name} are empty: there is nothing to choose from")
-    wrong = ~np.isfinite(values).all(axis=1)
-    if wrong.any():
-        raise ValueError(f"{name}[{int(wrong.argmax())}] holds a value that is not finite")
     return values
 
 

@@ -5,27 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monai_al.selection import candidates, check_embeddings, check_labeled, check_scores
-
-
-def test_embeddings_keep_their_floating_type():
-    assert check_embeddings(np.zeros((2, 3), np.float32)).dtype == np.float32
-    assert check_embeddings([[1, 2]]).dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    ("embeddings", "message"),
-    [
-        (np.zeros(3), "shape"),
-        (np.zeros((3, 0)), "shape"),
-        (np.zeros((0, 3)), "empty"),
-        ([[0.0, 0.0], [0.0, np.nan]], r"embeddings\[1\]"),
-        ([[-np.inf, 0.0], [0.0, 0.0]], r"embeddings\[0\]"),
-    ],
-)
-def test_embedding_errors(embeddings, message):
-    with pytest.raises(ValueError, match=message):
-        check_embeddings(embeddings)
+from monai_al.selection import candidates, check_labeled, check_scores
 
 
 def test_candidates():
