@@ -235,11 +235,21 @@ def _add_datalist(commands) -> None:
 
 def _add_dataset_options(group) -> None:
     options: list[tuple[str, dict[str, Any]]] = [
-        ("skip_incomplete", {"action": "store_true", "help": "leave out what lacks a file instead of failing"}),
-        ("unlabeled", {"action": "store_true", "dest": "require_labels", "help": "take images without a label, too"}),
-        ("modality", {"help": "brats: flair, t1, t1c, t1ce, t2"}),
-        ("target", {"help": "brats: whole, core, enhancing, raw"}),
-        ("grade", {"help": "brats: HGG or LGG"}),
+        (
+            "skip_incomplete",
+            {"action": "store_true", "help": "all but phantom: leave out what lacks a file instead of failing"},
+        ),
+        (
+            "unlabeled",
+            {
+                "action": "store_true",
+                "dest": "require_labels",
+                "help": "brats, folder, lgg: take images without a label, too",
+            },
+        ),
+        ("modality", {"help": "brats: flair (default), t1, t1c, t1ce, t2"}),
+        ("target", {"help": "brats: whole (default), core, enhancing, raw"}),
+        ("grade", {"help": "brats: HGG or LGG only (default: both)"}),
         ("images", {"help": "folder: sub-folder of the images"}),
         ("labels", {"help": "folder: sub-folder of the labels"}),
         ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
