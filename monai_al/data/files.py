@@ -15,7 +15,7 @@ from typing import IO, Any
 
 __all__ = ["TEMPORARY", "new_folder", "read_json", "write_file", "write_json"]
 
-TEMPORARY = ".tmp-"  # prefix of everything that is not complete yet
+TEMPORARY = ".monai_al-tmp-"  # prefix of everything that is not complete yet; no user's file has it
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -71,7 +71,7 @@ class RunFolder:
     # -- who uses it ---------------------------------------------------------------------------------------------
 
     def lock(self) -> None:
-        """Take the folder for this process, and drop what a killed process left half-written.
+        """Take the folder for this process.
 
         Raises:
             RunFolderError: a live process uses it.
@@ -88,7 +88,6 @@ class RunFolder:
             ) from None
         self._lock = lock
         write_json(self._process_file, {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()})
-        self._drop_incomplete()
 
     def unlock(self) -> None:
         """Give the folder back."""
@@ -110,7 +109,7 @@ class RunFolder:
                     left.unlink(missing_ok=True)
 
     def scratch(self, round: int) -> Path:
-        """A folder for files of a training that is under way; it is dropped when the folder is locked again."""
+        """A folder for files of a training that is under way; it is dropped when the run goes on."""
         path = self.round_path(round) / f"{TEMPORARY}training"
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
@@ -118,25 +117,28 @@ class RunFolder:
 
     # -- what was asked --------------------------------------------------------------------------------------------
 
-    def start(self, run: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, run: Mapping[str, Any], pool: Mapping[str, Any], *, threads: int | None = None) -> dict[str, Any]:
         """Record what is asked, or check that it is what was asked before.
 
-        ``rounds`` may grow and ``budget`` be extended at its end; that is recorded in ``extension_NN.json``.
+        ``rounds`` may grow and ``budget`` be extended at its end; that is recorded in ``extension_NN.json``. What a
+        killed process left half-written is dropped.
 
         Args:
             run: content of ``run.json``; holds ``config``, ``rounds``, ``budget`` and its ``sizes``.
             pool: content of ``pool.json``, of :func:`pool_to_json`.
+            threads: the CPU threads that are asked for; None takes those of the first start.
 
         Returns:
             The content of ``run.json``.
 
         Raises:
-            RunFolderError: another config or pool; nothing is touched.
+            RunFolderError: another config, pool or number of threads; nothing is touched.
         """
         asked = json.loads(json.dumps(run)) | {"config_hash": config_hash(run["config"])}
         if not (self.path / "run.json").exists():
             write_json(self.path / "pool.json", pool)
             write_json(self.path / "run.json", asked)
+            self._drop_incomplete()
             return asked
         before = read_json(self.path / "run.json")
         if before["config_hash"] != asked["config_hash"]:
@@ -144,8 +146,14 @@ class RunFolder:
                 f"{self.path} was started with another config: {_difference(before['config'], asked['config'])}; "
                 "give another output_dir, or the config as it was"
             )
+        if threads not in (None, before.get("threads")):
+            raise RunFolderError(
+                f"{self.path} was started with {before.get('threads')} threads, now {threads}: results would differ; "
+                "leave threads out, or give another output_dir"
+            )
         self._check_pool(pool)
         self._extend(before, asked)
+        self._drop_incomplete()
         return before
 
     def _check_pool(self, pool: Mapping[str, Any]) -> None:
@@ -258,10 +266,10 @@ class RunFolder:
         path = self.round_path(round) / "timings.json"
         return read_json(path) if path.exists() else {}
 
-    def add_timing(self, round: int, **seconds: float) -> None:
+    def add_timing(self, number: int, **seconds: float) -> None:
         """Record how long steps of a round took, in seconds."""
-        timings = self.timings(round) | {name: round_to(value) for name, value in seconds.items()}
-        write_json(self.round_path(round) / "timings.json", timings)
+        timings = self.timings(number) | {name: round(value, 2) for name, value in seconds.items()}
+        write_json(self.round_path(number) / "timings.json", timings)
 
     # -- derived ---------------------------------------------------------------------------------------------------
 
@@ -328,11 +336,6 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
         "items": items,
         "files": {str(shown(path)): hashes[path] for path in paths},
     }
-
-
-def round_to(seconds: float) -> float:
-    """Seconds to a hundredth, as tables show them."""
-    return round(seconds, 2)
 
 
 def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:

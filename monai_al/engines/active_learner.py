@@ -28,7 +28,6 @@ from monai_al.data import (
     QueryItem,
     Round,
     RunFolder,
-    RunFolderError,
     SliceDataset,
     derived_seed,
     pool_to_json,
@@ -136,7 +135,12 @@ class ActiveLearner(Engine):
     ) -> None:
         super().__init__(self._round)
         self.register_events(*RoundEvents)
-        _check_numbers(members=members, rounds=rounds, scoring_batch_size=scoring_batch_size, threads=threads or 1)
+        _check_numbers(
+            members=members,
+            rounds=rounds,
+            scoring_batch_size=scoring_batch_size,
+            threads=1 if threads is None else threads,
+        )
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"seed must be a whole number, got {seed!r}")
         if initial_weights not in ("scratch", "previous"):
@@ -176,12 +180,8 @@ class ActiveLearner(Engine):
         try_network(trained.network, first, self.data.classes, measures, **place)
         self.folder.lock()
         try:
-            started = self.folder.start(self._record(), pool_to_json(self.data, self._hashes()))
-            if self.threads not in (None, started["threads"]):
-                raise RunFolderError(
-                    f"{self.folder.path} was started with {started['threads']} threads, now {self.threads}: results "
-                    "would differ; leave threads out, or give another output_dir"
-                )
+            pool = pool_to_json(self.data, self._hashes())
+            started = self.folder.start(self._record(), pool, threads=self.threads)
             with _torch_threads(started["threads"]):
                 self._tell_start()
                 hidden = None if self.progress else True

@@ -215,12 +215,13 @@ def test_broken_file_is_named(started):
 
 CHILD = """
 import sys, time
+from monai_al.data.files import TEMPORARY
 from monai_al.data.run_folder import RunFolder
 folder = RunFolder(sys.argv[1])
 folder.lock()
 print("locked", flush=True)
 (folder.scratch(0) / "checkpoint.pt").write_bytes(b"half")
-(folder.path / "round_00" / ".tmp-half").write_bytes(b"half")
+(folder.path / "round_00" / f"{TEMPORARY}half").write_bytes(b"half")
 time.sleep(60)
 """
 
@@ -236,7 +237,7 @@ def test_a_live_process_keeps_its_folder_and_a_killed_one_does_not(started):
     folder = started
     process = child_with_lock(folder.path)
     try:
-        while not (folder.path / "round_00" / ".tmp-half").exists():
+        while not (folder.path / "round_00" / f"{TEMPORARY}half").exists():
             time.sleep(0.01)
         before = content(folder.path)
         with pytest.raises(RunFolderError, match=f"in use by process {process.pid} on ") as error:
@@ -250,7 +251,15 @@ def test_a_live_process_keeps_its_folder_and_a_killed_one_does_not(started):
         process.wait()
     folder.lock()
     assert json.loads((folder.path / "process.json").read_text())["pid"] == os.getpid()
-    assert not [path for path in folder.path.rglob("*") if path.name.startswith(TEMPORARY)]
+    (folder.path / ".tmp-mine").write_bytes(b"a user's own")
+    left = [path for path in folder.path.rglob("*") if path.name.startswith(TEMPORARY)]
+    assert left
+    with pytest.raises(RunFolderError, match="another config"):
+        folder.start(run_json(config=changed_config("learner", "members", value=2)), pool_json())
+    assert all(path.exists() for path in left)  # what is refused is not touched
+    folder.start(run_json(), pool_json())
+    assert not any(path.exists() for path in left)
+    assert (folder.path / ".tmp-mine").exists()
     assert folder.query(0) is not None
     folder.unlock()
     assert not (folder.path / "process.json").exists()
@@ -268,12 +277,14 @@ def test_lock_and_unlock_in_one_process(tmp_path):
     first.unlock()
 
 
-def test_scratch_is_new_each_time_and_dropped_with_the_next_lock(tmp_path):
+def test_scratch_is_new_each_time_and_dropped_with_the_next_start(tmp_path):
     folder = RunFolder(tmp_path)
     (folder.scratch(1) / "a").write_text("a")
     path = folder.scratch(1)
     assert list(path.iterdir()) == []
     folder.lock()
+    assert path.exists()
+    folder.start(run_json(), pool_json())
     assert not path.exists()
     folder.unlock()
 

@@ -358,6 +358,7 @@ def test_training_that_diverges_is_an_error_and_leaves_no_model(learner, tmp_pat
         ({"members": 1.5}, "members"),
         ({"rounds": 2.5}, "rounds"),
         ({"threads": 0.5}, "threads"),
+        ({"threads": 0}, "threads"),
         ({"scoring_batch_size": 0}, "scoring_batch_size"),
         ({"empty_policy": "foo"}, "foo"),
         ({"activation": "relu"}, "relu"),
@@ -423,11 +424,12 @@ def test_settings_of_the_strategy_are_named_when_they_differ(learner):
         learner(Selective("entropy", threshold=0.3), rounds=1).run()
 
 
-def test_another_number_of_threads_is_refused(learner):
+def test_another_number_of_threads_is_refused(learner, tmp_path):
     learner(rounds=1, threads=1).run()
     learner(rounds=1).run()
     with pytest.raises(RunFolderError, match="1 threads, now 2"):
-        learner(rounds=1, threads=2).run()
+        learner(rounds=2, threads=2).run()
+    assert not list((tmp_path / "run").glob("extension_*"))  # refused before it was extended
 
 
 def test_the_data_set_is_read_once_for_all_rounds(learner, monkeypatch):

@@ -113,7 +113,7 @@ def main(folder: Path) -> None:
         ended_by = run(f"killed_{i}", prepare)
         run(f"killed_{i}")
         again = results(f"killed_{i}")
-        left = [f.name for f in (folder / f"killed_{i}").rglob(".tmp-*")]
+        left = [f.name for f in (folder / f"killed_{i}").rglob(f"{files.TEMPORARY}*")]
         differ = sorted(name for name in {*whole, *again} if whole.get(name) != again.get(name))
         print(json.dumps({"point": point, "signal": ended_by, "differ": differ, "left": left}))
         shutil.rmtree(folder / f"killed_{i}")
