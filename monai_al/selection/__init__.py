@@ -14,6 +14,7 @@ from monai_al.selection.check import (
     tie_rng,
 )
 from monai_al.selection.merge_alternating import merge_alternating
+from monai_al.selection.ranks import ranks
 from monai_al.selection.top_k import top_k
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "check_labeled",
     "check_scores",
     "merge_alternating",
+    "ranks",
     "tie_rng",
     "top_k",
 ]

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from monai_al.data import Query, QueryItem, Round
+from monai_al.selection import ranks
 from monai_al.uncertainty import Measure
 
-__all__ = ["Strategy"]
+__all__ = ["Strategy", "ranked_reasons"]
 
 
 class Strategy(ABC):
@@ -108,6 +109,27 @@ class Strategy(ABC):
             for i, score, reason in zip(indices, values, words, strict=True)
         )
         return Query(round.number, self.name, round.seed, items)
+
+
+def ranked_reasons(
+    ranking: str, scores: np.ndarray, chosen: np.ndarray, labeled: np.ndarray, unranked: str
+) -> list[str]:
+    """Why each item was chosen: its rank in a ranking of the unlabeled items.
+
+    Args:
+        ranking: what the ranking goes by.
+        scores: ``(N,)``.
+        chosen: positions of the chosen items.
+        labeled: positions that stand in no ranking.
+        unranked: what to say of an item that scores ``-inf``.
+
+    Example:
+        >>> ranked_reasons("entropy", np.array([0.1, 0.3, 0.2]), np.array([2]), np.array([], dtype=int), "empty")
+        ['entropy, rank 2 of 3']
+    """
+    rank = ranks(scores, labeled)
+    n = len(scores) - len(labeled)
+    return [f"{ranking}, rank {rank[i]} of {n}" if rank[i] else unranked for i in chosen]
 
 
 def _problem(query: Query, round: Round, budget: int) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from monai_al.data import Query, Round
 from monai_al.selection import merge_alternating, top_k
-from monai_al.strategies.base import Strategy
+from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.uncertainty import check_measure
 from monai_al.uncertainty import MEASURES, REGIONS, Measure
 
@@ -38,7 +38,7 @@ class Selective(Strategy):
         >>> scores = {"entropy target": [3.0, 2.0, 1.0], "entropy boundary": [3.0, 1.0, 2.0]}
         >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abc"]), labeled=[], seed=0, scores=scores)
         >>> [(item.id, item.reason) for item in Selective("entropy").query(round, budget=2).items]
-        [('a', 'target region'), ('c', 'boundary region')]
+        [('a', 'target region, rank 1 of 3'), ('c', 'boundary region, rank 2 of 3')]
     """
 
     def __init__(
@@ -76,9 +76,8 @@ class Selective(Strategy):
             chosen = top_k(lists[0], budget, round.labeled, rng)
         turns = np.arange(len(chosen)) % len(lists)
         scores = np.stack(lists)[turns, chosen]
-        reasons = [_reason(self.regions[turn], score) for turn, score in zip(turns, scores, strict=True)]
-        return self.make_query(round, chosen, scores, reasons)
-
-
-def _reason(region: str, score: float) -> str:
-    return f"{region} region" if np.isfinite(score) else f"empty {region} region"
+        told = [
+            ranked_reasons(f"{region} region", values, chosen, round.labeled, f"empty {region} region")
+            for region, values in zip(self.regions, lists, strict=True)
+        ]
+        return self.make_query(round, chosen, scores, [told[turn][place] for place, turn in enumerate(turns)])

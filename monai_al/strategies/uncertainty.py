@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_al.data import Query, Round
 from monai_al.selection import top_k
-from monai_al.strategies.base import Strategy
+from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.uncertainty import MEASURES, Measure
 
 __all__ = ["Uncertainty", "check_measure"]
@@ -45,7 +45,8 @@ class Uncertainty(Strategy):
         """See :meth:`Strategy.select`."""
         scores = self.scores(round, self.name)
         chosen = top_k(scores, budget, round.labeled, round.rng("ties"))
-        return self.make_query(round, chosen, scores[chosen])
+        reasons = ranked_reasons(self.name, scores, chosen, round.labeled, f"no {self.name}: no pixel counts")
+        return self.make_query(round, chosen, scores[chosen], reasons)
 
 
 def check_measure(measure: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_al.selection import merge_alternating, top_k
+from monai_al.selection import merge_alternating, ranks, top_k
 
 INF = math.inf
 SCORES = st.lists(st.sampled_from([-INF, -2.0, 0.0, 0.5, 1.0, 3.0]), min_size=1, max_size=25)
@@ -166,3 +166,20 @@ def test_merge_errors_name_the_list():
         merge_alternating([1.0, 2.0], [1.0, math.nan], 1)
     with pytest.raises(ValueError, match="same items, got 2 and 3"):
         merge_alternating([1.0, 2.0], [1.0, 2.0, 3.0], 1)
+
+
+@settings(deadline=None, max_examples=40)
+@given(problem=problems())
+def test_ranks_are_the_places_in_the_order_of_top_k(problem):
+    scores, _, labeled, _ = problem
+    found = ranks(scores, labeled)
+    finite = [i for i in ranking(scores, labeled, np.random.default_rng(0)) if scores[i] > -INF]
+    assert found.dtype == np.int64
+    assert found.tolist() == [finite.index(i) + 1 if i in finite else 0 for i in range(len(scores))]
+
+
+def test_ranks_refuse_what_top_k_refuses():
+    with pytest.raises(ValueError, match=r"scores\[1\] is nan"):
+        ranks([0.0, math.nan])
+    with pytest.raises(ValueError, match="occurs twice"):
+        ranks([0.0, 1.0], labeled=[1, 1])

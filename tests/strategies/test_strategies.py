@@ -60,7 +60,8 @@ def test_selective_worked_merge():
     query = Selective().query(a_round(scores), 5)
     assert query.ids == ("a", "b", "c", "e", "d")
     assert [item.score for item in query.items] == [9, 9, 7, 7, 6]
-    assert [item.reason for item in query.items] == [f"{r} region" for r in ("target", "boundary") * 2 + ("target",)]
+    ranks = [("target", 1), ("boundary", 1), ("target", 3), ("boundary", 3), ("target", 4)]
+    assert [item.reason for item in query.items] == [f"{region} region, rank {rank} of 6" for region, rank in ranks]
 
 
 def test_selective_puts_empty_regions_last_without_a_score():
@@ -79,7 +80,8 @@ def test_selective_of_one_region_is_its_ranking(region):
     scores = {f"bald {region}": [1.0, 3.0, 2.0, -INF]}
     query = Selective("bald", region).query(a_round(scores, n=4), 4)
     assert query.ids == ("b", "c", "a", "d")
-    assert [item.reason for item in query.items] == [f"{region} region"] * 3 + [f"empty {region} region"]
+    told = [f"{region} region, rank {rank} of 4" for rank in (1, 2, 3)]
+    assert [item.reason for item in query.items] == [*told, f"empty {region} region"]
 
 
 def test_ties_follow_the_seed_and_not_the_name():
