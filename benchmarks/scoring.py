@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from monai_al.data import SliceDataset, VolumeCache
 from monai_al.datasets import phantom
 from monai_al.engines import score_items
+from monai_al.engines.slice_data import SliceData
 from monai_al.uncertainty import Measure
 
 
@@ -46,7 +47,8 @@ def main() -> None:
                     network(batch["image"])
 
         def scored() -> None:
-            score_items(network, pool.items, cache, {"score": Measure.of(args.measure)}, batch_size=args.batch_size)
+            loader = SliceData(pool, cache).loader(pool.items, batch_size=args.batch_size)
+            score_items(network, loader, {"score": Measure.of(args.measure)})
 
         times = interleaved(bare, scored, repeats=args.repeats)
     alone, whole = (1e3 * min(each) / len(pool) for each in times)

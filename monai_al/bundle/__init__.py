@@ -3,8 +3,11 @@
 """Bundles: one standard training workflow per round, and the check of overrides."""
 
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
-from monai_al.bundle.round_training import RoundTraining, TrainedNetwork
+from monai_al.bundle.pool_data import pool_data
+from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
+from monai_al.bundle.trained_run import TrainedRun, load_members
+from monai_al.bundle.training_config import TrainedNetwork, TrainingConfig
 from monai_al.bundle.training_options import infer_activation, load_best_weights, training_length
 
 __all__ = [
@@ -12,8 +15,12 @@ __all__ = [
     "RoundTraining",
     "RunningBundle",
     "TrainedNetwork",
+    "TrainedRun",
+    "TrainingConfig",
     "infer_activation",
     "load_best_weights",
+    "load_members",
+    "pool_data",
     "running_bundle",
     "show_errors_briefly",
     "training_length",

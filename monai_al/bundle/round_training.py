@@ -10,56 +10,37 @@ import logging
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.inferers import Inferer, SimpleInferer
 from monai.utils import set_determinism
 
-from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
+from monai_al.bundle.errors import BundleConfigError, own_errors
+from monai_al.bundle.overrides import scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
-from monai_al.bundle.training_options import infer_activation
+from monai_al.bundle.training_config import TrainingConfig
 
-__all__ = ["RoundTraining", "TrainedNetwork"]
+__all__ = ["RoundTraining"]
 
 ITEMS_ID = "train::dataset::data"
+REQUIRED = (ITEMS_ID, "train::trainer", "network_def", "run")
 VALIDATION_ITEMS_ID = "validate::dataset::data"
 
 
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A network with all that is needed to predict with it.
-
-    Args:
-        network: the network, on its device.
-        device: where it lies.
-        inferer: how one batch is predicted.
-        activation: from its outputs to probabilities: softmax, sigmoid, multilabel or none.
-
-    Example:
-        >>> TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), "softmax").activation
-        'softmax'
-    """
-
-    network: torch.nn.Module
-    device: torch.device
-    inferer: Inferer
-    activation: str
-
-
-class RoundTraining:
+class RoundTraining(TrainingConfig):
     """A standard MONAI training config, run anew for each round.
 
     Each run builds a fresh ``ConfigWorkflow``: network, optimizer, schedulers, handlers and data sets are new, and
-    nothing but the returned weights stays.
+    nothing but the returned weights stays. A config that seeds for itself, as those of the Model Zoo do, gets the
+    round's seed all the same.
 
     Args:
         config_file: the training config and its overlays; later files win.
-        overrides: id -> value, unresolved as in a config file; every id must exist in the files.
+        overrides: id -> value, unresolved as in a config file; see :class:`TrainingConfig`.
+        train_map: see :class:`TrainingConfig`.
 
     Raises:
         BundleConfigError: a config file is missing, the config lacks a required id, or an override names an id that it
@@ -72,49 +53,29 @@ class RoundTraining:
         (True, False)
     """
 
-    def __init__(self, config_file: str | Path | Sequence[str | Path], overrides: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        config_file: str | Path | Sequence[str | Path],
+        overrides: Mapping[str, Any] | None = None,
+        train_map: Mapping[str, Any] | None = None,
+    ) -> None:
         files = [config_file] if isinstance(config_file, (str, Path)) else list(config_file)
         self.config_file = [str(file) for file in files]
         for file in self.config_file:
             if not Path(file).is_file():
                 raise BundleConfigError(f"training config {file} does not exist")
-        self.root = bundle_root(Path(self.config_file[0]))
-        self.overrides = dict(overrides or {})
-        self._shared: dict[str, Any] = {}
-        self._declared = self._parser({}).get()
-        unknown = [id for id in self.overrides if not self.declares(id)]
-        if unknown:
-            raise BundleConfigError(unknown_ids(unknown, self._declared, f"{self.config_file[0]} declares no such id"))
-        for id in (ITEMS_ID, "train::trainer", "network_def"):
+        super().__init__(
+            ConfigParser.load_config_files(self.config_file),
+            overrides,
+            root=bundle_root(Path(self.config_file[0])),
+            name=self.config_file[0],
+            train_map=train_map,
+        )
+        for id in REQUIRED:
             if not self.declares(id):
                 raise BundleConfigError(
                     f"{self.config_file[0]} has no {id.replace('::', '#')}, which active learning needs"
                 )
-
-    def declares(self, id: str) -> bool:
-        """Whether the config files hold this id (``#`` or ``::`` between its levels)."""
-        return id in ConfigParser(self._declared)
-
-    def raw(self) -> dict[str, Any]:
-        """The merged config with the overrides, unresolved."""
-        return {key: value for key, value in self._parser(self.overrides).get().items() if key != "_meta_"}
-
-    def share(self, **objects: Any) -> None:
-        """Use these objects for their ids in every run from now on, instead of building them anew."""
-        self._shared = objects
-
-    def resolve(self, *ids: str) -> list[Any]:
-        """The objects behind some ids, from one fresh parse of the config.
-
-        Raises:
-            BundleConfigError: the config does not declare an id.
-        """
-        parser = self._parser(self._all_overrides({}))
-        missing = [id for id in ids if id not in parser]
-        if missing:
-            raise BundleConfigError(f"{self.config_file[0]} declares no {missing[0]!r}")
-        with own_errors():
-            return [parser.get_parsed_content(id) for id in ids]
 
     def run(
         self,
@@ -123,6 +84,7 @@ class RoundTraining:
         seed: int,
         validation: Sequence[Any] = (),
         state: Mapping[str, torch.Tensor] | None = None,
+        scratch: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Train once and return the weights.
@@ -132,7 +94,8 @@ class RoundTraining:
             seed: fixes initial weights, order and augmentation.
             validation: what ``validate#dataset`` shall hold; empty leaves it as the config has it.
             state: weights to start from; None starts from scratch.
-            overrides: further overrides of this run alone, such as a folder for checkpoints.
+            scratch: folder for all files that the training writes; None leaves them where the config has them.
+            overrides: further overrides of this run alone.
 
         Returns:
             The ``state_dict`` of ``network_def`` on the CPU.
@@ -141,7 +104,7 @@ class RoundTraining:
             BundleConfigError: the workflow does not train on the items it was given.
         """
         with own_errors(), _untouched_process(seed):
-            workflow = self._workflow(self._all_overrides(overrides or {}))
+            workflow = self._workflow(self._of_a_round(scratch, overrides or {}))
             try:
                 # a tuple is opaque to the parser: it is neither copied nor evaluated
                 workflow.train_dataset_data = tuple(items)
@@ -163,36 +126,10 @@ class RoundTraining:
                 gc.collect()  # engines, handlers and network refer to each other
         return weights
 
-    def load(self, state: Mapping[str, torch.Tensor] | None, activation: str | None = None) -> TrainedNetwork:
-        """A network with these weights, and how to predict with it.
-
-        Args:
-            state: ``state_dict`` of ``network_def``; None leaves the network as the config builds it.
-            activation: softmax, sigmoid, multilabel or none; None reads it off the config.
-
-        Raises:
-            BundleConfigError: the activation is not given and cannot be read off the config.
-        """
-        parser = self._parser(self._all_overrides({}))
-        device = torch.device(parser.get_parsed_content("device")) if "device" in parser else torch.device("cpu")
-        with torch.random.fork_rng():  # its first weights are drawn, and dropped
-            network = parser.get_parsed_content("network_def")
-        if state is not None:
-            network.load_state_dict(state)
-        inferer = next(
-            (parser.get_parsed_content(id) for id in ("validate::inferer", "train::inferer") if id in parser), None
-        )
-        return TrainedNetwork(network.to(device), device, inferer or SimpleInferer(), activation or _activation(parser))
-
-    def _all_overrides(self, more: Mapping[str, Any]) -> dict[str, Any]:
-        root = {"bundle_root": str(self.root)} if self.declares("bundle_root") else {}
-        return {**root, **self.overrides, **self._shared, **more}
-
-    def _parser(self, overrides: Mapping[str, Any]) -> ConfigParser:
-        parser = ConfigParser()
-        parser.read_config(self.config_file)
-        parser.update(pairs=dict(overrides))
-        return parser
+    def _of_a_round(self, scratch: str | Path | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        raw = self.raw()
+        places = {} if scratch is None else scratch_overrides(raw, str(scratch))
+        return self.all_overrides({**without_seeding(raw), **places, **overrides})
 
     def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:
         with _quiet("monai.bundle.workflows"):
@@ -203,39 +140,25 @@ class RoundTraining:
         return workflow
 
 
-def _activation(parser: ConfigParser) -> str:
-    if parser.get("activation") is not None:
-        return parser.get_parsed_content("activation")
-    ids = [id for id in ("validate::postprocessing", "train::postprocessing") if id in parser]
-    postprocessing = parser.get_parsed_content(ids[0]) if ids else None
-    loss_id = next((id for id in ("loss", "train::loss", "train::trainer::loss_function") if id in parser), None)
-    found = infer_activation(postprocessing, parser.get_parsed_content(loss_id) if loss_id else None)
-    if found is None:
-        raise BundleConfigError(
-            "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
-            "multilabel or none"
-        )
-    return found
-
-
 def _require(workflow: ConfigWorkflow, id: str) -> None:
     if id not in workflow.parser:
         raise BundleConfigError(f"the training config has no {id.replace('::', '#')}, so it cannot be set")
 
 
 def _check_length(dataset: Any, items: Sequence[Any]) -> None:
-    if hasattr(dataset, "__len__") and len(dataset) != len(items):
+    held = dataset.data if hasattr(getattr(dataset, "data", None), "__len__") else dataset  # patches may be more
+    if hasattr(held, "__len__") and len(held) != len(items):
         raise BundleConfigError(
-            f"the training data set holds {len(dataset)} entries although it was given {len(items)} labeled items: "
+            f"the training data set holds {len(held)} entries although it was given {len(items)} labeled items: "
             "its class must use all of train#dataset#data"
         )
 
 
 def _close_handlers(parser: ConfigParser) -> None:
-    resolved: dict[str, Any] = parser.ref_resolver.resolved_content
-    for id in ("train::handlers", "validate::handlers"):
-        for handler in resolved.get(id) or []:
-            if callable(getattr(handler, "close", None)):
+    """Close what a workflow leaves open, such as the threads of TensorBoard's writers."""
+    for found in parser.ref_resolver.resolved_content.values():
+        for handler in found if isinstance(found, (list, tuple)) else [found]:
+            if callable(getattr(handler, "attach", None)) and callable(getattr(handler, "close", None)):
                 handler.close()
 
 

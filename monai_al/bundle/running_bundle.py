@@ -14,6 +14,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, unknown_ids
+from monai_al.bundle.knobs import KNOBS, targets_of
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
@@ -55,12 +56,25 @@ class RunningBundle:
         """Paths of the training config and of the overlays that are laid over it, by name or path."""
         return [str(self.file(name)) for name in (training, *overlays)]
 
-    def forwarded(self, training: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
-        """The flat ids that the training config declares too, unresolved, to be set there."""
-        declared = _read(self.files(training, overlays))
-        return {id: value for id, value in self.config.items() if id in declared and id not in _NEVER_FORWARDED}
+    def forwarded(
+        self, training: str, overlays: Sequence[str] = (), train_map: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The flat ids that the training config declares too, and the knobs that it has a place for, unresolved.
 
-    def check_overrides(self, training: str | None = None, overlays: Sequence[str] = ()) -> None:
+        Args:
+            training: name of the training config.
+            overlays: names of the overlays that are laid over it.
+            train_map: knob -> id or ids; see :class:`monai_al.bundle.TrainingConfig`.
+        """
+        handed_on = self._handed_on(_read(self.files(training, overlays)), train_map)
+        return {id: value for id, value in self.config.items() if id in handed_on}
+
+    def check_overrides(
+        self,
+        training: str | None = None,
+        overlays: Sequence[str] = (),
+        train_map: Mapping[str, Any] | None = None,
+    ) -> None:
         """Refuse every flat id that nothing refers to, here or in the training config.
 
         From here on the command line shows errors in the user's input as one message.
@@ -68,6 +82,7 @@ class RunningBundle:
         Args:
             training: name of the training config; None where this config is one.
             overlays: names of the overlays that are laid over it.
+            train_map: knob -> id or ids.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist.
@@ -80,10 +95,18 @@ class RunningBundle:
             known |= _OF_TRAINING
         else:
             inner = _read(self.files(training, overlays))
-            known |= {id for id in inner if id in _referred_ids(inner) | _OF_TRAINING} - _NEVER_FORWARDED
+            used = _referred_ids(inner) | _OF_TRAINING
+            known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         unknown = [id for id in self.config if id not in known]
         if unknown:
             raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
+
+    def _handed_on(self, inner: Mapping[str, Any], train_map: Mapping[str, Any] | None) -> set[str]:
+        """Ids of this config that the training config takes under the same name, or as a knob."""
+        parser = ConfigParser(dict(inner))
+        own = {"output_dir"} if "pool" not in inner else set()  # a foreign bundle writes where a round tells it to
+        knobs = {knob for knob in {**KNOBS, **(train_map or {})} if targets_of(knob, parser, train_map)}
+        return (set(inner) | knobs) - _NEVER_FORWARDED - own
 
 
 def running_bundle() -> RunningBundle:

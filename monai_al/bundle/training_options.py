@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from monai_al.bundle.errors import BundleConfigError
 from monai_al.losses import PartialCrossEntropyLoss
 
 __all__ = ["infer_activation", "load_best_weights", "training_length"]
+
+_ACTIVATIONS = ("softmax", "sigmoid")
 
 
 def training_length(
@@ -116,14 +119,28 @@ def infer_activation(postprocessing: Any, loss: Any) -> str | None:
         >>> infer_activation(None, DiceCELoss(softmax=True))
         'softmax'
     """
-    for transform in getattr(postprocessing, "transforms", [postprocessing]):
-        for name in ("softmax", "sigmoid"):
+    for transform in _flat(postprocessing):
+        for name in _ACTIVATIONS:
             if type(transform).__name__.startswith("Activations") and np.any(getattr(transform, name, False)):
                 return name
-    for part in (loss, getattr(loss, "dice", None)):
-        for name in ("softmax", "sigmoid"):
-            if getattr(part, name, False):
+    parts = list(loss.modules()) if isinstance(loss, torch.nn.Module) else [loss]
+    for part in parts:
+        for name in _ACTIVATIONS:
+            if getattr(part, name, False) is True or getattr(part, f"use_{name}", False) is True:
                 return name
-    if isinstance(loss, (torch.nn.CrossEntropyLoss, PartialCrossEntropyLoss)):
+    if any(isinstance(part, (torch.nn.CrossEntropyLoss, PartialCrossEntropyLoss)) for part in parts):
         return "softmax"
-    return "sigmoid" if isinstance(loss, torch.nn.BCEWithLogitsLoss) else None
+    of_sigmoids = any(
+        isinstance(part, torch.nn.BCEWithLogitsLoss) or type(part).__name__ == "FocalLoss" for part in parts
+    )
+    return "sigmoid" if of_sigmoids else None
+
+
+def _flat(transform: Any) -> Iterator[Any]:
+    """A transform, or the transforms in it."""
+    parts = transform if isinstance(transform, (list, tuple)) else getattr(transform, "transforms", None)
+    if parts is None:
+        yield transform
+    else:
+        for part in parts:
+            yield from _flat(part)

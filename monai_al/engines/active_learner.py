@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle
-from monai_al.bundle import RoundTraining, TrainedNetwork
+from monai_al.bundle import RoundTraining, TrainedNetwork, load_members, pool_data
 from monai_al.data import (
     DataError,
     Item,
@@ -28,28 +28,22 @@ from monai_al.data import (
     QueryItem,
     Round,
     RunFolder,
-    SliceDataset,
     derived_seed,
     pool_to_json,
     rng,
     round_sizes,
 )
 from monai_al.data.run_folder import UNDEFINED
-from monai_al.engines.annotation_cost import annotation_cost
-from monai_al.engines.first_try import try_network
-from monai_al.engines.passes import evaluate_volumes, score_items
+from monai_al.engines.passes import score_items
 from monai_al.engines.run_record import plain, run_record
-from monai_al.metrics import VolumeScores, check_empty_policy, summarize
-from monai_al.networks import MeanOfMembers
+from monai_al.metrics import check_empty_policy
 from monai_al.report import write_learning_curve
 from monai_al.strategies import Strategy
-from monai_al.uncertainty import Measure, check_activation, probabilities
+from monai_al.uncertainty import Measure, check_activation
 
 __all__ = ["ActiveLearner", "RoundEvents"]
 
 logger = logging.getLogger(__name__)
-
-POOL_ID, CACHE_ID = "pool", "cache"
 
 
 class RoundEvents(EventEnum):
@@ -77,9 +71,10 @@ class ActiveLearner(Engine):
     same files.
 
     Args:
-        config_file: name of a standard training config and its overlays; built anew in each round. Besides the
-            standard ids it declares ``pool`` (:class:`monai_al.data.Pool` with all splits) and ``cache``
-            (:class:`monai_al.data.VolumeCache`).
+        config_file: name of a standard training config and its overlays; built anew in each round. It declares
+            ``pool`` (:class:`monai_al.data.Pool` with all splits) and ``cache`` (:class:`monai_al.data.VolumeCache`),
+            or is a bundle that knows nothing of active learning: then its ``train#dataset#data`` is the pool and its
+            ``validate#dataset#data`` the test set, scored through its own inferer and postprocessing.
         strategy: chooses the items of the next query.
         output_dir: the run folder.
         overrides: id -> value for the training config, unresolved.
@@ -94,6 +89,10 @@ class ActiveLearner(Engine):
         scoring_batch_size: items per batch where nothing is trained.
         threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
         config: the command's own config, kept in ``run.json``.
+        progress: show progress bars.
+        train_map: knob -> the id, or ids, of the training config that it sets; see
+            :class:`monai_al.bundle.TrainingConfig`.
+        handlers: attached to this engine, such as MONAI's for TensorBoard and MLflow.
 
     Raises:
         ValueError: an argument is out of range.
@@ -132,6 +131,8 @@ class ActiveLearner(Engine):
         threads: int | None = None,
         config: Mapping[str, Any] | None = None,
         progress: bool = True,
+        train_map: Mapping[str, Any] | None = None,
+        handlers: Sequence[Any] = (),
     ) -> None:
         super().__init__(self._round)
         self.register_events(*RoundEvents)
@@ -148,7 +149,7 @@ class ActiveLearner(Engine):
         if activation is not None:
             check_activation(activation)
         check_empty_policy(empty_policy)
-        self.training = RoundTraining(config_file, overrides)
+        self.training = RoundTraining(config_file, overrides, train_map)
         self.strategy = strategy
         self.annotator = annotator or Oracle()
         self.folder = RunFolder(output_dir)
@@ -157,6 +158,8 @@ class ActiveLearner(Engine):
         self.activation, self.empty_policy = activation, empty_policy
         self.scoring_batch_size, self.threads = scoring_batch_size, threads
         self.config, self.progress = config, progress
+        for handler in handlers or ():
+            handler.attach(self)
 
     def run(self) -> Any:  # type: ignore[override]
         """Run all rounds that are not complete yet.
@@ -166,21 +169,18 @@ class ActiveLearner(Engine):
             RunFolderError: the folder belongs to another run, or is in use.
         """
         # the number of epochs is not used here, but a training that cannot start is to fail before anything is written
-        self.data, self.cache, _ = self.training.resolve(POOL_ID, CACHE_ID, "train::trainer::max_epochs")
-        self.pool, self.test = self.data.part("train"), self.data.part("test")
+        self.training.resolve("train::trainer::max_epochs")
+        self.pool_data = pool_data(self.training)
+        self.pool, self.test = self.pool_data.data.part("train"), self.pool_data.data.part("test")
         if not len(self.pool) or not len(self.test):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
-        self.training.share(**{POOL_ID: self.data, CACHE_ID: self.cache})  # read once, not once per round
         measures = _measures(self.strategy)
-        self.cache.prepare(self.data)
-        trained = self.training.load(None, self.activation)
-        first = SliceDataset(self.pool.items[:1], self.cache, with_label=False)[0]
-        place = {"inferer": trained.inferer, "device": trained.device}
-        try_network(trained.network, first, self.data.classes, measures, **place)
+        self.pool_data.prepare()
+        self.pool_data.try_network(self.training.load(None, self.activation), measures.values())
         self.folder.lock()
         try:
-            pool = pool_to_json(self.data, self._hashes())
+            pool = pool_to_json(self.pool_data.data, self.pool_data.hashes())
             started = self.folder.start(self._record(), pool, threads=self.threads)
             with _torch_threads(started["threads"]):
                 self._tell_start()
@@ -249,11 +249,11 @@ class ActiveLearner(Engine):
             start = time.perf_counter()
             scratch = self.folder.scratch(number)
             weights = self.training.run(
-                items,
+                self.pool_data.entries(items),
                 seed=derived_seed(self.seed, number, f"train member {member}"),
-                validation=self.data.part("validation").items,
+                validation=self.pool_data.entries(self.pool_data.data.part("validation").items),
                 state=self._initial_state(number, member),
-                overrides={"ckpt_dir": str(scratch)} if self.training.declares("ckpt_dir") else None,
+                scratch=scratch,
             )
             bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
             if bad:
@@ -277,41 +277,24 @@ class ActiveLearner(Engine):
 
     def _load(self, number: int) -> TrainedNetwork:
         """The round's network; several members become their mean probability."""
-        members = [self.training.load(self._state(number, m), self.activation) for m in range(self.members)]
-        first = members[0]
-        if len(members) == 1:
-            return first
-        activation = functools.partial(probabilities, activation=first.activation)
-        network = MeanOfMembers([member.network for member in members], activation)
-        return TrainedNetwork(network, first.device, first.inferer, "none")
+        states = [self._state(number, member) for member in range(self.members)]
+        return load_members(self.training, self.pool_data, states, self.activation)
 
     def _evaluate(self, number: int, trained: TrainedNetwork) -> None:
         start = time.perf_counter()
-        scores = evaluate_volumes(trained.network, self.test.items, self.cache, len(self.data.classes),
-                                  **self._options(trained, "evaluating"))  # fmt: skip
+        options = {"batch_size": self.scoring_batch_size, "description": self._description("evaluating")}
+        scores = self.pool_data.evaluate(trained, self.test.items, empty_policy=self.empty_policy, **options)
         labeled = self._labeled_items(number)
         returns = [entry for earlier in range(number + 1) for entry in self.folder.labels(earlier)]
         metrics = {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
-            "cost": annotation_cost(labeled, returns, self.cache),
-            **self._summary(scores),
+            "cost": self.pool_data.cost(labeled, returns),
+            **scores,
             **self._model_choice(),
         }
         self.folder.write_metrics(number, metrics)
         self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
-
-    def _summary(self, scores: Sequence[tuple[str, str, VolumeScores]]) -> dict[str, Any]:
-        summary = summarize(scores, self.data.classes, self.empty_policy)
-        summary["hd95_3d"]["spacing_is_placeholder"] = self._placeholder_spacing()
-        return summary
-
-    def _placeholder_spacing(self) -> bool:
-        """Whether millimetres mean nothing in this data set."""
-        first = {item.volume: item for item in self.test}
-        return self.data.placeholder_spacing or any(
-            self.cache.get(item).geometry.placeholder_spacing for item in first.values()
-        )
 
     def _select(self, number: int, trained: TrainedNetwork) -> None:
         """Choose the query of a round with the network of the round before."""
@@ -322,11 +305,13 @@ class ActiveLearner(Engine):
         unlabeled = round.unlabeled
         found = score_items(
             trained.network,
-            [self.pool[int(i)] for i in unlabeled],
-            self.cache,
+            self.pool_data.loader([self.pool[int(i)] for i in unlabeled], batch_size=self.scoring_batch_size),
             needs,
+            activation=trained.activation,
             seed=derived_seed(self.seed, number, "scoring"),
-            **self._options(trained, "scoring"),
+            device=trained.device,
+            inferer=trained.inferer,
+            description=self._description("scoring"),
         )
         scores = {name: np.full(len(self.pool), -np.inf) for name in found}
         for name, values in found.items():
@@ -342,14 +327,8 @@ class ActiveLearner(Engine):
     def _labeled_items(self, number: int) -> list[Item]:
         return [self.pool[self.pool.index(id)] for id in self.folder.labeled(number)]
 
-    def _options(self, trained: TrainedNetwork, description: str) -> dict[str, Any]:
-        return {
-            "activation": trained.activation,
-            "device": trained.device,
-            "inferer": trained.inferer,
-            "batch_size": self.scoring_batch_size,
-            "description": description if self.progress else None,
-        }
+    def _description(self, what: str) -> str | None:
+        return what if self.progress else None
 
     def _model_choice(self) -> dict[str, Any]:
         """Which model was tested, and how many labels that choice used."""
@@ -358,18 +337,8 @@ class ActiveLearner(Engine):
         validated = best or raw.get("early_stopping") is not None
         return {
             "model": "best on validation" if best else "last",
-            "validation_labeled": len(self.data.part("validation")) if validated else 0,
+            "validation_labeled": len(self.pool_data.data.part("validation")) if validated else 0,
         }
-
-    def _hashes(self) -> dict[str, str]:
-        hashes = {}
-        for item in self.data:
-            if item.image not in hashes:
-                image, label = self.cache.get(item).hashes
-                hashes[item.image] = image
-                if item.label is not None and label is not None:
-                    hashes[item.label] = label
-        return hashes
 
     def _record(self) -> dict[str, Any]:
         settings = {
@@ -382,7 +351,8 @@ class ActiveLearner(Engine):
         }
         plan = {"items": len(self.pool), "rounds": self.rounds, "budget": self.budget, "sizes": self.sizes}
         threads = self.threads or torch.get_num_threads()
-        return run_record(self.strategy, self.annotator, self.training.raw(), settings) | {
+        training = self.training.raw() | ({"bundle_root": str(self.training.root)} if self.training.root else {})
+        return run_record(self.strategy, self.annotator, training, settings) | {
             "command": plain(self.config),
             "seed": self.seed,
             "threads": threads,
@@ -390,7 +360,7 @@ class ActiveLearner(Engine):
         }
 
     def _tell_start(self) -> None:
-        for note in self.data.notes:
+        for note in self.pool_data.data.notes:
             logger.info("note: %s", note)
         test_volumes = len(self.test.volumes)
         logger.info(
@@ -408,7 +378,7 @@ class ActiveLearner(Engine):
             "train %s s, evaluate %s s, score %s s",
             number, number + 1, len(self.sizes), row["labeled"], len(self.pool), 100 * row["fraction"],
             *(_shown(row[name], 3) for name in ("dice_3d", "dice_2d")), _shown(row["hd95_3d"], 1),
-            "mm" if not self._placeholder_spacing() else "(the spacing is a placeholder)",
+            "mm" if not self.pool_data.placeholder_spacing(self.test.items) else "(the spacing is a placeholder)",
             *(_shown(row[name], 1) for name in ("train_s", "evaluate_s", "score_s")),
         )  # fmt: skip
         self._bar.update()

@@ -4,64 +4,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
 
 from monai_al.data import DataError
 from monai_al.inferers import dropout_enabled
 from monai_al.uncertainty import Measure
 
-__all__ = ["try_network"]
+__all__ = ["check_dropout", "output_channels"]
 
 
-def try_network(
-    network: torch.nn.Module,
-    entry: Mapping[str, Any],
-    classes: Sequence[str],
-    measures: Mapping[str, Measure],
-    *,
-    inferer: Inferer,
-    device: torch.device | str = "cpu",
-) -> None:
-    """Predict one item.
+def output_channels(trained: Any, image: torch.Tensor, name: str) -> int:
+    """Predict one image and count the channels of what comes out.
 
     Args:
-        network: the network, trained or not.
-        entry: one entry of a :class:`monai_al.data.SliceDataset`: ``image`` and ``id``.
-        classes: names of the classes, background first.
-        measures: what a strategy needs.
-        inferer: how one batch is predicted.
-        device: where the network lies.
+        trained: network, inferer and device.
+        image: ``(C, *spatial)``.
+        name: what errors call it.
 
     Raises:
-        DataError: the network cannot predict such an image, or its channels are not the classes.
-        ValueError: a measure needs dropout and the network has none.
+        DataError: the network cannot predict such an image, or gives something other than ``(B, C, *spatial)``.
 
     Example:
+        >>> from types import SimpleNamespace
         >>> from monai.inferers import SimpleInferer
-        >>> entry = {"image": torch.zeros(1, 4, 4), "id": "a"}
-        >>> try_network(torch.nn.Conv2d(1, 3, 1), entry, ["background", "organ"], {}, inferer=SimpleInferer())
-        Traceback (most recent call last):
-        ...
-        monai_al.data.errors.DataError: the network has 3 output channels for the 2 classes background, organ
+        >>> trained = SimpleNamespace(network=torch.nn.Conv2d(1, 3, 1), inferer=SimpleInferer(), device="cpu")
+        >>> output_channels(trained, torch.zeros(1, 4, 4), "a")
+        3
     """
-    image = entry["image"][None].to(device)
     try:
         with torch.no_grad():
-            output = inferer(image, network.eval())
+            output = trained.inferer(image[None].to(trained.device), trained.network.eval())
     except (RuntimeError, ValueError) as error:
         raise DataError(
-            f"the network cannot predict {entry['id']!r}, an image of shape {tuple(image.shape[1:])}: {error}. Do "
-            "in_channels and image_size fit?"
+            f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {error}. Do "
+            "in_channels and image_size, or the preprocessing, fit?"
         ) from error
-    channels = output.shape[1]
-    if channels != len(classes) and not (channels == 1 and len(classes) == 2):
-        raise DataError(
-            f"the network has {channels} output channels for the {len(classes)} classes {', '.join(classes)}"
-        )
-    if any(measure.stochastic for measure in measures.values()):
+    if not isinstance(output, torch.Tensor) or output.ndim != image.ndim + 1:
+        found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise DataError(f"the network gives {found} for {name!r}; one segmentation (1, C, *spatial) is needed")
+    return output.shape[1]
+
+
+def check_dropout(network: torch.nn.Module, measures: Iterable[Measure]) -> None:
+    """Refuse a network without dropout where a measure needs it.
+
+    Raises:
+        ValueError: it has none.
+
+    Example:
+        >>> check_dropout(torch.nn.Conv2d(1, 3, 1), [Measure("entropy")])
+    """
+    if any(measure.stochastic for measure in measures):
         with dropout_enabled(network):
             pass  # raises where there is no dropout

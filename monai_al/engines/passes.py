@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,8 @@ import torch
 from ignite.handlers import ProgressBar
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
-from torch.utils.data import DataLoader
 
-from monai_al.data import Item, SliceDataset, VolumeCache
+from monai_al.data import Item, VolumeCache
 from monai_al.handlers.uncertainty import UncertaintyHandler
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.metrics import VolumeScores
@@ -25,46 +24,37 @@ __all__ = ["evaluate_volumes", "run_pass", "score_items"]
 
 def run_pass(
     network: torch.nn.Module,
-    items: Sequence[Item],
-    cache: VolumeCache,
+    loader: Iterable[Mapping[str, Any]],
     handlers: Sequence[Any],
     *,
     device: torch.device | str = "cpu",
     inferer: Inferer | None = None,
-    batch_size: int = 64,
-    with_label: bool = False,
     description: str | None = None,
+    **options: Any,
 ) -> None:
-    """Run a plain ``SupervisedEvaluator(decollate=False)`` over items in their order, one batch in memory at a time.
+    """Run a plain ``SupervisedEvaluator`` over a loader, one batch in memory at a time.
 
     Args:
         network: the network; every part of it is left in the mode it was in.
-        items: what to predict. Items of different shape are never in one batch.
-        cache: where their volumes lie.
+        loader: the batches, dictionaries with an ``image``.
         handlers: get attached to the evaluator.
         device: where the network lies.
         inferer: how one batch is predicted.
-        batch_size: items per batch.
-        with_label: let the batches hold labels.
         description: name of the progress bar; None shows none.
+        **options: of the evaluator, such as ``postprocessing``; ``decollate`` is off where they do not say otherwise.
 
     Example:
-        >>> run_pass(torch.nn.Identity(), [], cache=None, handlers=[])
+        >>> run_pass(torch.nn.Identity(), [], handlers=[])
     """
-    if not items:
+    if not len(loader):  # type: ignore[arg-type]
         return
-    dataset = SliceDataset(items, cache, with_label=with_label)
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
-        val_data_loader=DataLoader(
-            dataset,
-            batch_sampler=_batches_of_one_shape(dataset, batch_size),
-            generator=torch.Generator(),  # else every pass draws from the process's own random state
-        ),
+        val_data_loader=loader,
         network=network,
         inferer=inferer,
-        decollate=False,
         val_handlers=list(handlers),
+        **{"decollate": False, **options},
     )
     if description is not None:
         ProgressBar(desc=description, disable=None).attach(evaluator)
@@ -78,24 +68,22 @@ def run_pass(
 
 def score_items(
     network: torch.nn.Module,
-    items: Sequence[Item],
-    cache: VolumeCache,
+    loader: Iterable[Mapping[str, Any]],
     needs: Mapping[str, Measure],
     *,
     activation: str = "softmax",
     seed: int = 0,
     **options: Any,
 ) -> dict[str, np.ndarray]:
-    """All measures that a strategy needs, in one pass that never reads a label.
+    """All measures that a strategy needs, in one pass.
 
     Args:
         network: the trained network.
-        items: what to score.
-        cache: where their volumes lie.
+        loader: the items to score, without labels.
         needs: name -> measure.
         activation: softmax, sigmoid, multilabel or none.
         seed: fixes the stochastic passes; the process's own random state stays untouched.
-        **options: ``device``, ``inferer``, ``batch_size`` and ``description`` of :func:`run_pass`.
+        **options: ``device``, ``inferer`` and ``description`` of :func:`run_pass`.
 
     Returns:
         name -> float64 ``(N,)`` in the order of the items; ``-inf`` for an empty region.
@@ -104,18 +92,19 @@ def score_items(
         ValueError: the network gives probabilities that are not finite, or has no dropout where that is needed.
 
     Example:
-        >>> score_items(torch.nn.Identity(), [], cache=None, needs={})
+        >>> score_items(torch.nn.Identity(), [], needs={})
         {}
     """
     if not needs:
         return {}
     handler = UncertaintyHandler(dict(needs), activation=activation, seed=seed)
-    run_pass(network, items, cache, [handler], **options)
+    run_pass(network, loader, [handler], **options)
     return {name: np.asarray(handler.scores[name], dtype=np.float64) for name in needs}
 
 
 def evaluate_volumes(
     network: torch.nn.Module,
+    loader: Iterable[Mapping[str, Any]],
     items: Sequence[Item],
     cache: VolumeCache,
     n_classes: int,
@@ -127,33 +116,20 @@ def evaluate_volumes(
 
     Args:
         network: the trained network.
+        loader: the items.
         items: all slices of the volumes, in pool order.
         cache: where the volumes lie.
         n_classes: number of classes with the background.
         activation: softmax, sigmoid or none.
-        **options: ``device``, ``inferer``, ``batch_size`` and ``description`` of :func:`run_pass`.
+        **options: ``device``, ``inferer`` and ``description`` of :func:`run_pass`.
 
     Returns:
         ``(volume, patient, scores)`` for each volume.
 
     Example:
-        >>> evaluate_volumes(torch.nn.Identity(), [], cache=None, n_classes=2)
+        >>> evaluate_volumes(torch.nn.Identity(), [], [], cache=None, n_classes=2)
         []
     """
     handler = VolumeScoresHandler(items, cache, n_classes, activation)
-    run_pass(network, items, cache, [handler], **options)
+    run_pass(network, loader, [handler], **options)
     return handler.scores
-
-
-def _batches_of_one_shape(dataset: SliceDataset, batch_size: int) -> list[list[int]]:
-    """Positions in order, cut into batches where the batch is full or the volume's shape changes."""
-    batches: list[list[int]] = []
-    last = None
-    for index, item in enumerate(dataset.data):
-        shape = dataset.cache.get(item).geometry.shape
-        grid = shape if item.slice is None else shape[:2]
-        if grid != last or len(batches[-1]) == batch_size:
-            batches.append([])
-            last = grid
-        batches[-1].append(index)
-    return batches

@@ -19,7 +19,8 @@ __all__ = ["plain", "run_record"]
 
 SCHEMA_VERSION = 1
 # where and how fast a run works may differ from its start without making it another run
-_PLACE_IDS = {"output_dir", "ckpt_dir", "cache_dir", "dataset_dir", "bundle_root", "device", "num_workers", "progress"}
+_FOLDER_IDS = {"output_dir", "ckpt_dir", "cache_dir", "dataset_dir", "bundle_root"}
+_PLACE_IDS = _FOLDER_IDS | {"device", "num_workers", "progress"}
 _PACKAGES = ("monai_al", "monai", "torch", "pytorch-ignite", "numpy")
 
 
@@ -30,7 +31,7 @@ class _Named(Protocol):
 def run_record(
     strategy: _Named, annotator: _Named, training: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The part of ``run.json`` that tells what the results depend on, and the versions.
+    """The part of ``run.json`` that tells what the results depend on, where things lie, and the versions.
 
     Args:
         strategy: the strategy with its settings.
@@ -55,13 +56,22 @@ def run_record(
         },
         "training": plain({key: value for key, value in training.items() if key not in _PLACE_IDS}),
     }
+    places = {
+        key: _absolute(value) if key in _FOLDER_IDS else value for key, value in training.items() if key in _PLACE_IDS
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "config": config,
+        "places": plain(places),
         "strategy": strategy.name,
         "annotator": annotator.name,
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _absolute(value: Any) -> Any:
+    """A path as it is found from any folder; expressions and references stay."""
+    return str(Path(value).resolve()) if isinstance(value, (str, Path)) and str(value)[:1] not in "$@%" else value
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, check_empty_policy, dice, dice_counts
 from monai_al.metrics.hd95 import hd95, physical_diagonal
-from monai_al.metrics.volume import VolumeScores, score_volume, summarize
+from monai_al.metrics.volume import VolumeScores, score_overlapping, score_volume, summarize
 
 __all__ = [
     "EMPTY_POLICIES",
@@ -18,6 +18,7 @@ __all__ = [
     "dice_counts",
     "hd95",
     "physical_diagonal",
+    "score_overlapping",
     "score_volume",
     "summarize",
 ]

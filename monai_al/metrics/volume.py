@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from monai_al.metrics.dice import NOT_ANNOTATED, DiceCounts, check_empty_policy, dice_counts, dice_of_counts
 from monai_al.metrics.hd95 import hd95
 
-__all__ = ["VolumeScores", "score_volume", "summarize"]
+__all__ = ["VolumeScores", "score_overlapping", "score_volume", "summarize"]
 
 ROWS = ("defined", "prediction_empty", "truth_empty", "both_empty")
 
@@ -104,6 +104,43 @@ def score_volume(
         empty_slices=int(blank.sum()),
         false_positive_empty_slices=int((blank & predicted.any(axis=1)).sum()),
     )
+
+
+def score_overlapping(
+    prediction: Any, truth: Any, spacing: Sequence[float], *, slice_axis: int | None = -1
+) -> VolumeScores:
+    """Score one volume whose classes may overlap, each as a binary mask of its own.
+
+    Args:
+        prediction: masks ``(C, H, W, D)`` or ``(C, H, W)``, one for each foreground class.
+        truth: masks of the same shape.
+        spacing: see :func:`score_volume`.
+        slice_axis: see :func:`score_volume`, counted without the channels.
+
+    Returns:
+        The scores of the C classes; the numbers of empty slices are those of their union.
+
+    Raises:
+        ValueError: see :func:`score_volume`.
+
+    Example:
+        >>> masks = np.zeros((2, 4, 4, 2), dtype=bool)
+        >>> masks[0], masks[1, :2] = True, True
+        >>> score_overlapping(masks, masks, spacing=(1, 1, 1)).dice_3d
+        (1.0, 1.0)
+    """
+    pairs = [(np.asarray(p) > 0, np.asarray(t) > 0) for p, t in zip(prediction, truth, strict=True)]
+    union = np.any([p for p, _ in pairs], axis=0), np.any([t for _, t in pairs], axis=0)
+    whole, *each = (
+        score_volume(p.astype(np.uint8), t.astype(np.uint8), spacing, 2, slice_axis=slice_axis)
+        for p, t in [union, *pairs]
+    )
+    per_class = {
+        name: tuple(getattr(scores, name)[0] for scores in each)
+        for name in VolumeScores.__dataclass_fields__
+        if isinstance(getattr(whole, name), tuple)
+    }
+    return replace(whole, **per_class)
 
 
 def summarize(

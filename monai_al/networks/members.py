@@ -19,6 +19,8 @@ class MeanOfMembers(torch.nn.Module):
     Args:
         members: networks of one architecture.
         activation: turns a member's output into probabilities.
+        inverse: turns the mean back into what a member gives, for pipelines that apply the activation themselves; None
+            leaves the probabilities.
 
     Raises:
         ValueError: there are no members.
@@ -29,14 +31,21 @@ class MeanOfMembers(torch.nn.Module):
         0.5
     """
 
-    def __init__(self, members: Iterable[torch.nn.Module], activation: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def __init__(
+        self,
+        members: Iterable[torch.nn.Module],
+        activation: Callable[[torch.Tensor], torch.Tensor],
+        inverse: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.members = torch.nn.ModuleList(members)
         self.activation = activation
+        self.inverse = inverse
         if not len(self.members):
             raise ValueError("there are no members")
 
     def forward(self, inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Probabilities ``(B, C, *spatial)``, folded member by member."""
+        """Mean ``(B, C, *spatial)`` of the members, folded one by one."""
         predictions = (self.activation(member(inputs, *args, **kwargs)) for member in self.members)
-        return functools.reduce(torch.add, predictions) / len(self.members)
+        mean = functools.reduce(torch.add, predictions) / len(self.members)
+        return mean if self.inverse is None else self.inverse(mean)

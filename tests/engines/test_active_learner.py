@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from monai_al.annotators import Answer, Oracle
-from monai_al.bundle import BundleConfigError
+from monai_al.bundle import BundleConfigError, pool_data
 from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, RoundEvents
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
@@ -139,7 +139,7 @@ def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatc
 
     passes = []
     original = module.score_items
-    monkeypatch.setattr(module, "score_items", lambda *a, **k: passes.append(a[3]) or original(*a, **k))
+    monkeypatch.setattr(module, "score_items", lambda *a, **k: passes.append(a[2]) or original(*a, **k))
     import monai_al.engines.passes as below
 
     scored = []
@@ -175,7 +175,7 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     alone = weights(tmp_path / "one")[0]
     assert all(torch.equal(alone[key], models[0][key]) for key in alone)
     active = learner(members=2, rounds=2)
-    active.data, active.cache = active.training.resolve("pool", "cache")
+    active.pool_data = pool_data(active.training)
     together = active._load(0)
     image = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
@@ -198,7 +198,7 @@ def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
     active.run()
     metrics = active.folder.metrics(0)
     assert metrics["model"] == "best on validation"
-    assert metrics["validation_labeled"] == len(active.data.part("validation")) == 12
+    assert metrics["validation_labeled"] == len(active.pool_data.data.part("validation")) == 12
 
 
 def test_early_stopping_stops(learner, monkeypatch):
@@ -287,8 +287,10 @@ def run_with_other_pool(learner):
     resolve = active.training.resolve
 
     def fewer(*ids):
-        pool, *others = resolve(*ids)
-        return [pool.with_items(pool.items[1:]), *others]
+        found = resolve(*ids)
+        if ids[0] == "pool":
+            found[0] = found[0].with_items(found[0].items[1:])
+        return found
 
     active.training.resolve = fewer
     active.run()
@@ -392,8 +394,10 @@ def test_the_oracle_names_what_it_cannot_label(learner):
     resolve = active.training.resolve
 
     def without_labels(*ids):
-        pool, *others = resolve(*ids)
-        return [pool.with_items(replace(i, label=None) if i.split == "train" else i for i in pool), *others]
+        found = resolve(*ids)
+        if ids[0] == "pool":
+            found[0] = found[0].with_items(replace(i, label=None) if i.split == "train" else i for i in found[0])
+        return found
 
     active.training.resolve = without_labels
     with pytest.raises(DataError, match="oracle has no ground truth for 3 of 3 items"):
@@ -409,7 +413,7 @@ def test_scores_in_the_query_are_those_of_the_model(learner):
     scores = {}
     with torch.no_grad():
         for item in active.pool:
-            image = torch.from_numpy(np.array(active.cache.get(item).image[item.slice]))[None]
+            image = torch.from_numpy(np.array(active.pool_data.cache.get(item).image[item.slice]))[None]
             p = torch.softmax(network(image), 1).double().numpy()[0]
             scores[item.id] = float(np.mean(-np.sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0), 0)))
     best = sorted((id for id in scores if id not in labeled), key=lambda id: -scores[id])[:3]
@@ -447,9 +451,10 @@ def test_a_placeholder_spacing_is_flagged(learner, tmp_path):
     resolve = active.training.resolve
 
     def placeholder(*ids):
-        pool, *others = resolve(*ids)
-        pool.placeholder_spacing = True
-        return [pool, *others]
+        found = resolve(*ids)
+        if ids[0] == "pool":
+            found[0].placeholder_spacing = True
+        return found
 
     active.training.resolve = placeholder
     active.run()

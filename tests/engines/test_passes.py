@@ -12,11 +12,16 @@ from ignite.engine import Events
 from monai.inferers import SimpleInferer
 from monai.transforms import SpatialPadd
 
-from monai_al.data import Item, VolumeCache, slices_of
+from monai_al.data import Item, Pool, VolumeCache, slices_of
 from monai_al.engines import evaluate_volumes, run_pass, score_items
+from monai_al.engines.slice_data import SliceData
 from monai_al.uncertainty import Measure
 
 SHAPES = {"a": (8, 8, 3), "b": (8, 8, 4), "c": (8, 16, 2), "d": (8, 8, 1)}
+
+
+def batches(items, cache, batch_size=64, **options):
+    return SliceData(Pool([]), cache).loader(items, batch_size=batch_size, **options)
 
 
 class Recorder:
@@ -56,7 +61,7 @@ def network(dropout=0.0):
 def test_batches_are_full_in_order_and_of_one_shape(data, batch_size):
     items, cache = data
     recorder = Recorder()
-    run_pass(network(), items, cache, [recorder], batch_size=batch_size)
+    run_pass(network(), batches(items, cache, batch_size), [recorder])
     assert [id for batch in recorder.batches for id in batch["id"]] == [item.id for item in items]
     groups = [7, 2, 1]  # a and b share their shape, d has it again after c
     expected = [min(batch_size, n - start) for n in groups for start in range(0, n, batch_size)]
@@ -73,7 +78,7 @@ def test_whole_volumes_share_a_batch_only_where_their_depth_agrees(data):
         for n in "abcd"
     ]
     recorder = Recorder()
-    run_pass(torch.nn.Identity(), [items[0], items[0], *items[1:]], cache, [recorder], with_label=True)
+    run_pass(torch.nn.Identity(), batches([items[0], items[0], *items[1:]], cache, with_label=True), [recorder])
     assert [tuple(batch["image"].shape) for batch in recorder.batches] == [
         (2, 1, 8, 8, 3),
         (1, 1, 8, 8, 4),
@@ -91,7 +96,7 @@ def test_every_part_of_the_network_comes_back_in_its_mode(data, training):
     before = [module.training for module in net.modules()]
     modes = []
     net.register_forward_hook(lambda *_: modes.extend(module.training for module in net.modules()))
-    run_pass(net, items, cache, [])
+    run_pass(net, batches(items, cache), [])
     assert modes
     assert not any(modes)
     assert [module.training for module in net.modules()] == before
@@ -101,7 +106,7 @@ def test_every_part_of_the_network_comes_back_in_its_mode(data, training):
 
     broken = SimpleNamespace(attach=lambda engine: engine.add_event_handler(Events.ITERATION_STARTED, failing))
     with pytest.raises(RuntimeError, match="stop"):
-        run_pass(net, items, cache, [broken])
+        run_pass(net, batches(items, cache), [broken])
     assert [module.training for module in net.modules()] == before
 
 
@@ -114,7 +119,7 @@ NEEDS = {
 
 def test_scores_do_not_depend_on_the_batch_size(data):
     items, cache = data
-    found = [score_items(network(), items, cache, NEEDS, batch_size=n) for n in (1, 3, 64)]
+    found = [score_items(network(), batches(items, cache, n), NEEDS) for n in (1, 3, 64)]
     for scores in found:
         assert list(scores) == list(NEEDS)
         for name, values in scores.items():
@@ -125,13 +130,13 @@ def test_scores_do_not_depend_on_the_batch_size(data):
 def test_scores_are_those_of_each_item_alone(data):
     items, cache = data
     net = network().eval()
-    scores = score_items(net, items, cache, {"entropy": NEEDS["entropy"]})["entropy"]
+    scores = score_items(net, batches(items, cache), {"entropy": NEEDS["entropy"]})["entropy"]
     for item, score in zip(items, scores, strict=True):
         with torch.no_grad():
             probs = net(torch.from_numpy(cache.get(item).image[item.slice])[None]).softmax(1)[0].double().numpy()
         expected = np.mean([-sum(p * np.log(p) for p in probs[:, y, x]) for y, x in np.ndindex(*probs.shape[1:])])
         assert score == pytest.approx(expected, rel=1e-5)
-    turned = score_items(net, items[::-1], cache, {"entropy": NEEDS["entropy"]})["entropy"]
+    turned = score_items(net, batches(items[::-1], cache), {"entropy": NEEDS["entropy"]})["entropy"]
     np.testing.assert_allclose(turned[::-1], scores, rtol=1e-6)
 
 
@@ -139,9 +144,9 @@ def test_padding_is_not_scored(tmp_path, data):
     items, _ = data
     padded = VolumeCache(tmp_path / "c", SpatialPadd(["image", "label"], (24, 24, -1)), {0: 0, 1: 1, 2: 2}, False)
     one = torch.nn.Conv2d(1, 3, 1)  # looks at no neighbors, so that padding changes nothing inside
-    scores = score_items(one, items, padded, {"entropy": NEEDS["entropy"]})["entropy"]
+    scores = score_items(one, batches(items, padded), {"entropy": NEEDS["entropy"]})["entropy"]
     np.testing.assert_allclose(
-        scores, score_items(one, items, data[1], {"entropy": NEEDS["entropy"]})["entropy"], rtol=1e-6
+        scores, score_items(one, batches(items, data[1]), {"entropy": NEEDS["entropy"]})["entropy"], rtol=1e-6
     )
 
 
@@ -166,12 +171,12 @@ class Unlabeled:
 
 def test_scoring_reads_no_labels(data):
     items, cache = data
-    found = score_items(network(), items, Unlabeled(cache), NEEDS)
-    expected = score_items(network(), items, cache, NEEDS)
+    found = score_items(network(), batches(items, Unlabeled(cache)), NEEDS)
+    expected = score_items(network(), batches(items, cache), NEEDS)
     for name in NEEDS:
         np.testing.assert_array_equal(found[name], expected[name])
     with pytest.raises(AssertionError, match="the label was read"):
-        run_pass(network(), items, Unlabeled(cache), [], with_label=True)
+        run_pass(network(), batches(items, Unlabeled(cache), with_label=True), [])
 
 
 def test_stochastic_scores_are_fixed_by_their_seed_and_leave_the_random_state(data):
@@ -180,14 +185,14 @@ def test_stochastic_scores_are_fixed_by_their_seed_and_leave_the_random_state(da
     net = network(dropout=0.5)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first = score_items(net, items, cache, needs, seed=1)["bald"]
+    first = score_items(net, batches(items, cache), needs, seed=1)["bald"]
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    np.testing.assert_array_equal(score_items(net, items, cache, needs, seed=1)["bald"], first)
-    assert (score_items(net, items, cache, needs, seed=2)["bald"] != first).any()
+    np.testing.assert_array_equal(score_items(net, batches(items, cache), needs, seed=1)["bald"], first)
+    assert (score_items(net, batches(items, cache), needs, seed=2)["bald"] != first).any()
     assert net.training
     before = torch.get_rng_state()
-    evaluate_volumes(net, items, cache, 3)
+    evaluate_volumes(net, batches(items, cache), items, cache, 3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -195,9 +200,9 @@ def test_nothing_to_do_runs_nothing():
     def network(x):
         raise AssertionError
 
-    assert score_items(network, [object()], None, {}) == {}
-    assert score_items(network, [], None, NEEDS)["entropy"].shape == (0,)
-    assert evaluate_volumes(network, [], None, 2) == []
+    assert score_items(network, [object()], {}) == {}
+    assert score_items(network, [], NEEDS)["entropy"].shape == (0,)
+    assert evaluate_volumes(network, [], [], None, 2) == []
 
 
 def test_the_given_inferer_is_used(data):
@@ -207,13 +212,13 @@ def test_the_given_inferer_is_used(data):
         def __call__(self, inputs, network, *args, **kwargs):
             return network(inputs) * 0
 
-    scores = score_items(network(), items, cache, {"entropy": NEEDS["entropy"]}, inferer=Zero())["entropy"]
+    scores = score_items(network(), batches(items, cache), {"entropy": NEEDS["entropy"]}, inferer=Zero())["entropy"]
     np.testing.assert_allclose(scores, np.log(3), rtol=1e-6)
 
 
 def test_evaluation_scores_each_volume_once_whatever_the_batch_size(data):
     items, cache = data
-    found = [evaluate_volumes(network(), items, cache, 3, batch_size=n) for n in (1, 3, 64)]
+    found = [evaluate_volumes(network(), batches(items, cache, n), items, cache, 3) for n in (1, 3, 64)]
     assert [(volume, patient) for volume, patient, _ in found[0]] == [(n, n) for n in SHAPES]
     for scores in found[1:]:
         for (_, _, a), (_, _, b) in zip(scores, found[0], strict=True):

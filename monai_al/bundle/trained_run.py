@@ -1,0 +1,145 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of a run that was done, with the data and the settings that they were trained with."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_al.bundle.pool_data import pool_data
+from monai_al.bundle.training_config import TrainedNetwork, TrainingConfig
+from monai_al.data import DataError, RunFolder
+from monai_al.data.files import read_json
+from monai_al.engines.entry_data import EntryData
+from monai_al.engines.slice_data import SliceData
+from monai_al.networks import MeanOfMembers
+from monai_al.uncertainty import probabilities
+
+__all__ = ["TrainedRun", "load_members"]
+
+
+class TrainedRun:
+    """A run folder, read again: its networks round by round, its data, and what it was asked for.
+
+    Everything comes from the folder's own records, so that the configs it was started with are not needed.
+
+    Args:
+        run_dir: the run folder.
+        overrides: id -> value over the recorded training config, such as another ``dataset_dir`` or ``device``.
+
+    Raises:
+        DataError: it is no run folder.
+        BundleConfigError: the recorded training config does not declare an override.
+
+    Example:
+        >>> TrainedRun("no/such/folder")
+        Traceback (most recent call last):
+        ...
+        monai_al.data.errors.DataError: no/such/folder is no run folder: it holds no run.json; give the output_dir of a run
+    """
+
+    def __init__(self, run_dir: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
+        self.folder = RunFolder(run_dir)
+        if not (self.folder.path / "run.json").is_file():
+            raise DataError(f"{run_dir} is no run folder: it holds no run.json; give the output_dir of a run")
+        self.record = read_json(self.folder.path / "run.json") | {"sizes": self.folder.sizes()}
+        places = self.record.get("places", {})
+        self.training = TrainingConfig(
+            {**self.record["config"]["training"], **places},
+            overrides,
+            root=Path(places["bundle_root"]) if "bundle_root" in places else None,
+            name=f"the training config of {run_dir}",
+        )
+
+    @functools.cached_property
+    def pool_data(self) -> SliceData | EntryData:
+        """The data that the run was done on.
+
+        Raises:
+            DataError: the data set is not there any more.
+        """
+        return pool_data(self.training, read_json(self.folder.path / "pool.json")["classes"])
+
+    @property
+    def last_round(self) -> int:
+        """The last round whose networks are all there.
+
+        Raises:
+            DataError: there is none.
+        """
+        rounds = [number for number in range(len(self.record["sizes"])) if self._is_trained(number)]
+        if not rounds:
+            raise DataError(f"{self.folder.path} holds no trained network yet")
+        return rounds[-1]
+
+    def network(self, round: int | None = None) -> TrainedNetwork:
+        """The network of a round, the last one by default; several members become their mean.
+
+        Raises:
+            DataError: the weights are not there.
+        """
+        number = self.last_round if round is None else round
+        if not self._is_trained(number):
+            raise DataError(f"{self.folder.model_path(number, 0)}: no such weights; round {number} is not trained")
+        settings = self.record["config"]["learner"]
+        states = [
+            torch.load(self.folder.model_path(number, member), map_location="cpu", weights_only=True)["model"]
+            for member in range(settings["members"])
+        ]
+        return load_members(self.training, self.pool_data, states, settings["activation"])
+
+    def _is_trained(self, number: int) -> bool:
+        members = range(self.record["config"]["learner"]["members"])
+        return all(self.folder.model_path(number, member).is_file() for member in members)
+
+
+def load_members(
+    training: TrainingConfig,
+    data: SliceData | EntryData,
+    states: Sequence[Mapping[str, torch.Tensor]],
+    activation: str | None = None,
+) -> TrainedNetwork:
+    """A network with these weights; of several members, their mean probability.
+
+    Args:
+        training: builds the network.
+        data: what it is for; a bundle's own postprocessing applies the activation itself, so it gets logits.
+        states: one ``state_dict`` for each member.
+        activation: softmax, sigmoid, multilabel or none; None reads it off the config.
+
+    Raises:
+        ValueError: there are no members.
+
+    Example:
+        >>> training = TrainingConfig({"network_def": "$torch.nn.Conv2d(1, 1, 1)", "activation": "sigmoid"})
+        >>> states = [{"weight": torch.ones(1, 1, 1, 1), "bias": torch.zeros(1)}] * 2
+        >>> load_members(training, SliceData(data=None, cache=None), states).activation
+        'none'
+    """
+    members = [data.adapted(training.load(state, activation)) for state in states]
+    if len(members) == 1:
+        return members[0]
+    known = members[0].activation if members else "none"
+    inverse = functools.partial(_logits, activation=known) if data.gives_logits else None
+    mean = MeanOfMembers(
+        [member.network for member in members], functools.partial(probabilities, activation=known), inverse
+    )
+    return replace(members[0], network=mean, activation=known if data.gives_logits else "none")
+
+
+def _logits(mean: torch.Tensor, activation: str) -> torch.Tensor:
+    """What the activation turns into these probabilities."""
+    if activation == "none":
+        return mean
+    tiny = torch.finfo(mean.dtype).tiny
+    if activation == "softmax":
+        return mean.clamp(min=tiny).log()
+    bound = -math.log(torch.finfo(mean.dtype).eps)
+    return torch.logit(mean).clamp(-bound, bound)

@@ -1,0 +1,171 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A training config, from files or from a run's record: what it declares, and the objects behind its ids."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.inferers import Inferer, SimpleInferer
+
+from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
+from monai_al.bundle.knobs import targets_of
+from monai_al.bundle.training_options import infer_activation
+
+__all__ = ["TrainedNetwork", "TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network with all that is needed to predict with it.
+
+    Args:
+        network: the network, on its device.
+        device: where it lies.
+        inferer: how one batch is predicted.
+        activation: from its outputs to probabilities: softmax, sigmoid, multilabel or none.
+
+    Example:
+        >>> TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), "softmax").activation
+        'softmax'
+    """
+
+    network: torch.nn.Module
+    device: torch.device
+    inferer: Inferer
+    activation: str
+
+
+class TrainingConfig:
+    """A training config with overrides, unresolved.
+
+    Args:
+        config: the merged config.
+        overrides: id -> value, unresolved as in a config file. An id that the config does not declare must be a knob.
+        root: the bundle's folder, for its ``bundle_root`` and its own scripts; None leaves both as they are.
+        name: what errors call it.
+        train_map: knob -> the id, or ids, that it sets where the config has no id of the knob's name, beside the usual
+            ones (``epochs``, ``batch_size``, ``learning_rate``, ``num_workers``).
+
+    Raises:
+        BundleConfigError: an override names an id that the config does not declare, and no knob.
+
+    Example:
+        >>> config = TrainingConfig({"loss": {"_target_": "DiceLoss", "softmax": True}, "batch_size": 4}, {"batch_size": 2})
+        >>> config.resolve("batch_size"), config.declares("loss#softmax"), config.declares("batch_sise")
+        ([2], True, False)
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        root: Path | None = None,
+        name: str = "the training config",
+        train_map: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.root = name, root
+        self._declared = {key: value for key, value in config.items() if key != "_meta_"}
+        self._ids = ConfigParser(self._declared)
+        self._shared: dict[str, Any] = {}
+        self.overrides: dict[str, Any] = {}
+        unknown = []
+        for id, value in (overrides or {}).items():
+            targets = [id] if self.declares(id) else targets_of(id, self._ids, train_map)
+            unknown += [] if targets else [id]
+            self.overrides |= dict.fromkeys(targets, value)
+        if unknown:
+            raise BundleConfigError(unknown_ids(unknown, self._declared, f"{name} declares no such id"))
+
+    def declares(self, id: str) -> bool:
+        """Whether the config holds this id (``#`` or ``::`` between its levels)."""
+        return id in self._ids
+
+    def raw(self) -> dict[str, Any]:
+        """The config with the overrides, unresolved."""
+        return {key: value for key, value in self.parser(self.overrides).get().items() if key != "_meta_"}
+
+    def share(self, **objects: Any) -> None:
+        """Use these objects for their ids from now on, instead of building them anew."""
+        self._shared = objects
+
+    def resolve(self, *ids: str) -> list[Any]:
+        """The objects behind some ids, from one fresh parse of the config.
+
+        Raises:
+            BundleConfigError: the config does not declare an id.
+        """
+        parser = self.parser(self.all_overrides())
+        missing = [id for id in ids if id not in parser]
+        if missing:
+            raise BundleConfigError(f"{self.name} declares no {missing[0].replace('::', '#')!r}")
+        with own_errors(), self.importing():
+            return [parser.get_parsed_content(id) for id in ids]
+
+    def load(self, state: Mapping[str, torch.Tensor] | None, activation: str | None = None) -> TrainedNetwork:
+        """A network with these weights, and how to predict with it.
+
+        Args:
+            state: ``state_dict`` of ``network_def``; None leaves the network as the config builds it.
+            activation: softmax, sigmoid, multilabel or none; None reads it off the config.
+
+        Raises:
+            BundleConfigError: the activation is not given and cannot be read off the config.
+        """
+        parser = self.parser(self.all_overrides())
+        with own_errors(), self.importing():
+            device = torch.device(parser.get_parsed_content("device")) if "device" in parser else torch.device("cpu")
+            with torch.random.fork_rng():  # its first weights are drawn, and dropped
+                network = parser.get_parsed_content("network_def")
+            inferers = [id for id in ("validate::inferer", "train::inferer") if id in parser]
+            inferer = parser.get_parsed_content(inferers[0]) if inferers else SimpleInferer()
+            found = activation or _activation(parser)
+        if state is not None:
+            network.load_state_dict(state)
+        return TrainedNetwork(network.to(device), device, inferer or SimpleInferer(), found)
+
+    def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The overrides, the shared objects and where the bundle lies."""
+        root = {"bundle_root": str(self.root)} if self.root and self.declares("bundle_root") else {}
+        return {**root, **self.overrides, **self._shared, **(more or {})}
+
+    def parser(self, overrides: Mapping[str, Any]) -> ConfigParser:
+        """A fresh parser of the config with these overrides."""
+        parser = ConfigParser(copy.deepcopy(self._declared))
+        parser.update(pairs=dict(overrides))
+        return parser
+
+    @contextlib.contextmanager
+    def importing(self) -> Iterator[None]:
+        """Let the config import the bundle's own scripts, as MONAI's workflows do while they run."""
+        before = list(sys.path)
+        if self.root is not None:
+            sys.path.insert(1, str(self.root))
+        try:
+            yield
+        finally:
+            sys.path[:] = before
+
+
+def _activation(parser: ConfigParser) -> str:
+    if parser.get("activation") is not None:
+        return parser.get_parsed_content("activation")
+    ids = [id for id in ("validate::postprocessing", "train::postprocessing") if id in parser]
+    postprocessing = parser.get_parsed_content(ids[0]) if ids else None
+    loss_id = next((id for id in ("loss", "train::loss", "train::trainer::loss_function") if id in parser), None)
+    found = infer_activation(postprocessing, parser.get_parsed_content(loss_id) if loss_id else None)
+    if found is None:
+        raise BundleConfigError(
+            "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
+            "multilabel or none"
+        )
+    return found
