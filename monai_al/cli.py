@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m monai_al where                             list all bundles and configs\n"
             "  python -m monai_al where selective_uncertainty_spleen\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
-            "  python -m monai_al status runs/spleen\n\n"
+            "  python -m monai_al status runs/spleen\n"
+            "  python -m monai_al report runs/spleen\n\n"
             "'python -m monai_al COMMAND --help' tells more about a command."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(commands)
     _add_datalist(commands)
     _add_status(commands)
+    _add_report(commands)
+    _add_compare(commands)
     return parser
 
 
@@ -362,3 +365,108 @@ def status(arguments: argparse.Namespace) -> None:
     from monai_al.report.status import describe_run
 
     print(describe_run(folder))
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+def _add_report(commands) -> None:
+    parser = _add(
+        commands,
+        "report",
+        report,
+        "write an HTML page about a run: learning curve, what was chosen and why, predictions beside truth",
+        "  python -m monai_al report runs/spleen\n"
+        "  python -m monai_al report runs/spleen --items 20 --volumes 8\n"
+        "The page is RUN_FOLDER/report/index.html; it needs nothing but the pictures beside it.\n",
+    )
+    parser.add_argument("run_folder", metavar="RUN_FOLDER", help="the output_dir of a run, finished or not")
+    parser.add_argument(
+        "--items", type=int, default=8, metavar="N", help="pictures of chosen items per round (default 8; 0: none)"
+    )
+    parser.add_argument(
+        "--volumes", type=int, default=4, metavar="N", help="test volumes shown, best to worst (default 4; 0: none)"
+    )
+    parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, if it has moved since the run")
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the report of a run folder and print where it is.
+
+    Args:
+        arguments: with ``run_folder``, ``items``, ``volumes`` and ``dataset_dir``.
+
+    Raises:
+        ValueError: there is no run folder, or a number is negative.
+
+    Example:
+        >>> main(["report", "no/such/folder"])
+        2
+    """
+    folder = Path(arguments.run_folder).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; give the output_dir of a run")
+    from monai_al.engines.run_report import write_report
+
+    overrides = {"dataset_dir": arguments.dataset_dir} if arguments.dataset_dir else None
+    print(write_report(folder, items=arguments.items, volumes=arguments.volumes, overrides=overrides))
+
+
+# --- compare ---------------------------------------------------------------------------------------------------------
+
+
+def _add_compare(commands) -> None:
+    parser = _add(
+        commands,
+        "compare",
+        compare,
+        "run several strategies with several seeds, and print their table",
+        "  python -m monai_al compare --config selective_uncertainty_table3 \\\n"
+        "    --dataset_dir Task04_Hippocampus --output_dir runs/table3 --workers 2\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --table_only\n"
+        "The same command goes on where it was stopped; what is done is not done again.\n",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="a comparison: its path, or its installed name")
+    parser.add_argument("--output_dir", required=True, metavar="O", help="where the runs and the table go")
+    parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, for all runs")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds instead of the config's")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at once (default 1)")
+    parser.add_argument("--table_only", action="store_true", help="start nothing, print the table of what is done")
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Do the runs of a comparison that are not done yet, and print and write its table.
+
+    Args:
+        arguments: as the parser gives them.
+
+    Raises:
+        ValueError: the comparison cannot be used, or runs failed.
+
+    Example:
+        >>> main(["compare", "--config", "no/such/file.yaml", "--output_dir", "out"])
+        2
+    """
+    from dataclasses import replace
+
+    from monai_al.comparison import comparison_table, comparison_text, read_comparison, run_all
+    from monai_al.data.files import write_file
+
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
+    path = Path(arguments.config)
+    if not path.is_file():
+        path = next((p for p in _candidates(f"comparisons/{arguments.config}", asset_folders()) if p.is_file()), path)
+    comparison = read_comparison(path, find_asset)
+    if arguments.seeds:
+        comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
+    if arguments.dataset_dir:
+        comparison = replace(comparison, options={**comparison.options, "dataset_dir": arguments.dataset_dir})
+    output = Path(arguments.output_dir)
+    planned = comparison.planned(output)
+    failures = [] if arguments.table_only else run_all(planned, workers=arguments.workers)
+    text = comparison_text(comparison, comparison_table(comparison, output))
+    write_file(output / "table.md", lambda file: file.write(f"{text}\n".encode()))
+    print(text)
+    if failures:
+        raise ValueError("\n".join([f"{len(failures)} runs failed:", *failures]))

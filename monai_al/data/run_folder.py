@@ -156,6 +156,11 @@ class RunFolder:
         self._drop_incomplete()
         return before
 
+    def sizes(self) -> list[int]:
+        """How many items each round asks for, as it was asked last."""
+        extensions = sorted(self.path.glob("extension_*.json"))
+        return read_json(extensions[-1] if extensions else self.path / "run.json")["sizes"]
+
     def _check_pool(self, pool: Mapping[str, Any]) -> None:
         before = read_json(self.path / "pool.json")
         ids_before, ids = ({item["id"]: item for item in p["items"]} for p in (before, pool))
