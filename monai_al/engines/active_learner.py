@@ -36,6 +36,7 @@ from monai_al.data import (
 from monai_al.data.run_folder import UNDEFINED
 from monai_al.engines.passes import score_items
 from monai_al.engines.run_record import plain, run_record
+from monai_al.handlers.watched_call import find_layer
 from monai_al.metrics import check_empty_policy
 from monai_al.report import write_learning_curve
 from monai_al.strategies import Strategy
@@ -175,9 +176,14 @@ class ActiveLearner(Engine):
         if not len(self.pool) or not len(self.test):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
-        measures = _measures(self.strategy)
+        needs = _needs(self.strategy).values()
         self.pool_data.prepare()
-        self.pool_data.try_network(self.training.load(None, self.activation), measures.values())
+        trained = self.training.load(None, self.activation)
+        self.pool_data.try_network(trained, [need for need in needs if isinstance(need, Measure)])
+        for layer in (need for need in needs if isinstance(need, str)):
+            if self.members > 1:
+                raise ValueError(f"strategy {self.strategy.name} needs the layer {layer!r} of one network: members = 1")
+            find_layer(trained.network, layer)
         self.folder.lock()
         try:
             pool = pool_to_json(self.pool_data.data, self.pool_data.hashes())
@@ -299,13 +305,21 @@ class ActiveLearner(Engine):
     def _select(self, number: int, trained: TrainedNetwork) -> None:
         """Choose the query of a round with the network of the round before."""
         start = time.perf_counter()
+        round = self._seen_by_strategy(number, trained)
+        scored = time.perf_counter()
+        query = self.strategy.query(round, self.sizes[number])
+        selected = time.perf_counter()
+        self.folder.write_query(query)
+        self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
+
+    def _seen_by_strategy(self, number: int, trained: TrainedNetwork) -> Round:
         labeled = np.asarray([self.pool.index(id) for id in self.folder.labeled(number - 1)], dtype=np.int64)
-        round = Round(number, self.pool, labeled, self.seed)
-        needs = _measures(self.strategy)
-        unlabeled = round.unlabeled
+        needs = _needs(self.strategy)
+        embeds = any(isinstance(need, str) for need in needs.values())  # those of labeled items count, too
+        seen = np.arange(len(self.pool)) if embeds else np.setdiff1d(np.arange(len(self.pool)), labeled)
         found = score_items(
             trained.network,
-            self.pool_data.loader([self.pool[int(i)] for i in unlabeled], batch_size=self.scoring_batch_size),
+            self.pool_data.loader([self.pool[int(i)] for i in seen], batch_size=self.scoring_batch_size),
             needs,
             activation=trained.activation,
             seed=derived_seed(self.seed, number, "scoring"),
@@ -313,14 +327,12 @@ class ActiveLearner(Engine):
             inferer=trained.inferer,
             description=self._description("scoring"),
         )
-        scores = {name: np.full(len(self.pool), -np.inf) for name in found}
-        for name, values in found.items():
-            scores[name][unlabeled] = values
-        scored = time.perf_counter()
-        query = self.strategy.query(Round(number, self.pool, labeled, self.seed, scores), self.sizes[number])
-        selected = time.perf_counter()
-        self.folder.write_query(query)
-        self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
+        embeddings = {name: values for name, values in found.items() if isinstance(needs[name], str)}
+        scores = {name: np.full(len(self.pool), -np.inf) for name in found if name not in embeddings}
+        for name, values in scores.items():
+            values[seen] = found[name]
+            values[labeled] = -np.inf
+        return Round(number, self.pool, labeled, self.seed, scores, embeddings)
 
     # -- details ---------------------------------------------------------------------------------------------------
 
@@ -392,12 +404,14 @@ def _check_numbers(**numbers: Any) -> None:
             raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}")
 
 
-def _measures(strategy: Strategy) -> dict[str, Measure]:
+def _needs(strategy: Strategy) -> dict[str, Measure | str]:
     needs = strategy.needs()
     for name, need in needs.items():
-        if not isinstance(need, Measure):
-            raise ValueError(f"strategy {strategy.name} needs {name} = {need!r}: only measures are available")
-    return needs  # type: ignore[return-value]
+        if not isinstance(need, (Measure, str)):
+            raise ValueError(
+                f"strategy {strategy.name} needs {name} = {need!r}, which is neither a measure nor a layer"
+            )
+    return needs
 
 
 def _shown(value: float | None, digits: int) -> str:

@@ -14,6 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
 
 from monai_al.data import Item, VolumeCache
+from monai_al.handlers.embedding import EmbeddingHandler
 from monai_al.handlers.uncertainty import UncertaintyHandler
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.metrics import VolumeScores
@@ -69,27 +70,29 @@ def run_pass(
 def score_items(
     network: torch.nn.Module,
     loader: Iterable[Mapping[str, Any]],
-    needs: Mapping[str, Measure],
+    needs: Mapping[str, Measure | str],
     *,
     activation: str = "softmax",
     seed: int = 0,
     **options: Any,
 ) -> dict[str, np.ndarray]:
-    """All measures that a strategy needs, in one pass.
+    """Everything that a strategy needs of the items, in one pass.
 
     Args:
         network: the trained network.
-        loader: the items to score, without labels.
-        needs: name -> measure.
+        loader: the items, without labels.
+        needs: name -> measure, or path of a layer.
         activation: softmax, sigmoid, multilabel or none.
         seed: fixes the stochastic passes; the process's own random state stays untouched.
         **options: ``device``, ``inferer`` and ``description`` of :func:`run_pass`.
 
     Returns:
-        name -> float64 ``(N,)`` in the order of the items; ``-inf`` for an empty region.
+        name -> float64 scores ``(N,)`` in the order of the items, ``-inf`` for an empty region; or float32 embeddings
+        ``(N, D)``.
 
     Raises:
-        ValueError: the network gives probabilities that are not finite, or has no dropout where that is needed.
+        ValueError: the network gives probabilities or embeddings that are not finite, has no dropout where that is
+            needed, or has no such layer.
 
     Example:
         >>> score_items(torch.nn.Identity(), [], needs={})
@@ -97,9 +100,12 @@ def score_items(
     """
     if not needs:
         return {}
-    handler = UncertaintyHandler(dict(needs), activation=activation, seed=seed)
-    run_pass(network, loader, [handler], **options)
-    return {name: np.asarray(handler.scores[name], dtype=np.float64) for name in needs}
+    measures = {name: need for name, need in needs.items() if isinstance(need, Measure)}
+    embedders = {name: EmbeddingHandler(need, name=name) for name, need in needs.items() if isinstance(need, str)}
+    scorer = [UncertaintyHandler(measures, activation=activation, seed=seed)] if measures else []
+    run_pass(network, loader, [*scorer, *embedders.values()], **options)
+    scores = {name: np.asarray(scorer[0].scores[name], dtype=np.float64) for name in measures}
+    return scores | {name: handler.embeddings for name, handler in embedders.items()}
 
 
 def evaluate_volumes(

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ignite.engine import Events
 
 from monai_al.annotators import Answer, Oracle
 from monai_al.bundle import BundleConfigError, pool_data
 from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, RoundEvents
+from monai_al.selection import top_k
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
+from monai_al.uncertainty import Measure
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
 
@@ -467,3 +470,56 @@ def test_a_run_leaves_the_random_state_of_the_process_alone(learner):
     torch.manual_seed(5)
     learner(Random(), rounds=1).run()
     assert torch.rand(1).item() == expected
+
+
+class Farthest(Strategy):
+    """The items whose embedding is farthest from that of the first labeled one."""
+
+    name = "farthest"
+
+    def __init__(self, layer="model.0"):
+        self.layer = layer
+
+    def needs(self):
+        return {"features": self.layer, "entropy": Measure("entropy")}
+
+    def select(self, round, budget):
+        self.seen = round
+        distance = np.linalg.norm(round.embeddings["features"] - round.embeddings["features"][round.labeled[0]], axis=1)
+        return self.make_query(round, top_k(distance, budget, round.labeled))
+
+
+def test_a_strategy_gets_the_embeddings_of_all_items_in_pool_order(learner):
+    strategy = Farthest()
+    active = learner(strategy, rounds=2)
+    active.run()
+    network = active.training.load(active._state(0, 0)).network.eval()
+    expected = []
+    with torch.no_grad():
+        for item in active.pool:
+            image = torch.from_numpy(np.array(active.pool_data.cache.get(item).image[item.slice]))[None]
+            expected.append(network.model[0](image).mean((2, 3))[0].numpy())
+    assert strategy.seen.embeddings["features"].dtype == np.float32
+    np.testing.assert_allclose(strategy.seen.embeddings["features"], expected, rtol=1e-4, atol=1e-6)
+    assert set(np.flatnonzero(strategy.seen.scores["entropy"] == -np.inf)) == set(strategy.seen.labeled)
+
+
+def test_a_layer_that_is_not_there_fails_before_anything_is_written(learner, tmp_path):
+    with pytest.raises(ValueError, match=r"model\.0"):
+        learner(Farthest("model.00"), rounds=2).run()
+    with pytest.raises(ValueError, match="members = 1"):
+        learner(Farthest(), rounds=2, members=2).run()
+    assert not (tmp_path / "run").exists()
+
+
+def test_handlers_hear_of_every_round(learner):
+    class Listener:
+        def attach(self, engine):
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+        def __call__(self, engine):
+            labeled.append(engine.state.output["labeled"])
+
+    labeled = []
+    learner(Random(), rounds=2, handlers=[Listener()]).run()
+    assert labeled == [3, 6]
