@@ -2,7 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Handlers that plug into any MONAI engine."""
 
+from monai_al.handlers.embedding import EmbeddingHandler
+from monai_al.handlers.item_ids import ItemIds
+from monai_al.handlers.learning_curve import (
+    LateSummaryWriter,
+    learning_curve_values,
+    with_labeled_as_step,
+    write_learning_curve_scalars,
+)
+from monai_al.handlers.query import QueryHandler
 from monai_al.handlers.uncertainty import UncertaintyHandler
 from monai_al.handlers.volume_scores import VolumeScoresHandler
+from monai_al.handlers.volume_segmentation import VolumeSegmentationHandler
+from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
 
-__all__ = ["UncertaintyHandler", "VolumeScoresHandler"]
+__all__ = [
+    "EmbeddingHandler",
+    "ItemIds",
+    "LateSummaryWriter",
+    "QueryHandler",
+    "UncertaintyHandler",
+    "VolumeScoresHandler",
+    "VolumeSegmentationHandler",
+    "WholeVolumeHandler",
+    "hard_labels",
+    "learning_curve_values",
+    "with_labeled_as_step",
+    "write_learning_curve_scalars",
+]

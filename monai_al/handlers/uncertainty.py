@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import Tensor
 
+from monai_al.data.files import write_json
+from monai_al.handlers.item_ids import ItemIds
+from monai_al.handlers.result_files import of_this_process, result_path
 from monai_al.inferers.mc_dropout import MCDropoutInferer
 from monai_al.uncertainty import Measure, RunningSamples, check_activation, probabilities, score_logits
 
@@ -28,7 +32,8 @@ class UncertaintyHandler:
     Attach it to any ``SupervisedEvaluator``. It reads the raw network output at ``IterationEvents.FORWARD_COMPLETED``,
     before MONAI decollates and postprocesses, and keeps one number per item and measure. After the run they are in
     :attr:`scores` and :attr:`ids`, and in ``engine.state.uncertainty`` (name -> scores) and
-    ``engine.state.uncertainty_ids``. Each process keeps the items it saw itself.
+    ``engine.state.uncertainty_ids``. An item is called as :class:`~monai_al.handlers.ItemIds` says. Each process keeps
+    the items it saw itself.
 
     Measures that need several predictions run the network again with dropout on; those with the same number of
     passes share them, and the passes are folded into running statistics, one prediction in memory at a time.
@@ -45,10 +50,13 @@ class UncertaintyHandler:
         id_key: optional ids in the batch.
         multilabel: with ``activation="none"``: the channels are overlapping sigmoids.
         seed: makes the stochastic passes reproducible without touching PyTorch's random state; None: draw from it.
+        path: a ``.json`` file to write after each run, ``{"ids": [...], "scores": {name: [...]}}``, with null for
+            ``-inf``; of several processes each writes its own, ``<stem>.rank<number>.json``.
 
     Raises:
-        ValueError: a measure or the activation is unknown, ``chunk`` is below 1 or no measure is given; during the run:
-            the output does not fit, or an item's probabilities are not finite (the message names its id).
+        ValueError: a measure or the activation is unknown, ``chunk`` is below 1, no measure is given or ``path`` is no
+            ``.json``; during the run: the output does not fit, or an item's probabilities are not finite (the message
+            names its id).
 
     Example:
         >>> from monai.engines import SupervisedEvaluator
@@ -74,6 +82,7 @@ class UncertaintyHandler:
         id_key: str = "id",
         multilabel: bool = False,
         seed: int | None = None,
+        path: str | Path | None = None,
     ) -> None:
         check_activation(activation)
         if chunk < 1:
@@ -85,14 +94,17 @@ class UncertaintyHandler:
         self.image_key = image_key
         self.pred_key = pred_key
         self.valid_key = valid_key
-        self.id_key = id_key
         self.multilabel = multilabel or activation == "multilabel"
         self.seed = seed
-        self.ids: list[Any] = []
-        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in self.measures}
-        self._seen = 0
+        self.path = result_path(path, ".json")
+        self._items = ItemIds(image_key, id_key)
         self._seeds = torch.Generator()
         self.reset()
+
+    @property
+    def ids(self) -> list[Any]:
+        """The items' ids in the order of the visit."""
+        return self._items.seen
 
     @property
     def scores(self) -> dict[str, np.ndarray]:
@@ -111,16 +123,21 @@ class UncertaintyHandler:
 
     def reset(self) -> None:
         """Forget all scores and ids."""
-        self.ids = []
-        self._seen = 0
-        self._parts = {name: [] for name in self.measures}
+        self._items.reset()
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in self.measures}
         if self.seed is not None:
             self._seeds.manual_seed(self.seed)
 
     def publish(self, engine: Any) -> None:
-        """Leave scores and ids in ``engine.state``, beside those of other such handlers."""
+        """Leave scores and ids in ``engine.state``, beside those of other such handlers, and in the file."""
         engine.state.uncertainty = {**getattr(engine.state, "uncertainty", {}), **self.scores}
         engine.state.uncertainty_ids = self.ids
+        if self.path is not None:
+            write_json(of_this_process(self.path), self._to_json())
+
+    def _to_json(self) -> dict[str, Any]:
+        scores = {name: [s if np.isfinite(s) else None for s in each.tolist()] for name, each in self.scores.items()}
+        return {"ids": self.ids, "scores": scores}
 
     @torch.no_grad()
     def __call__(self, engine: Any) -> None:
@@ -130,7 +147,7 @@ class UncertaintyHandler:
             raise ValueError(
                 f"engine.state.output[{self.pred_key!r}] must be a tensor (B, C, *spatial), got {type(logits).__name__}"
             )
-        ids = self._batch_ids(engine.state.batch, len(logits))
+        ids = self._items.take(engine, len(logits))
         if self.activation == "none":
             self._refuse_not_finite(logits.as_subclass(Tensor).flatten(1).sum(1), ids)
         valid = self._batch_mask(engine.state.batch, logits)
@@ -143,8 +160,6 @@ class UncertaintyHandler:
         for name, values in scores.items():
             self._refuse_not_finite(values.masked_fill(values == -torch.inf, 0), ids)
             self._parts[name].append(values.double().cpu().numpy())
-        self.ids.extend(ids)
-        self._seen += len(logits)
 
     def _score_once(self, logits: Tensor, measures: dict[str, Measure], valid: Tensor | None) -> dict[str, Tensor]:
         return score_logits(
@@ -171,15 +186,6 @@ class UncertaintyHandler:
                 running.update(probabilities(logits, self.activation))
         return running
 
-    def _batch_ids(self, batch: Any, n: int) -> list[Any]:
-        found = batch.get(self.id_key) if isinstance(batch, Mapping) else None
-        if found is None:
-            return []
-        ids = found.tolist() if isinstance(found, Tensor) else list(found)
-        if len(ids) != n:
-            raise ValueError(f"the batch has {n} items but {len(ids)} entries in {self.id_key!r}")
-        return ids
-
     def _batch_mask(self, batch: Any, logits: Tensor) -> Tensor | None:
         found = batch.get(self.valid_key) if isinstance(batch, Mapping) else None
         if found is None:
@@ -196,7 +202,7 @@ class UncertaintyHandler:
     def _refuse_not_finite(self, values: Tensor, ids: list[Any]) -> None:
         wrong = (~torch.isfinite(values)).nonzero().flatten().tolist()
         if wrong:
-            items = ", ".join(repr(ids[i]) if ids else f"number {self._seen + i}" for i in wrong)
+            items = ", ".join(repr(ids[i]) for i in wrong)
             raise ValueError(
                 f"the network's probabilities are not finite for item {items}: look for NaN in its image and in the "
                 "network's weights"

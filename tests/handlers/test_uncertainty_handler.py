@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -215,8 +216,8 @@ def test_a_second_run_forgets_the_first_and_handlers_stand_side_by_side():
 def test_ids_are_optional_and_may_be_numbers():
     data = images(4)
     handler = UncertaintyHandler()
-    run(handler, [{"image": data}], network())
-    assert handler.ids == []
+    run(handler, [{"image": data[:3]}, {"image": data[3:]}], network())
+    assert handler.ids == ["0", "1", "2", "3"]
     assert len(handler.scores["entropy"]) == 4
     run(handler, [{"image": data, "id": torch.arange(4)}], network())
     assert handler.ids == [0, 1, 2, 3]
@@ -233,7 +234,7 @@ def test_nan_names_the_items(name, region):
     net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(0.1))
     with pytest.raises(ValueError, match="not finite for item 'case/0002', 'case/0005'"):
         run(UncertaintyHandler({"m": measure}), batches(data, 7), net)
-    with pytest.raises(ValueError, match="not finite for item number 5"):
+    with pytest.raises(ValueError, match="not finite for item '5'"):
         run(UncertaintyHandler({"m": measure}), [{"image": images(3)}, {"image": data[3:]}], net)
 
 
@@ -264,3 +265,57 @@ def test_refuses_an_output_that_is_no_tensor():
 
     with pytest.raises(ValueError, match="must be a tensor"):
         run(UncertaintyHandler(), batches(images(), 4), Two())
+
+
+def test_scores_are_written(tmp_path):
+    data, valid = images(), torch.ones(7, 1, 16, 16, dtype=torch.bool)
+    valid[3] = False
+    handler = UncertaintyHandler({"a": "entropy", "b": "margin"}, path=tmp_path / "new" / "scores.json")
+    run(handler, batches(data, 3, valid=valid), network())
+    content = json.loads((tmp_path / "new" / "scores.json").read_text())
+    assert content["ids"] == handler.ids
+    assert list(content["scores"]) == ["a", "b"]
+    for name, scores in handler.scores.items():
+        assert content["scores"][name] == [None if i == 3 else score for i, score in enumerate(scores.tolist())]
+    with pytest.raises(ValueError, match="must end in .json, got 'scores.npz'"):
+        UncertaintyHandler(path="scores.npz")
+
+
+def with_meta(data: torch.Tensor, meta: dict) -> MetaTensor:
+    return MetaTensor(data, meta=meta)
+
+
+@pytest.mark.parametrize(
+    ("batch", "ids"),
+    [
+        ({"image": with_meta(images(3), {"filename_or_obj": ["a", "b", "c"]})}, ["a", "b", "c"]),
+        ({"image": with_meta(images(3), {"filename_or_obj": "a"})}, ["a", "a#1", "a#2"]),
+        ({"image": with_meta(images(3), {"filename_or_obj": ["a#1", "a", "a"]})}, ["a#1", "a", "a#2"]),
+        ({"image": images(3), "image_meta_dict": {"filename_or_obj": ("a", "b", "c")}}, ["a", "b", "c"]),
+        ({"image": with_meta(images(3), {"filename_or_obj": ["a", "b"]})}, ["0", "1", "2"]),
+        ({"image": with_meta(images(3), {})}, ["0", "1", "2"]),
+        ({"image": with_meta(images(3), {"filename_or_obj": ["a", "b", "c"]}), "id": ["x", "x", "x"]}, ["x", "x", "x"]),
+        ((with_meta(images(3), {"filename_or_obj": ["a", "b", "c"]}), torch.zeros(3)), ["a", "b", "c"]),
+        ((images(3), torch.zeros(3)), ["0", "1", "2"]),
+        ({"image": images(3), "id": np.arange(3)}, [0, 1, 2]),
+    ],
+)
+def test_what_items_are_called(batch, ids, tmp_path):
+    handler = UncertaintyHandler(path=tmp_path / "scores.json")
+    evaluator = SupervisedEvaluator(CPU, [batch], network(), decollate=False, prepare_batch=prepared)
+    handler.attach(evaluator)
+    for _ in range(2):
+        evaluator.run()
+        assert handler.ids == ids
+        assert json.loads((tmp_path / "scores.json").read_text())["ids"] == ids
+
+
+def prepared(batch, device, non_blocking, **more):
+    return (batch["image"], None) if isinstance(batch, dict) else batch
+
+
+def test_one_file_in_several_batches():
+    loader = [{"image": with_meta(images(2), {"filename_or_obj": names})} for names in (["a", "b"], ["b", "b"])]
+    handler = UncertaintyHandler()
+    run(handler, loader, network())
+    assert handler.ids == ["a", "b", "b#1", "b#2"]
