@@ -423,6 +423,7 @@ def _add_compare(commands) -> None:
         "run several strategies with several seeds, and print their table",
         "  python -m monai_al compare --config selective_uncertainty_table3 \\\n"
         "    --dataset_dir Task04_Hippocampus --output_dir runs/table3 --workers 2\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --seeds 3 4\n"
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --table_only\n"
         "The same command goes on where it was stopped; what is done is not done again.\n",
     )
@@ -430,8 +431,10 @@ def _add_compare(commands) -> None:
     parser.add_argument("--output_dir", required=True, metavar="O", help="where the runs and the table go")
     parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, for all runs")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds instead of the config's")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at once (default 1)")
-    parser.add_argument("--table_only", action="store_true", help="start nothing, print the table of what is done")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at once (default 1); more need threads in the options"
+    )
+    parser.add_argument("--table_only", action="store_true", help="start nothing, only make the table of what is done")
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -442,6 +445,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
     Raises:
         ValueError: the comparison cannot be used, or runs failed.
+        SystemExit: it was stopped by Ctrl-C or a SIGTERM.
 
     Example:
         >>> main(["compare", "--config", "no/such/file.yaml", "--output_dir", "out"])
@@ -454,19 +458,29 @@ def compare(arguments: argparse.Namespace) -> None:
 
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
-    path = Path(arguments.config)
-    if not path.is_file():
-        path = next((p for p in _candidates(f"comparisons/{arguments.config}", asset_folders()) if p.is_file()), path)
+    path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
     comparison = read_comparison(path, find_asset)
     if arguments.seeds:
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
     if arguments.dataset_dir:
-        comparison = replace(comparison, options={**comparison.options, "dataset_dir": arguments.dataset_dir})
-    output = Path(arguments.output_dir)
-    planned = comparison.planned(output)
-    failures = [] if arguments.table_only else run_all(planned, workers=arguments.workers)
+        folder = str(Path(arguments.dataset_dir).expanduser().resolve())
+        comparison = replace(comparison, options={**comparison.options, "dataset_dir": folder})
+    if arguments.table_only and not output.is_dir():
+        raise ValueError(f"{output}: no such folder; give the output_dir of a comparison")
+    try:
+        failures = [] if arguments.table_only else run_all(comparison.planned(output), workers=arguments.workers)
+    except KeyboardInterrupt:
+        print("stopped, and all runs with it; the same command goes on where they stopped", file=sys.stderr)
+        raise SystemExit(130) from None
     text = comparison_text(comparison, comparison_table(comparison, output))
-    write_file(output / "table.md", lambda file: file.write(f"{text}\n".encode()))
+    write_file(output / f"{path.stem}.md", lambda file: file.write(f"{text}\n".encode()))
     print(text)
     if failures:
-        raise ValueError("\n".join([f"{len(failures)} runs failed:", *failures]))
+        raise ValueError("\n".join([f"runs that failed: {len(failures)}", *failures]))
+
+
+def _comparison_file(name: str) -> Path:
+    """The file itself, or the installed comparison of that name; else the name, for the reader to refuse."""
+    installed = (_candidates(inner, asset_folders()) for inner in (f"comparisons/{name}", name))
+    files = (path for paths in installed for path in paths)
+    return next((path for path in (Path(name).expanduser(), *files) if path.is_file()), Path(name))

@@ -35,6 +35,8 @@ UPPER = (
     "report",
     "bundle",
     "engines.active_learner",
+    "engines.run_report",
+    "comparison",
     "cli",
     "__main__",
 )

@@ -1,0 +1,531 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a run: from its folder to predictions, pictures and the page."""
+
+from __future__ import annotations
+
+import datetime
+import pickle
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from monai.engines import IterationEvents
+from tqdm import tqdm
+
+from monai_al.bundle import TrainedNetwork, TrainedRun
+from monai_al.data import DataError, Item, Query, RunFolder, derived_seed
+from monai_al.data.files import read_json, write_file
+from monai_al.engines.passes import run_pass
+from monai_al.engines.slice_data import SliceData
+from monai_al.inferers import MCDropoutInferer
+from monai_al.report import write_learning_curve
+from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch, page_html
+from monai_al.report.pictures import (
+    AGREEMENT_COLOR,
+    ERROR_COLOR,
+    REGION_COLORS,
+    Panel,
+    agreement_panel,
+    class_color,
+    flat_labels,
+    image_panel,
+    label_panel,
+    map_panel,
+    upright,
+    write_panels,
+)
+from monai_al.uncertainty import MAPS, REGIONS, SAMPLE_MAPS, Measure, RunningSamples, maps, probabilities
+
+__all__ = ["write_report"]
+
+HATCHED = Swatch("not annotated", "#9aa3ab", "hatch")
+WITH_AFFINE = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+# what data, weights, configs or code raise that are gone or have changed since
+NO_PICTURES = (ValueError, OSError, RuntimeError, ImportError, LookupError, EOFError, pickle.UnpicklingError)
+
+
+def write_report(
+    path: str | Path,
+    *,
+    items: int = 8,
+    volumes: int = 4,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write ``report/index.html`` and its pictures into a run folder.
+
+    What the small files of the run tell is always there; pictures that need images or weights which are gone are left
+    out, and the page says why. A run that is not finished gets a report, too.
+
+    Args:
+        path: the run folder.
+        items: pictures of chosen items per round, the first ones chosen; 0 draws none.
+        volumes: test volumes to show, from the best to the worst; 0 shows none.
+        overrides: id -> value over the recorded training config, such as ``dataset_dir`` where the data have moved.
+        progress: show a progress bar while predictions are made.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: there is no run folder.
+        ValueError: a number is negative.
+
+    Example:
+        >>> import json, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "run.json").write_text(json.dumps({"strategy": "random", "sizes": [4]}))
+        ...     write_report(folder).name
+        'index.html'
+    """
+    for name, number in (("items", items), ("volumes", volumes)):
+        if number < 0:
+            raise ValueError(f"{name} must not be negative, got {number}")
+    folder = RunFolder(Path(path).expanduser())
+    record = _record(folder)
+    place = folder.path / "report"
+    rounds = list(_rounds(folder))
+    run, notes = None, []
+    if rounds and items + volumes:
+        try:
+            run = TrainedRun(folder.path, overrides)
+            run.pool_data.prepare([])  # read the list of items now
+        except NO_PICTURES as error:
+            run = None
+            notes.append(f"There are no pictures of images: {_told(error)}")
+    page = RunPage(
+        name=folder.path.resolve().name,
+        record=record,
+        rounds=rounds,
+        curve=_curve(folder, record),
+        notes=notes,
+        written=f"Written {datetime.datetime.now():%Y-%m-%d %H:%M} by monai_al {version('monai_al')}.",
+    )
+    if run is not None:
+        page = _with_pictures(page, run, place, items, volumes, progress)
+    write_file(place / "index.html", lambda file: file.write(page_html(page).encode()))
+    _drop_old_pictures(place, page)
+    return place / "index.html"
+
+
+# -- what the small files tell ----------------------------------------------------------------------------------------
+
+
+def _record(folder: RunFolder) -> dict[str, Any]:
+    if not (folder.path / "run.json").is_file():
+        raise DataError(f"{folder.path} is no run folder: it holds no run.json; give the output_dir of a run")
+    extensions = sorted(folder.path.glob("extension_*.json"))
+    later = read_json(extensions[-1]) if extensions else {}
+    return read_json(folder.path / "run.json") | {key: value for key, value in later.items() if key != "when"}
+
+
+def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
+    for number in range(len(list(folder.path.glob("round_*")))):
+        query = folder.query(number) or Query(number, "", 0, ())
+        labeled = set(folder.labeled(number))
+        yield ShownRound(
+            number=number,
+            strategy=query.strategy,
+            items=[ShownItem(item.id, item.score, item.reason, item.id in labeled) for item in query.items],
+            returns=folder.labels(number),
+            metrics=folder.metrics(number),
+            timings=folder.timings(number),
+        )
+
+
+def _curve(folder: RunFolder, record: Mapping[str, Any]) -> Picture | None:
+    rows = folder.curve()
+    if not rows:
+        return None
+    path = folder.path / "report" / "learning_curve.png"
+    write_learning_curve({str(record.get("strategy", "run")): rows}, path)
+    last = rows[-1]
+    score = "not defined" if last["dice_3d"] is None else f"{last['dice_3d']:.3f}"
+    alt = f"Learning curve: 3D Dice against labeled items; {score} with {last['labeled']} items after the last round"
+    return Picture(path.name, alt, *struct.unpack(">II", path.read_bytes()[16:24]))  # where a PNG keeps its size
+
+
+def _drop_old_pictures(place: Path, page: RunPage) -> None:
+    """Pictures of an earlier report that the page no longer shows."""
+    shown = {item.picture.file for shown in page.rounds for item in shown.items if item.picture is not None}
+    shown |= {volume.picture.file for volume in page.volumes}
+    for pattern in ("round_*_item_*.png", "test_*.png"):
+        for path in place.glob(pattern):
+            if path.name not in shown:
+                path.unlink(missing_ok=True)
+
+
+# -- what the networks see --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Seen:
+    """An item as arrays: image ``(C, h, w)``, label maps, uncertainty ``(h, w)``; a whole volume has a last axis d."""
+
+    id: str
+    image: np.ndarray
+    valid: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    regions: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """Number of slices of a whole volume, 0 for a slice or an image."""
+        return self.image.shape[3] if self.image.ndim == 4 else 0
+
+    def changed(self, change: Any) -> _Seen:
+        """The same with a function applied to every array."""
+        arrays = {name: getattr(self, name) for name in ("image", "valid", "truth", "prediction", "heat")}
+        changed = {name: None if array is None else change(array) for name, array in arrays.items()}
+        return replace(self, **changed, regions={name: change(mask) for name, mask in self.regions.items()})
+
+    def at(self, z: int) -> _Seen:
+        """One slice of a whole volume."""
+        return self.changed(lambda array: array[..., z])
+
+    def cropped(self) -> _Seen:
+        """Without the padding around the stored image."""
+        if self.valid is None or not self.valid.any():
+            return self
+        spans = (np.flatnonzero(self.valid.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (slice(span[0], span[-1] + 1) for span in spans)
+        return self.changed(lambda array: array[..., rows, columns])
+
+
+class _Watcher:
+    """Keeps what an evaluator predicts, with the uncertainty map and the regions of the measures."""
+
+    def __init__(self, activation: str, measures: Sequence[Measure] = (), seed: int = 0) -> None:
+        self.activation = activation
+        self.measures = measures
+        self.seed = seed
+        self.seen: list[_Seen] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Any) -> None:
+        probs = probabilities(engine.state.output["pred"], self.activation)
+        several = self.activation == "multilabel" or (
+            self.activation == "none" and probs.shape[1] > 1 and bool((probs.sum(1) - 1).abs().amax() > 0.01)
+        )
+        entries = list(_entries(engine.state.batch))
+        if self.measures:
+            self._measure(engine, probs, several, entries)
+        labels = _hard_labels(probs, several)
+        for seen, own in zip(entries, labels, strict=True):
+            seen.prediction = _array(own)
+        self.seen += entries
+
+    def _measure(self, engine: Any, probs: torch.Tensor, several: bool, entries: Sequence[_Seen]) -> None:
+        first = self.measures[0]
+        if first.stochastic:
+            running = RunningSamples((first.map,), multilabel=several)
+            inferer = MCDropoutInferer(first.passes, engine.inferer, seed=self.seed)
+            for logits in inferer.samples(engine.state.output["image"], engine.network):
+                running.update(probabilities(logits, self.activation))
+            heat, probs = getattr(running, first.map)(), running.mean
+        else:
+            heat = getattr(maps, first.map)(probs, multilabel=several)
+        regions = {m.region: m.region_of(probs, multilabel=several) for m in self.measures if m.region is not None}
+        for i, seen in enumerate(entries):
+            seen.heat = _array(heat[i])
+            if seen.valid is not None:
+                seen.heat = np.where(seen.valid, seen.heat, 0.0)
+            seen.regions = {str(name): _array(masks[i]) for name, masks in regions.items() if masks is not None}
+
+
+def _entries(batch: Mapping[str, Any]) -> Iterator[_Seen]:
+    """The items of a batch, without predictions."""
+    for i, id in enumerate(batch["id"]):
+        label = batch.get("label")
+        truth = None if label is None else _array(label[i])
+        yield _Seen(
+            id=id,
+            image=_array(batch["image"][i]),
+            valid=_array(batch["valid"][i, 0]) if batch.get("valid") is not None else None,
+            truth=truth if truth is None or len(truth) > 1 else truth[0],
+        )
+
+
+def _hard_labels(probs: torch.Tensor, several: bool) -> torch.Tensor:
+    """Class numbers ``(B, *spatial)``, or masks ``(B, C, *spatial)`` of overlapping classes."""
+    if several or probs.shape[1] == 1:
+        masks = (probs > 0.5).to(torch.uint8)
+        return masks if masks.shape[1] > 1 else masks[:, 0]
+    return probs.argmax(1).to(torch.uint8)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach().as_subclass(torch.Tensor).cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _measures_of(settings: Any) -> list[Measure]:
+    """All measures that stand anywhere in a strategy's recorded settings."""
+    if isinstance(settings, Mapping):
+        if settings.get("map") in (*MAPS, *SAMPLE_MAPS) and "reduction" in settings:
+            known = {name: settings[name] for name in Measure.__dataclass_fields__ if name in settings}
+            return [Measure(**known)]
+        return [measure for value in settings.values() for measure in _measures_of(value)]
+    return [measure for value in settings for measure in _measures_of(value)] if isinstance(settings, list) else []
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _with_pictures(page: RunPage, run: TrainedRun, place: Path, items: int, volumes: int, progress: bool) -> RunPage:
+    last = next((shown for shown in reversed(page.rounds) if shown.metrics is not None), None)
+    names = _volume_places(last.metrics, volumes) if last is not None and last.metrics is not None else []
+    total = sum(min(items, len(shown.items)) for shown in page.rounds) + len(names)
+    with tqdm(total=total, desc="pictures", unit="picture", disable=None if progress else True) as bar:
+        artist = _Artist(run, place, bar)
+        rounds = [artist.round(shown, items) for shown in page.rounds]
+        page = replace(page, rounds=rounds)
+        return artist.volumes(page, last.number, names) if last is not None and names else page
+
+
+class _Artist:
+    """Predicts with a run's networks and draws."""
+
+    def __init__(self, run: TrainedRun, place: Path, bar: Any) -> None:
+        self.run = run
+        self.place = place
+        self.bar = bar
+        self.pool = run.pool_data.data
+        if isinstance(run.pool_data, SliceData):
+            run.pool_data.cache.progress = False  # one bar is enough
+        learner = (run.record.get("config") or {}).get("learner") or {}
+        self.seed = int(run.record.get("seed") or 0)
+        self.measures = _measures_of(learner.get("strategy_settings"))
+
+    def round(self, shown: ShownRound, n_items: int) -> ShownRound:
+        """The round with pictures of the first items of its query."""
+        chosen = shown.items[:n_items]
+        if not chosen:
+            return shown
+        about, notes = [], []
+        network = None
+        if shown.number == 0:
+            about.append("There was no model yet, so its pictures have neither prediction nor uncertainty.")
+        else:
+            try:
+                network = self.run.network(shown.number - 1)
+            except NO_PICTURES as error:
+                notes.append(f"The pictures have neither prediction nor uncertainty: {_told(error)}")
+        try:
+            seen = self._see_items(chosen, network, shown.number)
+        except NO_PICTURES as error:
+            return replace(shown, notes=[f"There are no pictures of this round: {_told(error)}"])
+        if network is not None:
+            about.append(self._about(shown))
+        if len(chosen) < len(shown.items):
+            about.append(f"Pictures of the first {len(chosen)} of {len(shown.items)}, in the order of the choice.")
+        limit = max((float(one.heat.max()) for one, _ in seen.values() if one.heat is not None), default=0.0)
+        drawn = [self._draw_item(shown.number, i, item, *seen[item.id], limit) for i, item in enumerate(chosen)]
+        return replace(
+            shown,
+            items=[*drawn, *shown.items[n_items:]],
+            about=about,
+            notes=notes,
+            legend=self._legend([one for one, _ in seen.values()]),
+            scale=(f"uncertainty ({self._map_name()})", limit) if network is not None else None,
+        )
+
+    def _map_name(self) -> str:
+        return (self.measures[0].map if self.measures else "entropy").replace("_", " ")
+
+    def _about(self, shown: ShownRound) -> str:
+        text = (
+            f"Prediction and uncertainty are those of the model of round {shown.number - 1}, before these items were "
+        )
+        text += "labeled."
+        if not self.measures:
+            return f"{text} The strategy {shown.strategy} looks at no uncertainty: the entropy decided nothing."
+        if self.measures[0].stochastic:
+            text += f" The uncertainty is that of {self.measures[0].passes} passes, drawn anew for this report."
+        return text
+
+    def _see_items(
+        self, chosen: Sequence[ShownItem], network: TrainedNetwork | None, number: int
+    ) -> dict[str, tuple[_Seen, str | None]]:
+        """Each item's slice that is shown, and which one it is."""
+        items = [self._item(item.id) for item in chosen]
+        self.run.pool_data.prepare(items)
+        found = {}
+        for item in items:
+            (seen,) = self._see([item], network, self.measures or [Measure()], number)
+            found[item.id] = self._one_slice(item, seen)
+            self.bar.update()
+        return found
+
+    def _see(
+        self, items: Sequence[Item], trained: TrainedNetwork | None, measures: Sequence[Measure] = (), number: int = 0
+    ) -> list[_Seen]:
+        whole = any(item.slice is None for item in items)
+        loader = self.run.pool_data.loader(items, batch_size=1 if whole else 16, with_label=True)
+        if trained is None:
+            return [seen for batch in loader for seen in _entries(batch)]
+        watcher = _Watcher(trained.activation, measures, derived_seed(self.seed, number, "report"))
+        run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
+        return watcher.seen
+
+    def _item(self, id: str) -> Item:
+        try:
+            return self.pool[self.pool.index(id)]
+        except KeyError:
+            raise DataError(f"item {id!r} is not in the data set any more") from None
+
+    def _one_slice(self, item: Item, seen: _Seen) -> tuple[_Seen, str | None]:
+        """Of a whole volume the slice with most uncertainty, or with most foreground."""
+        note = None
+        if seen.depth:
+            by_heat = seen.heat is not None
+            weight = seen.heat if seen.heat is not None else _foreground(seen.truth, seen.image)
+            z, n = int(weight.reshape(-1, seen.depth).sum(0).argmax()), seen.depth
+            seen = seen.at(z)
+            note = f"slice {z} of {n}, the one with most {'uncertainty' if by_heat else 'foreground'}"
+        return self._turned(item, seen), note
+
+    def _turned(self, item: Item, seen: _Seen) -> _Seen:
+        affine = self._affine(item)
+        return seen.cropped().changed(lambda array: upright(array, affine))
+
+    def _affine(self, item: Item) -> np.ndarray | None:
+        """Where the slice's axes lead in the body; None where the file does not say."""
+        data = self.run.pool_data
+        if not isinstance(data, SliceData) or not item.image.lower().endswith(WITH_AFFINE):
+            return None
+        return data.cache.get(item).geometry.affine
+
+    def _draw_item(
+        self, number: int, i: int, item: ShownItem, seen: _Seen, note: str | None, limit: float
+    ) -> ShownItem:
+        panels = [image_panel("image", seen.image)]
+        if seen.heat is not None:
+            panels.append(map_panel("uncertainty", seen.heat, limit, seen.regions))
+        if seen.prediction is not None:
+            panels.append(label_panel("prediction", seen.image, seen.prediction))
+        if seen.truth is not None and item.labeled:
+            panels.append(label_panel("truth", seen.image, seen.truth))
+        elif not item.labeled:
+            note = "; ".join(filter(None, (note, "its label is not there yet")))
+        file = f"round_{number:02d}_item_{i:03d}.png"
+        alt = f"{item.id}: {_listed([panel.title for panel in panels])}"
+        return replace(item, picture=self._write([panels], file, alt), note=note)
+
+    def _write(self, rows: list[list[Panel]], file: str, alt: str, titles: Sequence[str] = ()) -> Picture:
+        return Picture(file, alt, *write_panels(rows, self.place / file, titles))
+
+    def _legend(self, seen: Sequence[_Seen], *more: Swatch) -> list[Swatch]:
+        """The classes and the rest that the pictures hold."""
+        maps = [m for one in seen for m in (one.truth, one.prediction) if m is not None]
+        values = sorted({int(value) for labels in maps for value in np.unique(flat_labels(labels))})
+        legend = [Swatch(self._class_name(value), class_color(value)) for value in values if 0 < value < 255]
+        regions = [name for name in REGIONS if any(name in one.regions for one in seen)]
+        legend += [Swatch(f"{name} region", REGION_COLORS[name], "outline") for name in regions]
+        return [*legend, *more, *([HATCHED] if 255 in values else [])]
+
+    def _class_name(self, number: int) -> str:
+        classes = self.pool.classes
+        return classes[number] if number < len(classes) else f"class {number}"
+
+    # -- test volumes --------------------------------------------------------------------------------------------------
+
+    def volumes(self, page: RunPage, number: int, names: Sequence[tuple[str, str]]) -> RunPage:
+        """The page with pictures of test volumes, predicted by the model of a round."""
+        try:
+            trained = self.run.network(number)
+            shown = [self._volume(trained, i, name, place) for i, (name, place) in enumerate(names)]
+        except NO_PICTURES as error:
+            return replace(page, volumes_notes=[f"There are no pictures of test volumes: {_told(error)}"])
+        colors = (Swatch("agreement", AGREEMENT_COLOR), Swatch("error", ERROR_COLOR))
+        legend = self._legend([seen for _, rows in shown for seen in rows], *colors)
+        return replace(page, volumes=[volume for volume, _ in shown], volumes_round=number, volumes_legend=legend)
+
+    def _volume(self, trained: TrainedNetwork, i: int, name: str, place: str) -> tuple[ShownVolume, list[_Seen]]:
+        items = [item for item in self.pool.part("test") if item.volume == name]
+        if not items:
+            raise DataError(f"test volume {name!r} is not in the data set any more")
+        self.run.pool_data.prepare(items)
+        planes = self._planes(items, self._see(items, trained))
+        rows = {z: self._turned(items[0], planes[z]) for z in _around_foreground(planes)}
+        several = len(planes) > 1
+        titles = [f"slice {z}" for z in rows] if several else []
+        drawn = [_test_panels(seen) for seen in rows.values()]
+        file, alt = f"test_{i:02d}.png", f"{name}: image, truth, prediction and their agreement"
+        about = f"slices {_listed(list(map(str, rows)))} of {len(planes)}" if several else ""
+        self.bar.update()
+        return ShownVolume(name, place, self._write(drawn, file, alt, titles), about), list(rows.values())
+
+    @staticmethod
+    def _planes(items: Sequence[Item], seen: Sequence[_Seen]) -> dict[int, _Seen]:
+        """Slice number -> slice of one volume."""
+        if seen[0].depth:
+            return {z: seen[0].at(z) for z in range(seen[0].depth)}
+        return {item.slice or 0: own for item, own in zip(items, seen, strict=True)}
+
+
+def _test_panels(seen: _Seen) -> list[Panel]:
+    if seen.truth is None or seen.prediction is None:
+        raise DataError(f"item {seen.id!r} has no ground truth any more")
+    return [
+        image_panel("image", seen.image),
+        label_panel("truth", seen.image, seen.truth),
+        label_panel("prediction", seen.image, seen.prediction),
+        agreement_panel("agreement", seen.image, seen.prediction, seen.truth),
+    ]
+
+
+def _foreground(labels: np.ndarray | None, image: np.ndarray) -> np.ndarray:
+    """Boolean ``(h, w[, d])``; nothing where there is no label map."""
+    if labels is None:
+        return np.zeros(image.shape[1:], dtype=bool)
+    masks = (labels > 0) & (labels != 255)
+    return masks.any(axis=0) if masks.ndim == image.ndim else masks
+
+
+def _around_foreground(planes: Mapping[int, _Seen]) -> list[int]:
+    """Numbers of up to three slices: the one with most foreground, and one halfway to either end of the foreground."""
+    numbers = list(planes)
+    areas = [int(_foreground(seen.truth, seen.image).sum()) for seen in planes.values()]
+    if not any(areas):
+        areas = [int(_foreground(seen.prediction, seen.image).sum()) for seen in planes.values()]
+    held = np.flatnonzero(areas).tolist() or [len(numbers) // 2]
+    middle = int(np.argmax(areas)) if any(areas) else held[0]
+    before = min((held[0] + middle) // 2, middle - 1)
+    after = max((middle + held[-1] + 1) // 2, middle + 1)
+    return [numbers[place] for place in (before, middle, after) if 0 <= place < len(numbers)]
+
+
+def _volume_places(metrics: Mapping[str, Any], n: int) -> list[tuple[str, str]]:
+    """Names of test volumes from the best to the worst 3D Dice, evenly spread, and where each stands."""
+    per_volume = metrics.get("dice_3d", {}).get("per_volume") or {}
+    defined = {v: [x for x in own.values() if x is not None] for v, own in per_volume.items()}
+    ranked = sorted((v for v in defined if defined[v]), key=lambda v: -float(np.mean(defined[v])))
+    total = len(ranked)
+    if total <= n:
+        picks = list(range(total))
+    else:
+        picks = [(total - 1) // 2] if n == 1 else [round(i * (total - 1) / (n - 1)) for i in range(n)]
+    words = {total - 1: f"worst of {total}", 0: f"best of {total}"} if total > 1 else {0: "the only one"}
+    return [(ranked[pick], words.get(pick, f"rank {pick + 1} of {total}")) for pick in picks]
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong; an error that is not about data or files by its kind, too."""
+    return str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

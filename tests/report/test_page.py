@@ -1,0 +1,321 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch, page_html
+
+VOID = {"meta", "img", "br"}
+NASTY = "<b onload=\"x('y')\">&amp;</b></style><script>alert(1)</script>"
+RECORD = {
+    "strategy": "selective entropy",
+    "annotator": "oracle",
+    "seed": 7,
+    "threads": 1,
+    "items": 4307,
+    "rounds": 2,
+    "budget": [20, 20],
+    "sizes": [20, 20],
+    "versions": {"monai_al": "0.1.0", "torch": "2.13.0"},
+    "config": {
+        "learner": {"strategy_settings": {"measure": {"map": "entropy", "region": None}}, "members": 3},
+        "training": {
+            "steps": 150,
+            "channels": [16, 32],
+            "loss": {"_target_": "Loss"},
+            "pool": "@datalist",
+            "amp": "$x",
+        },
+    },
+}
+
+
+def metrics(labeled=40, dice=0.75, hd95=4.25, **more):
+    """As in metrics.json, of two classes and two volumes."""
+    counts = {"defined": 2, "prediction_empty": 1, "truth_empty": 0, "both_empty": 3}
+    counts |= {"slices_with_foreground": 9, "slices_without_foreground": 8, "false_positive_slices": 5}
+    per_volume = {"case_a": {"liver": 0.6, "tumour": None}, "case_b": {"liver": 0.9, "tumour": 0.8}}
+    return {
+        "labeled": labeled,
+        "fraction": labeled / 4307,
+        "cost": {"total": labeled, "items": labeled, "volumes": 27, "patients": 26, "foreground_voxels": 10684},
+        "dice_3d": {"mean": dice, "per_class": {"liver": 0.77, "tumour": None}, "per_volume": per_volume},
+        "dice_2d": {"mean": 0.5, "per_class": {"liver": 0.5, "tumour": None}},
+        "hd95_3d": {
+            "mean": hd95,
+            "per_class": {"liver": 4.5, "tumour": None},
+            "penalties": 2,
+            "variant": "max",
+            **more,
+        },
+        "counts": {**counts, "per_class": {"liver": counts, "tumour": {}}, "volumes": 2, "patients": 2},
+        "empty_policy": "strict",
+        "model": "last",
+        "validation_labeled": 0,
+    }
+
+
+def shown_round(number=1, *, labeled=3, asked=3, evaluated=True, text="case_1/000"):
+    items = [
+        ShownItem(
+            f"{text}{i}",
+            12.3456 - i,
+            f"target region, rank {i + 1} of 40",
+            i < labeled,
+            Picture(f"{i}.png", text, 9, 3),
+        )
+        for i in range(asked)
+    ]
+    returns = [{"annotator": "oracle", "kind": "full", "items": []}] if labeled else []
+    timings = {"train_s": 24.6, "evaluate_s": 200.0, "score_s": 8000.0}
+    return ShownRound(number, "entropy", items, returns, metrics() if evaluated else None, timings)
+
+
+class Reader(HTMLParser):
+    """Visible text, attributes, and whether every element is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.text, self.tags = [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+    def attributes(self, name):
+        return [attrs[name] for _, attrs in self.tags if name in attrs]
+
+
+def full_page(text="run"):
+    return RunPage(
+        name=text,
+        record=RECORD | {"strategy": text, "config": {"learner": {text: text}, "training": {text: text}}},
+        rounds=[ShownRound(0, text, (ShownItem(text, None, text),), notes=[text]), shown_round(text=text)],
+        curve=Picture("learning_curve.png", text, 960, 600),
+        volumes=[ShownVolume("case_a", text, Picture("test_00.png", text, 9, 9), text)],
+        volumes_round=1,
+        volumes_legend=[Swatch(text, "#123456"), Swatch("x", "#123456", "hatch")],
+        notes=[text],
+        volumes_notes=[text],
+        written=text,
+    )
+
+
+class TestSafety:
+    @given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1))
+    @settings(deadline=None, max_examples=40)
+    def test_any_text_comes_through_as_text(self, text):
+        found = Reader(page_html(full_page(text)))
+        assert sum(text.strip() in part for part in found.text) >= 10
+        assert text in found.attributes("alt")
+
+    def test_no_text_becomes_markup(self):
+        html = page_html(full_page(NASTY))
+        found = Reader(html)
+        assert not any(tag == "script" for tag, _ in found.tags)
+        assert not found.attributes("onload")
+        assert html.count("</style>") == 1
+
+    def test_nothing_comes_from_elsewhere(self):
+        found = Reader(page_html(full_page()))
+        links = found.attributes("href") + found.attributes("src")
+        anchors = set(found.attributes("id"))
+        assert {"learning_curve.png", "0.png", "test_00.png", "#round-1", "#settings"} <= set(links)
+        for link in links:
+            assert link[1:] in anchors if link.startswith("#") else re.fullmatch(r"[\w.]+\.png", link)
+        assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in found.tags}
+        assert "url(" not in page_html(full_page())
+        assert "@import" not in page_html(full_page())
+
+    def test_every_picture_has_an_alternative_and_a_size(self):
+        pictures = [attrs for tag, attrs in Reader(page_html(full_page())).tags if tag == "img"]
+        assert len(pictures) == 5
+        assert all({"alt", "width", "height", "src"} <= attrs.keys() for attrs in pictures)
+
+    def test_anchors_are_unique(self):
+        ids = Reader(page_html(full_page())).attributes("id")
+        assert len(set(ids)) == len(ids)
+
+
+class TestState:
+    @pytest.mark.parametrize(
+        ("rounds", "sizes", "text"),
+        [
+            ([], [20, 20], "Not finished: 0 of 2 rounds done."),
+            ([shown_round(0)], [20], "The one round is done."),
+            ([shown_round(0)], [20, 20], "Not finished: 1 of 2 rounds done."),
+            ([shown_round(0)], None, "Not finished: 1 round done."),
+            ([shown_round(0), shown_round(1)], [20, 20], "All 2 rounds are done."),
+            (
+                [shown_round(0), shown_round(1, labeled=1, evaluated=False)],
+                [20, 20],
+                "Not finished: 1 of 2 rounds done. Round 1 waits for the labels of 2 items.",
+            ),
+        ],
+    )
+    def test_says_how_far_the_run_is(self, rounds, sizes, text):
+        found = Reader(page_html(RunPage("run", RECORD | {"sizes": sizes}, rounds)))
+        assert text in found.text
+
+    def test_empty_run(self):
+        words = Reader(page_html(RunPage("run", {}))).words
+        for sentence in ("No round has begun.", "No round is evaluated yet, so there is no curve."):
+            assert sentence in words
+
+    def test_waiting_items_are_named(self):
+        words = Reader(page_html(RunPage("run", RECORD, [shown_round(0, labeled=0, asked=7, evaluated=False)]))).words
+        assert "No label has come back yet." in words
+        words = Reader(page_html(RunPage("run", RECORD, [shown_round(0, labeled=1, asked=7, evaluated=False)]))).words
+        assert "1 of them labeled by oracle (full labels). 6 items wait for their labels" in words
+        assert "case_1/0001, case_1/0002, case_1/0003, case_1/0004, case_1/0005 …" in words
+        assert "Not trained and evaluated to the end yet." in words
+
+
+def rows_of(html, section):
+    """Cells of all table rows in a section."""
+    part = html.split(f'id="{section}"')[1].split("</section>")[0]
+    return [
+        [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in re.findall("<tr>(.*?)</tr>", part)
+    ]
+
+
+class TestNumbers:
+    def test_one_row_a_round(self):
+        pages = RunPage("run", RECORD, [shown_round(0), shown_round(1, evaluated=False)])
+        head, first, second = rows_of(page_html(pages), "curve")
+        assert head == [
+            *("round", "labeled", "share", "cost", "3D Dice", "liver", "tumour", "2D Dice", "HD95 (mm)"),
+            *("training", "evaluating", "scoring"),
+        ]
+        assert first == [
+            *("0", "40", "0.9\u202f%", "40", "0.750", "0.770", "–", "0.500", "4.2"),
+            *("24.6 s", "3 min", "2 h 13 min"),
+        ]
+        assert second == ["1", *["–"] * 8, "24.6 s", "3 min", "2 h 13 min"]
+
+    def test_scores_per_class_with_counts_of_empty_masks(self):
+        head, liver, tumour, both = rows_of(page_html(RunPage("run", RECORD, [shown_round()])), "classes")
+        assert head[4:] == ["found", "missed", "false alarms", "both empty", "slices with a false alarm"]
+        assert liver == ["liver", "0.770", "0.500", "4.5", "2", "1", "0", "3", "5 of 8"]
+        assert tumour == ["tumour", *["–"] * 8]
+        assert both[0] == "all"
+
+    def test_volumes_are_sorted_and_undefined_is_a_dash(self):
+        _, best, worst = rows_of(page_html(RunPage("run", RECORD, [shown_round()])), "volumes")
+        assert best == ["case_b", "0.900", "0.800", "–", "–"]
+        assert worst == ["case_a", "0.600", "–", "–", "–"]
+
+    def test_chosen_items_with_score_rank_and_list(self):
+        shown = ShownRound(1, "entropy", [ShownItem("a", 12.3456, "target region, rank 3 of 40"), ShownItem("b")])
+        _, first, second = rows_of(page_html(RunPage("run", RECORD, [shown])), "rounds")
+        assert first == ["1", "a", "12.35", "target region, rank 3 of 40", "labeled"]
+        assert second == ["2", "b", "–", "–", "labeled"]
+        words = Reader(page_html(RunPage("run", RECORD, [shown_round()]))).words
+        assert "1. case_1/0000 · score 12.35 · target region, rank 1 of 40" in words
+
+    @pytest.mark.parametrize(
+        ("score", "text"), [(0.0, "0"), (1.23456e-5, "1.235e-05"), (-3.0, "-3"), (71689.4, "71689")]
+    )
+    def test_scores_of_any_size(self, score, text):
+        shown = ShownRound(1, "entropy", [ShownItem("a", score)])
+        assert rows_of(page_html(RunPage("run", RECORD, [shown])), "rounds")[1][2] == text
+
+    @pytest.mark.parametrize("dice", [None, 0.0])
+    def test_undefined_is_never_zero_nor_nan(self, dice):
+        shown = ShownRound(0, "random", (), (), metrics(dice=dice, hd95=None))
+        words = Reader(page_html(RunPage("run", {"sizes": [1]}, [shown]))).words.split("Settings")[0]
+        assert not re.search(r"\bnan\b|\bNone\b|\bnull\b|\binf\b", words)
+        assert ("mean 3D Dice – " in words) == (dice is None)
+        assert ("mean 3D Dice 0.000 " in words) == (dice == 0)
+
+    @pytest.mark.parametrize("placeholder", [True, False])
+    def test_placeholder_spacing_is_said(self, placeholder):
+        shown = ShownRound(0, "random", (), (), metrics(spacing_is_placeholder=placeholder))
+        words = Reader(page_html(RunPage("run", RECORD, [shown]))).words
+        assert ("HD95 (not mm)" in words) == placeholder
+        assert ("HD95 (mm)" in words) != placeholder
+        assert ("HD95 is no length in mm" in words) == placeholder
+
+    def test_best_on_validation_counts_its_labels(self):
+        own = metrics() | {"model": "best on validation", "validation_labeled": 12}
+        words = Reader(page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), own)]))).words
+        assert "Model: best on validation, for which 12 labeled items of validation were used." in words
+
+
+class TestSettings:
+    def test_what_was_asked(self):
+        html = page_html(RunPage("run", RECORD))
+        found = dict(row for row in rows_of(html, "settings") if len(row) == 2)
+        expected = {"seed": "7", "threads": "1", "budget": "20, 20", "members": "3", "steps": "150", "torch": "2.13.0"}
+        expected |= {"strategy": "selective entropy", "channels": "16, 32"}
+        assert expected.items() <= found.items()
+        assert found["strategy_settings"] == "measure: map: entropy; region: –"
+        assert not {"loss", "pool", "amp"} & set(found)
+        assert "&quot;_target_&quot;: &quot;Loss&quot;" in html
+
+    def test_it_is_folded(self):
+        settings_part = page_html(RunPage("run", RECORD)).split('id="settings"')[1]
+        assert settings_part.index("<details>") < settings_part.index("<table")
+
+
+class TestPictures:
+    def test_legend_and_scale(self):
+        shown = shown_round()
+        shown = ShownRound(
+            1,
+            "x",
+            shown.items,
+            legend=[Swatch("target region", "#00ff00", "outline")],
+            scale=("uncertainty (margin)", 0.693),
+        )
+        words = Reader(page_html(RunPage("run", RECORD, [shown]))).words
+        assert "target region" in words
+        assert "uncertainty (margin) 0 0.69" in words
+
+    def test_without_pictures_there_is_no_legend(self):
+        shown = ShownRound(1, "x", [ShownItem("a")], legend=[Swatch("liver", "#00ff00")], scale=("margin", 1.0))
+        assert "legend" not in page_html(RunPage("run", RECORD, [shown])).split("</head>")[1]
+
+    def test_says_whose_predictions_the_volumes_show(self):
+        page = RunPage(
+            "run",
+            RECORD,
+            [shown_round()],
+            volumes=[ShownVolume("case_b", "best of 2", Picture("t.png", "", 9, 9), "slices 1")],
+        )
+        words = Reader(page_html(RunPage(**{**vars(page), "volumes_round": 1}))).words
+        assert "Predictions of the model of round 1 beside the truth, on the preprocessed grid" in words
+        assert "around the slice with most foreground" in words
+        assert "case_b · best of 2 · 3D Dice liver 0.900, tumour 0.800 · slices 1" in words
+
+
+def test_needs_neither_torch_nor_matplotlib():
+    code = (
+        "import sys; from monai_al.report.page import RunPage, page_html; page_html(RunPage('run', {})); "
+        "assert not {'torch', 'monai', 'matplotlib', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
