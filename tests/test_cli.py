@@ -225,3 +225,90 @@ def test_help_and_where_import_neither_torch_nor_monai():
 def test_the_package_runs():
     done = subprocess.run([sys.executable, "-m", "monai_al", "--help"], check=True, capture_output=True, text=True)
     assert "python -m monai_al where" in done.stdout
+
+
+class TestCompare:
+    @pytest.fixture
+    def asked(self, tmp_path, monkeypatch):
+        """What the command asks for; nothing is run."""
+        calls = []
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("monai_al.comparison.run_all", lambda runs, **options: calls.append((runs, options)) or [])
+        return calls
+
+    @pytest.mark.parametrize("prefix", ["", "comparisons/", "configs/comparisons/"])
+    @pytest.mark.parametrize("suffix", ["", ".yaml"])
+    def test_an_installed_comparison_by_name(self, tmp_path, capsys, asked, prefix, suffix):
+        name = f"{prefix}selective_uncertainty_table3{suffix}"
+        assert main(["compare", "--config", name, "--output_dir", "out"]) == 0
+        ((runs, options),) = asked
+        assert options == {"workers": 1}
+        assert {run.seed for run in runs} == {0, 1, 2}
+        assert all(run.folder.is_relative_to(tmp_path / "out") for run in runs)
+        assert "dataset_dir" not in runs[0].options
+        assert capsys.readouterr().out == f"Hippocampus MR: nothing to show yet, runs to come: {len(runs)}\n"
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["selective_uncertainty_table3.md"]
+
+    def test_own_file_seeds_workers_and_data_set(self, tmp_path, asked):
+        (tmp_path / "my own.yaml").write_text("{bundle: selective_uncertainty_spleen, runs: {a: {}}, seeds: [9]}")
+        command = ["compare", "--config", "my own.yaml", "--output_dir", "out"]
+        assert main([*command, "--seeds", "3", "4", "3", "--workers", "2", "--dataset_dir", "data/../da ta"]) == 0
+        ((runs, options),) = asked
+        assert options == {"workers": 2}
+        assert [(run.name, run.seed) for run in runs] == [("a", 3), ("a", 4)]
+        assert runs[0].options["dataset_dir"] == str(tmp_path / "da ta")  # found from any folder
+
+    def test_table_only_starts_nothing(self, tmp_path, capsys, asked):
+        command = ["compare", "--config", "selective_uncertainty_table1", "--output_dir", "out", "--table_only"]
+        assert main(command) == 2
+        assert "out: no such folder" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "out").mkdir()
+        assert main(command) == 0
+        assert (tmp_path / "out" / "selective_uncertainty_table1.md").read_text() == capsys.readouterr().out
+        assert asked == []
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            ({"--workers": "0"}, "--workers must be at least 1, got 0"),
+            ({"--config": "selective_uncertainty_table0"}, "selective_uncertainty_table0: no such comparison; 'where'"),
+            ({"--config": "gone.yaml"}, "gone.yaml: no such comparison"),
+            ({"--config": "strategies/entropy"}, "entropy.yaml: unknown key 'strategy'"),
+        ],
+    )
+    def test_what_cannot_be(self, tmp_path, capsys, asked, changed, message):
+        options = {"--config": "selective_uncertainty_table3", "--output_dir": "out", **changed}
+        assert main(["compare", *(text for option in options.items() for text in option)]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert asked == list(tmp_path.iterdir()) == []
+
+    def test_failures_are_told_after_the_table(self, tmp_path, capsys, asked, monkeypatch):
+        monkeypatch.setattr("monai_al.comparison.run_all", lambda *_, **__: ["a, seed 0 ended", "b, seed 1 ended"])
+        assert main(["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"]) == 2
+        told = capsys.readouterr()
+        assert told.err == "monai_al compare: error: runs that failed: 2\na, seed 0 ended\nb, seed 1 ended\n"
+        assert "runs to come" in told.out
+
+    def test_a_stop_is_told_without_traceback(self, tmp_path, capsys, asked, monkeypatch):
+        def stopped(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("monai_al.comparison.run_all", stopped)
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"])
+        assert stop.value.code == 130
+        told = capsys.readouterr()
+        assert told == ("", "stopped, and all runs with it; the same command goes on where they stopped\n")
+
+    def test_help(self, capsys):
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        for option in ("--config", "--output_dir", "--dataset_dir", "--seeds", "--workers", "--table_only"):
+            assert f"  {option} " in text
+        assert "python -m monai_al compare --config" in text
+        assert "goes on where it was stopped" in text

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,14 @@ class Comparison:
 
     def planned(self, output_dir: str | Path) -> list[PlannedRun]:
         """All runs, seed by seed, so that what is there at any time is a table of fewer seeds."""
-        cache = {"cache_dir": str(Path(output_dir).resolve() / "cache")}
+        output = Path(output_dir).resolve()
         return [
             PlannedRun(
                 name,
                 seed,
-                Path(output_dir) / name.replace(" ", "_") / f"seed_{seed}",
+                output / name.replace(" ", "_") / f"seed_{seed}",
                 (self.bundle, *self.overlays, *own.get("overlays", ())),
-                {**cache, **self.options, **own.get("options", {}), "seed": seed},
+                {"cache_dir": str(output / "cache"), **self.options, **own.get("options", {}), "seed": seed},
             )
             for seed in self.seeds
             for name, own in self.runs.items()
@@ -86,13 +87,16 @@ class PlannedRun:
 
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
+_NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
+_NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
 
 
-def read_comparison(path: str | Path, find: Any) -> Comparison:
+def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comparison:
     """Read a comparison's config.
 
     Args:
-        path: a YAML or JSON file with the fields of :class:`Comparison`; bundles and overlays by name or path.
+        path: a YAML or JSON file with the fields of :class:`Comparison`. The bundle and the overlays stand in it by
+            path, from the file's folder or from the working folder, or by name.
         find: from a name such as ``strategies/entropy`` to its path; raises ValueError for an unknown one.
 
     Raises:
@@ -101,32 +105,31 @@ def read_comparison(path: str | Path, find: Any) -> Comparison:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "a.yaml")
-        ...     _ = path.write_text("{title: a, bundle: b, runs: {random: {overlays: [strategies/random]}}}")
-        ...     read_comparison(path, Path).runs
-        {'random': {'overlays': ('strategies/random',), 'options': {}}}
+        ...     loop, path = Path(folder, "al.yaml"), Path(folder, "mine.yaml")
+        ...     _ = loop.write_text("{}"), path.write_text("{bundle: al.yaml, runs: {random: {options: {rounds: 3}}}}")
+        ...     read_comparison(path, find=Path).runs
+        {'random': {'overlays': (), 'options': {'rounds': 3}}}
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such comparison; 'where' lists those that are installed")
     try:
-        content = json.loads(path.read_text()) if path.suffix == ".json" else yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     _check(content, path)
-
-    def paths(names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(str(Path(name) if Path(name).is_file() else find(name)) for name in names)
-
-    bundle = Path(paths([content["bundle"]])[0])
     return Comparison(
         title=content.get("title", path.stem),
-        bundle=str(bundle / "configs" / "active_learning.yaml" if bundle.is_dir() else bundle),
-        overlays=paths(content.get("overlays", ())),
+        bundle=_config(content["bundle"], path, find, inside="configs/active_learning.yaml"),
+        overlays=tuple(_config(name, path, find) for name in content.get("overlays", ())),
         options=content.get("options", {}),
         seeds=tuple(content.get("seeds", (0, 1, 2))),
         runs={
-            name: {"overlays": paths(own.get("overlays", ())), "options": own.get("options", {})}
+            name: {
+                "overlays": tuple(_config(overlay, path, find) for overlay in own.get("overlays", ())),
+                "options": own.get("options", {}),
+            }
             for name, own in content["runs"].items()
         },
         everything=content.get("everything"),
@@ -134,21 +137,69 @@ def read_comparison(path: str | Path, find: Any) -> Comparison:
     )
 
 
+def _config(name: str, comparison: Path, find: Callable[[str], str | Path], inside: str = ".") -> str:
+    """The path of a config; where the name is that of a folder, of the config ``inside`` it."""
+    near = (folder / name for folder in (comparison.parent, Path()))
+    try:
+        found = next((path for path in near if (path / inside).is_file() or path.is_file()), None) or Path(find(name))
+    except ValueError as error:
+        raise DataError(f"{comparison}: {error}") from None
+    found = found / inside if found.is_dir() else found
+    if not found.is_file():
+        raise DataError(f"{comparison}: {name!r} is no config: {found} is no file")
+    return str(found.resolve())
+
+
 def _check(content: Any, path: Path) -> None:
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: should hold {', '.join(sorted(_KEYS))}")
-    unknown, missing = sorted(set(content) - _KEYS), sorted({"bundle", "runs"} - set(content))
-    if unknown or missing:
-        raise DataError(
-            f"{path}: " + (f"unknown key {unknown[0]!r}" if unknown else f"no {missing[0]!r}")
-            + f"; it holds {', '.join(sorted(_KEYS))}"
-        )  # fmt: skip
-    if not content["runs"] or not all(
-        isinstance(own, dict) and set(own) <= {"overlays", "options"} for own in content["runs"].values()
-    ):
-        raise DataError(f"{path}: runs should hold name -> {{overlays: [...], options: {{...}}}} for at least one run")
-    if content.get("everything") not in (None, *content["runs"]):
-        raise DataError(f"{path}: everything names {content['everything']!r}, which is none of the runs")
-    seeds = content.get("seeds", [0])
-    if not seeds or len(set(seeds)) != len(seeds) or not all(type(seed) is int for seed in seeds):
-        raise DataError(f"{path}: seeds must be different whole numbers, got {seeds}")
+    def need(condition: bool, otherwise: str) -> None:
+        if not condition:
+            raise DataError(f"{path}: {otherwise}")
+
+    keys = ", ".join(sorted(_KEYS))
+    need(isinstance(content, dict), f"should hold {keys}")
+    for key in content:
+        need(key in _KEYS, f"unknown key {key!r}; it holds {keys}")
+    for key in ("bundle", "runs"):
+        need(key in content, f"no {key!r}; it holds {keys}")
+    for key in ("title", "bundle"):
+        need(isinstance(content.get(key, ""), str), f"{key} must be text, got {content.get(key)!r}")
+    runs, seeds = content["runs"], content.get("seeds", [0])
+    need(isinstance(runs, dict) and bool(runs), "runs should hold name: {overlays: [...], options: {...}}, one or more")
+    need(content.get("everything") in (None, *runs), f"everything, {content.get('everything')!r}, is none of the runs")
+    different = isinstance(seeds, list) and {*map(type, seeds)} == {int} and len(set(seeds)) == len(seeds)
+    need(different, f"seeds must be a list of different whole numbers, got {seeds!r}")
+    _check_part("all runs", {key: content[key] for key in ("overlays", "options") if key in content}, need)
+    for name, own in runs.items():
+        named = isinstance(name, str) and _NAME.fullmatch(name) is not None and name != "cache"
+        need(named, f"{name!r} cannot name a run: take letters, digits, spaces and _ + - ., and not 'cache'")
+        _check_part(f"run {name!r}", own, need)
+    need(len({name.replace(" ", "_") for name in runs}) == len(runs), "two runs differ only by a space and a _")
+    _check_published(content.get("published"), need)
+
+
+def _check_part(where: str, part: Any, need: Callable[[bool, str], None]) -> None:
+    """Check overlays and options."""
+    is_part = isinstance(part, dict) and set(part) <= {"overlays", "options"}
+    need(is_part, f"{where} should hold {{overlays: [...], options: {{...}}}}, got {part!r}")
+    overlays, options = part.get("overlays", []), part.get("options", {})
+    names = isinstance(overlays, list) and all(isinstance(name, str) for name in overlays)
+    need(names, f"overlays of {where} must be a list of names or paths, got {overlays!r}")
+    need(isinstance(options, dict), f"options of {where} must be {{id: value}}, got {options!r}")
+    for id in options:
+        need(id not in _NOT_OPTIONS, f"{id!r} is no option of {where}; {_NOT_OPTIONS.get(id)} sets it")
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        need(False, f"options of {where} hold what JSON does not know ({error})")
+
+
+def _check_published(published: Any, need: Callable[[bool, str], None]) -> None:
+    if published is None:
+        return
+    parts = {"source": str, "columns": list, "rows": dict}
+    complete = isinstance(published, dict) and {key: type(part) for key, part in published.items()} == parts
+    need(complete, "published should hold source, columns: [...] and rows: {name: [a value for each column]}")
+    n = len(published["columns"])
+    for name, values in published["rows"].items():
+        fits = isinstance(values, list) and len(values) == n
+        need(fits, f"published row {name!r} should hold {n} values, one for each column")

@@ -4,45 +4,69 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from monai_al.comparison.config import PlannedRun
-from monai_al.data import RunFolder
+from monai_al.data import RunFolder, config_hash
 from monai_al.data.files import read_json, write_json
 
-__all__ = ["is_done", "run_all"]
+__all__ = ["asked_otherwise", "is_done", "run_all"]
+
+_PLACES = {"cache_dir", "dataset_dir", "device", "num_workers"}  # may differ without making it another run
+_HEADER = "-- started at "
+_ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 
 
 def run_all(planned: Sequence[PlannedRun], *, workers: int = 1, progress: bool = True) -> list[str]:
     """Do every run that is not done yet; one that was stopped goes on where it stopped.
 
+    A run that was done with other configs or options starts again: it gets the rounds that were added, or says what
+    differs. However this ends, no run goes on after it.
+
     Args:
         planned: the runs, in their order.
         workers: how many at once; give each ``threads`` of its own then.
-        progress: show a bar with the time that is left.
+        progress: show a bar with the time that is left, and failures when they happen.
 
     Returns:
-        One sentence for each run that failed: its folder and the end of its log.
+        One sentence for each run that failed: its name and the error in its log.
 
     Example:
         >>> run_all([])
         []
     """
-    left = [run for run in planned if not is_done(run.folder)]
-    bar = tqdm(total=len(planned), initial=len(planned) - len(left), desc="runs", unit="run", disable=not progress)
-    failures = []
-    with bar, ThreadPoolExecutor(max_workers=workers) as pool:
-        for future in as_completed([pool.submit(_run, run) for run in left]):
-            failure = future.result()
-            failures += [failure] if failure else []
-            bar.update()
+    waiting = [run for run in planned if not is_done(run.folder) or asked_otherwise(run)]
+    running: dict[subprocess.Popen, PlannedRun] = {}
+    asked, failures = {}, []
+    done = len(planned) - len(waiting)
+    bar = tqdm(total=len(planned), initial=done, desc="runs", unit="run", disable=not progress)
+    with bar, _ending(running):
+        while waiting or running:
+            while waiting and len(running) < workers:
+                run = waiting.pop(0)
+                asked[run.folder] = _asked(run)
+                running[_start(run)] = run
+                bar.set_postfix_str(_names(running.values()))
+            time.sleep(0.1)
+            for process in [process for process in running if process.poll() is not None]:
+                run = running.pop(process)
+                failure = _failure(run, process.returncode, asked[run.folder])
+                if failure:
+                    failures.append(failure)
+                    if progress:
+                        bar.write(failure, file=sys.stderr)
+                bar.set_postfix_str(_names(running.values()), refresh=False)
+                bar.update()
     return failures
 
 
@@ -54,27 +78,74 @@ def is_done(folder: str | Path) -> bool:
         False
     """
     run = RunFolder(folder)
-    if not (run.path / "run.json").exists():
-        return False
-    return len(run.curve()) == len(run.sizes())
+    return (run.path / "run.json").exists() and len(run.curve()) == len(run.sizes())
 
 
-def _run(run: PlannedRun) -> str | None:
-    run.folder.parent.mkdir(parents=True, exist_ok=True)
-    options, log = (run.folder.with_name(f"{run.folder.name}{suffix}") for suffix in (".json", ".log"))
-    content = {**run.options, "output_dir": str(run.folder), "progress": False}
-    if not options.exists() or read_json(options) != content:
-        write_json(options, content)
+def asked_otherwise(run: PlannedRun) -> bool:
+    """Whether a run was done with other configs or options than it would be now, as far as that is recorded.
+
+    Example:
+        >>> asked_otherwise(PlannedRun("random", 0, Path("no/such/folder"), (), {"seed": 0}))
+        False
+    """
+    record = _beside(run, ".done.json")
+    return record.exists() and read_json(record) != _asked(run)
+
+
+def _asked(run: PlannedRun) -> dict[str, str]:
+    files = [*run.config_files, Path(run.config_files[0]).with_name("train.yaml")]
+    texts = [Path(file).read_text(encoding="utf-8") for file in files if Path(file).is_file()]
+    return {"asked": config_hash([texts, {id: run.options[id] for id in run.options if id not in _PLACES}])}
+
+
+def _start(run: PlannedRun) -> subprocess.Popen:
+    options, log = _beside(run, ".json"), _beside(run, ".log")
+    write_json(options, {**run.options, "output_dir": str(run.folder), "progress": False})
     files = [*run.config_files, str(options)]
     with open(log, "a", encoding="utf-8") as file:
-        print(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')}", file=file, flush=True)
-        code = subprocess.run(
+        print(f"{_HEADER}{time.strftime('%Y-%m-%d %H:%M:%S')}", file=file, flush=True)
+        return subprocess.Popen(
             [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files)],
+            stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        )
+
+
+def _failure(run: PlannedRun, code: int, asked: Mapping[str, str]) -> str | None:
     if code == 0 and is_done(run.folder):
+        write_json(_beside(run, ".done.json"), asked)
         return None
-    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return f"{run.name}, seed {run.seed}: {lines[-1]} (all of it in {log})"
+    log = _beside(run, ".log")
+    why = _why(log.read_text(encoding="utf-8", errors="replace"))
+    return f"{_names([run])} ended with code {code}: {why} (all of it in {log})"
+
+
+def _why(log: str) -> str:
+    """The error that the last process in a log ended with, without those that followed from it; else its last line."""
+    lines = [line for line in log[log.rindex(_HEADER) :].splitlines() if line.strip()]
+    return next((line for line in lines if _ERROR.match(line)), lines[-1])
+
+
+def _names(runs: Iterable[PlannedRun]) -> str:
+    return "; ".join(f"{run.name}, seed {run.seed}" for run in runs)
+
+
+def _beside(run: PlannedRun, suffix: str) -> Path:
+    return run.folder.with_name(f"{run.folder.name}{suffix}")
+
+
+@contextlib.contextmanager
+def _ending(processes: dict[subprocess.Popen, PlannedRun]) -> Iterator[None]:
+    """End the processes that are left, also after Ctrl-C or a SIGTERM."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if is_main else None
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+        if is_main:
+            signal.signal(signal.SIGTERM, before)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_al.comparison.config import Comparison
-from monai_al.comparison.runs import is_done
+from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.comparison.runs import asked_otherwise, is_done
 from monai_al.data import DataError, RunFolder
 from monai_al.data.run_folder import UNDEFINED
 
@@ -26,42 +26,54 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
         output_dir: where its runs lie.
 
     Returns:
-        ``columns``: labeled items and their share after each round; ``rows``: name -> ``dice`` (one list over the seeds
-        per column), ``best`` (the highest of all rounds, per seed), ``labels`` (per seed, the smallest number of
-        labeled items whose round reaches the run on everything; None for never) and ``seeds``; ``everything``: its Dice
-        per seed; ``missing``: how many runs are not done. All Dice are the mean 3D Dice of the test set.
+        ``columns``: for each round the labeled items (fewest and most over the runs) and their share; ``rows``: name ->
+        ``dice`` (one list over the seeds per column), ``best`` (the highest of all rounds, per seed), ``labels`` (for
+        each seed whose run on everything is done, the smallest number of labeled items whose round reaches it; None
+        for never) and ``seeds``; ``everything``: its Dice per seed; ``missing``: how many runs are not done;
+        ``otherwise``: how many of the others were done with other configs or options. All Dice are the mean 3D Dice of
+        the test set, None where it is undefined.
 
     Raises:
-        DataError: runs of one seed differ in their initial set or their rounds, so that they are no pairs.
+        DataError: runs differ in their number of rounds, or those of one seed in their initial set or their labeled
+            items, so that they are no pairs.
 
     Example:
         >>> table = comparison_table(Comparison("a", "al.yaml", runs={"random": {}}), "no/such/folder")
         >>> table["rows"], table["missing"]
         ({}, 3)
     """
+    planned = comparison.planned(output_dir)
+    done = [run for run in planned if is_done(run.folder)]
     curves: dict[str, dict[int, Curve]] = {}
-    first: dict[int, tuple[str, Any]] = {}
-    missing = 0
-    for run in comparison.planned(output_dir):
-        if not is_done(run.folder):
-            missing += 1
-            continue
-        folder = RunFolder(run.folder)
-        curve = folder.curve()
-        curves.setdefault(run.name, {})[run.seed] = curve
-        if run.name != comparison.everything:
-            query = folder.query(0)
-            start = (query.ids if query else (), [row["labeled"] for row in curve])
-            name, expected = first.setdefault(run.seed, (run.name, start))
-            if start != expected:
-                raise DataError(
-                    f"{run.name} and {name} of seed {run.seed} differ in their initial set or their rounds, so they "
-                    f"cannot be compared ({run.folder})"
-                )
+    for run in done:
+        curves.setdefault(run.name, {})[run.seed] = RunFolder(run.folder).curve()
+    _check_pairs([run for run in done if run.name != comparison.everything], curves)
     everything = {seed: curve[-1]["dice_3d"] for seed, curve in curves.pop(comparison.everything or "", {}).items()}
-    rows = {name: _row(of_seed, everything) for name, of_seed in curves.items()}
-    columns = next(([(row["labeled"], row["fraction"]) for row in next(iter(c.values()))] for c in curves.values()), [])
-    return {"columns": columns, "rows": rows, "everything": everything, "missing": missing}
+    rounds = zip(*(curve for of_seed in curves.values() for curve in of_seed.values()), strict=True)
+    return {
+        "columns": [(_range([row["labeled"] for row in rows]), rows[0]["fraction"]) for rows in rounds],
+        "rows": {name: _row(of_seed, everything) for name, of_seed in curves.items()},
+        "everything": everything,
+        "missing": len(planned) - len(done),
+        "otherwise": sum(asked_otherwise(run) for run in done),
+    }
+
+
+def _check_pairs(runs: Sequence[PlannedRun], curves: Mapping[str, Mapping[int, Curve]]) -> None:
+    first: dict[int, tuple[PlannedRun, Any]] = {}
+    for run in runs:
+        curve, query = curves[run.name][run.seed], RunFolder(run.folder).query(0)
+        start = (query.ids if query else (), [row["labeled"] for row in curve])
+        other, expected = first.setdefault(run.seed, (run, start))
+        if start != expected:
+            what = "their initial set" if start[0] != expected[0] else "the labeled items of their rounds"
+            raise DataError(
+                f"{run.name} and {other.name} of seed {run.seed} differ in {what}, so they cannot be compared "
+                f"({run.folder} and {other.folder})"
+            )
+        n = len(curves[runs[0].name][runs[0].seed])
+        if len(curve) != n:
+            raise DataError(f"{run.folder} holds {len(curve)} rounds and {runs[0].folder} {n}: they must agree")
 
 
 def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None]) -> dict[str, Any]:
@@ -69,7 +81,7 @@ def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None]) ->
     return {
         "dice": [list(column) for column in zip(*dice, strict=True)],
         "best": [max((value for value in own if value is not None), default=None) for own in dice],
-        "labels": [_labels_to_reach(curve, everything.get(seed)) for seed, curve in curves.items()],
+        "labels": [_labels_to_reach(curve, everything[seed]) for seed, curve in curves.items() if seed in everything],
         "seeds": list(curves),
     }
 
@@ -90,21 +102,23 @@ def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:
     Example:
         >>> comparison = Comparison("a", "al.yaml", runs={"random": {}})
         >>> print(comparison_text(comparison, comparison_table(comparison, "no/such/folder")))
-        a: no run is done yet, 3 are to come
+        a: nothing to show yet, runs to come: 3
     """
     if not table["rows"]:
-        return f"{comparison.title}: no run is done yet, {table['missing']} are to come"
-    head = ["3D Dice", *(f"{share:.1%} ({n})" for n, share in table["columns"]), "best", "labels"]
+        return f"{comparison.title}: nothing to show yet, runs to come: {table['missing']}"
+    head = ["3D Dice", *(f"{100 * share:.1f} % ({_span(n)})" for n, share in table["columns"]), "best", "labels"]
     lines = [_line(head), _line(["---"] * len(head))]
     for name, row in table["rows"].items():
         cells = [*map(_mean_and_range, row["dice"]), _mean_and_range(row["best"]), _reached(row["labels"])]
         lines.append(_line([name, *cells]))
-    n_seeds = sorted({len(row["seeds"]) for row in table["rows"].values()})
-    notes = [f"{comparison.title}. Mean over {' or '.join(map(str, n_seeds))} seeds [smallest, largest]."]
+    n_seeds = _span(_range([len(row["seeds"]) for row in table["rows"].values()]))
+    notes = [f"{comparison.title}. Mean over {n_seeds} seed{'s' * (n_seeds != '1')} [smallest, largest]."]
     if table["everything"]:
         notes.append(f"Trained on everything: {_mean_and_range(list(table['everything'].values()))}.")
     if table["missing"]:
-        notes.append(f"{table['missing']} runs are not done yet.")
+        notes.append(f"Runs not done yet: {table['missing']}.")
+    if table["otherwise"]:
+        notes.append(f"Runs done with other configs or options than now: {table['otherwise']}.")
     return "\n".join([" ".join(notes), "", *lines, *_published(comparison)])
 
 
@@ -133,5 +147,13 @@ def _reached(labels: Sequence[int | None]) -> str:
     reached = [n for n in labels if n is not None]
     if not reached:
         return UNDEFINED
-    span = f"{min(reached)}" if min(reached) == max(reached) else f"{min(reached)} to {max(reached)}"
+    span = _span(_range(reached))
     return span if len(reached) == len(labels) else f"{span} ({len(reached)} of {len(labels)} seeds)"
+
+
+def _range(numbers: Sequence[int]) -> tuple[int, int]:
+    return min(numbers), max(numbers)
+
+
+def _span(numbers: tuple[int, int]) -> str:
+    return f"{numbers[0]}" if numbers[0] == numbers[1] else f"{numbers[0]} to {numbers[1]}"

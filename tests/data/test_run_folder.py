@@ -400,6 +400,23 @@ def test_rounds_grow_and_budget_is_extended_at_its_end(started):
     assert content(folder.path) == after
 
 
+def test_sizes_are_what_was_asked_last(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match=r"run\.json"):
+        folder.sizes()
+    sizes = [1, 1]
+    for rounds in range(2, 15):
+        folder.start(run_json(rounds, 1, sizes), pool_json())
+        assert folder.sizes() == RunFolder(str(folder.path)).sizes() == sizes
+        sizes = [*sizes, rounds]
+    assert len(list(folder.path.glob("extension_*.json"))) == 12
+    assert json.loads((folder.path / "run.json").read_text())["sizes"] == [1, 1]
+    before, sizes = content(folder.path), folder.sizes()
+    with pytest.raises(RunFolderError):
+        folder.start(run_json(2, 1, [1, 1]), pool_json())
+    assert (content(folder.path), folder.sizes()) == (before, sizes)
+
+
 @pytest.mark.parametrize(
     ("rounds", "budget", "sizes"),
     [(1, 1, (1,)), (2, 2, (2, 2)), (2, [1, 2], (1, 2)), (3, [2, 1, 1], (2, 1, 1)), (3, [1, 2, 3], (1, 2, 3))],
