@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles: one standard training workflow per round, and the check of overrides."""
 
+from monai_al.bundle.applied_run import AppliedRun, apply_to_part, apply_to_scans, evaluation_text, write_evaluation
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
 from monai_al.bundle.pool_data import pool_data
 from monai_al.bundle.round_training import RoundTraining
@@ -11,12 +12,16 @@ from monai_al.bundle.training_config import TrainedNetwork, TrainingConfig
 from monai_al.bundle.training_options import infer_activation, load_best_weights, training_length
 
 __all__ = [
+    "AppliedRun",
     "BundleConfigError",
     "RoundTraining",
     "RunningBundle",
     "TrainedNetwork",
     "TrainedRun",
     "TrainingConfig",
+    "apply_to_part",
+    "apply_to_scans",
+    "evaluation_text",
     "infer_activation",
     "load_best_weights",
     "load_members",
@@ -24,4 +29,5 @@ __all__ = [
     "running_bundle",
     "show_errors_briefly",
     "training_length",
+    "write_evaluation",
 ]

@@ -57,7 +57,11 @@ class RunningBundle:
         return [str(self.file(name)) for name in (training, *overlays)]
 
     def forwarded(
-        self, training: str, overlays: Sequence[str] = (), train_map: Mapping[str, Any] | None = None
+        self,
+        training: str,
+        overlays: Sequence[str] = (),
+        train_map: Mapping[str, Any] | None = None,
+        own: str | None = None,
     ) -> dict[str, Any]:
         """The flat ids that the training config declares too, and the knobs that it has a place for, unresolved.
 
@@ -65,15 +69,19 @@ class RunningBundle:
             training: name of the training config.
             overlays: names of the overlays that are laid over it.
             train_map: knob -> id or ids; see :class:`monai_al.bundle.TrainingConfig`.
+            own: name of this config itself, where its own values are not for the training: then only what overlays
+                and overrides say is handed on.
         """
         handed_on = self._handed_on(_read(self.files(training, overlays)), train_map)
-        return {id: value for id, value in self.config.items() if id in handed_on}
+        kept = {} if own is None else _parsed(self.file(own))
+        return {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
 
     def check_overrides(
         self,
         training: str | None = None,
         overlays: Sequence[str] = (),
         train_map: Mapping[str, Any] | None = None,
+        own: str | None = None,
     ) -> None:
         """Refuse every flat id that nothing refers to, here or in the training config.
 
@@ -83,6 +91,7 @@ class RunningBundle:
             training: name of the training config; None where this config is one.
             overlays: names of the overlays that are laid over it.
             train_map: knob -> id or ids.
+            own: name of this config itself, where MONAI and other tools read ids of it that nothing refers to.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist.
@@ -90,7 +99,7 @@ class RunningBundle:
         if self.of_a_round:
             return
         show_errors_briefly()
-        known = _ENTRIES | _referred_ids(self.config)
+        known = _ENTRIES | _referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
         if training is None:
             known |= _OF_TRAINING
         else:
@@ -150,6 +159,13 @@ def _read(files: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise BundleConfigError(f"training config {missing[0]} does not exist")
     return ConfigParser.load_config_files(list(files))
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    """A config as a workflow holds it, with the names of its ids written out."""
+    parser = ConfigParser(_read([str(file)]))
+    parser.parse()
+    return dict(parser.get())
 
 
 def _referred_ids(config: Mapping[str, Any]) -> set[str]:

@@ -39,10 +39,10 @@ class TrainedRun:
         BundleConfigError: the recorded training config does not declare an override.
 
     Example:
-        >>> TrainedRun("no/such/folder")
+        >>> TrainedRun("no/run")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: no/such/folder is no run folder: it holds no run.json; give the output_dir of a run
+        monai_al.data.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
 
     def __init__(self, run_dir: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
@@ -50,9 +50,11 @@ class TrainedRun:
         if not (self.folder.path / "run.json").is_file():
             raise DataError(f"{run_dir} is no run folder: it holds no run.json; give the output_dir of a run")
         self.record = read_json(self.folder.path / "run.json") | {"sizes": self.folder.sizes()}
-        places = self.record.get("places", {})
+        training, places = self.record["config"]["training"], self.record.get("places", {})
+        if "output_dir" in places and "pool" in training:  # it may have been moved, and its cache lies beside it
+            places["output_dir"] = str(self.folder.path.resolve())
         self.training = TrainingConfig(
-            {**self.record["config"]["training"], **places},
+            {**training, **places},
             overrides,
             root=Path(places["bundle_root"]) if "bundle_root" in places else None,
             name=f"the training config of {run_dir}",

@@ -15,10 +15,10 @@ from monai_al.data import NOT_ANNOTATED, DataError, Item, Pool, SliceDataset, Vo
 from monai_al.engines.annotation_cost import annotation_cost
 from monai_al.engines.first_try import check_dropout, output_channels
 from monai_al.engines.passes import evaluate_volumes
-from monai_al.metrics import summarize
+from monai_al.metrics import VolumeScores, summarize
 from monai_al.uncertainty import Measure
 
-__all__ = ["SliceData"]
+__all__ = ["SliceData", "slice_loader"]
 
 
 class SliceData:
@@ -83,12 +83,7 @@ class SliceData:
             batch_size: items per batch, at most.
             with_label: hold labels where there are any; otherwise none is read.
         """
-        dataset = SliceDataset(items, self.cache, with_label=with_label)
-        return DataLoader(
-            dataset,
-            batch_sampler=_batches_of_one_shape(dataset, batch_size),
-            generator=torch.Generator(),  # else every pass draws from the process's own random state
-        )
+        return slice_loader(SliceDataset(items, self.cache, with_label=with_label), batch_size)
 
     def evaluate(
         self, trained: Any, items: Sequence[Item], *, empty_policy: str = "strict", **options: Any
@@ -113,6 +108,12 @@ class SliceData:
             inferer=trained.inferer,
             **options,
         )
+        return self.summary(scores, items, empty_policy=empty_policy)
+
+    def summary(
+        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
+    ) -> dict[str, Any]:
+        """The scores of the items' volumes, summarized; see :func:`monai_al.metrics.summarize`."""
         summary = summarize(scores, self.data.classes, empty_policy)
         summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
         return summary
@@ -145,6 +146,24 @@ class SliceData:
                 if item.label is not None and label is not None:
                     found[item.label] = label
         return found
+
+
+def slice_loader(dataset: SliceDataset, batch_size: int = 64) -> DataLoader:
+    """Batches of a data set in its order, one shape in each.
+
+    Args:
+        dataset: the items.
+        batch_size: items per batch, at most.
+
+    Example:
+        >>> len(slice_loader(SliceDataset([], cache=None)))
+        0
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=_batches_of_one_shape(dataset, batch_size),
+        generator=torch.Generator(),  # else every pass draws from the process's own random state
+    )
 
 
 def _batches_of_one_shape(dataset: SliceDataset, batch_size: int) -> list[list[int]]:

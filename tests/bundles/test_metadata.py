@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every bundle: complete metadata, a changelog that knows its version, a license and a README."""
+"""Every bundle is whole: metadata, license and README, a loop whose network is exported, applied and evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import json
 from pathlib import Path
 
 import jsonschema
+import monai.bundle
+import nibabel as nib
 import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_al.bundle import TrainedRun
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -17,6 +23,13 @@ FOLDERS = sorted(path for path in ROOT.glob("bundles/*") if path.is_dir() and no
 SCHEMA = json.loads(Path(__file__).with_name("metadata_schema.json").read_text(encoding="utf-8"))
 OFFICIAL = ROOT.parent / "shared" / "reference" / "meta_schema_20240725.json"
 OFFICIAL_MD5 = "06954cad2cc5d3784e72077ac76f0fc8"
+
+# the smallest run; of these, a bundle gets what its training config declares, beside the common knobs
+SMALL = {
+    "phantom": {"patients": 4, "volumes_per_patient": 1, "shape": [32, 32, 6]}, "image_size": [32, 32],
+    "channels": [4, 8], "steps": 2, "batch_size": 4, "device": "cpu", "progress": False,
+}  # fmt: skip
+KNOBS = {"steps", "batch_size", "device", "progress"}
 
 TENSOR = {
     "type": "image",
@@ -74,6 +87,102 @@ def test_metadata_passes_the_official_check(bundle):
 def test_license_and_readme(bundle):
     assert "Apache License" in (bundle / "LICENSE").read_text(encoding="utf-8")
     assert (bundle / "docs" / "README.md").read_text(encoding="utf-8").startswith("# ")
+
+
+def small(bundle: Path) -> dict:
+    declared = ConfigParser.load_config_file(str(bundle / "configs" / "train.yaml"))
+    found = {id: value for id, value in SMALL.items() if id in KNOBS or id in declared}
+    if "phantom" in found:
+        found["phantom"] = {**declared["phantom"], **found["phantom"]}
+    return found
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
+def done(request, tmp_path_factory):
+    """A bundle and a run of its loop."""
+    run_dir = tmp_path_factory.mktemp(request.param.name) / "run"
+    monai.bundle.run(
+        config_file=str(request.param / "configs" / "active_learning.yaml"),
+        output_dir=str(run_dir),
+        rounds=2,
+        budget=3,
+        threads=1,
+        **small(request.param),
+    )
+    return request.param, run_dir
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_network_fits_its_metadata(bundle, tmp_path):
+    monai.bundle.verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "train.yaml"),
+        n=4,
+        device="cpu",
+        output_dir=str(tmp_path / "train"),
+    )
+
+
+def test_a_trained_network_is_exported(done, tmp_path):
+    bundle, run_dir = done
+    meta_file = bundle / "configs" / "metadata.json"
+    monai.bundle.ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(run_dir / "round_01" / "model_0.pt"),
+        meta_file=str(meta_file),
+        config_file=str(bundle / "configs" / "train.yaml"),
+        key_in_ckpt="model",
+        output_dir=str(tmp_path / "train"),
+        **small(bundle),
+    )
+    tensor = json.loads(meta_file.read_text(encoding="utf-8"))["network_data_format"]["inputs"]["image"]
+    image = torch.rand(2, tensor["num_channels"], *[32] * len(tensor["spatial_shape"]))
+    exported = torch.jit.load(str(tmp_path / "model.ts")).eval()
+    with torch.no_grad():
+        expected = TrainedRun(run_dir).network(1).network.eval()(image)
+        torch.testing.assert_close(exported(image), expected)
+        other = TrainedRun(run_dir).network(0).network.eval()(image)
+    assert not torch.allclose(other, expected)
+
+
+@pytest.mark.parametrize("config", ["inference", "evaluate"])
+def test_a_standard_inference_config(done, config):
+    bundle, run_dir = done
+    file = str(bundle / "configs" / f"{config}.yaml")
+    workflow = ConfigWorkflow(file, workflow_type="infer", logging_file=False, run_dir=str(run_dir))
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_one_command_segments_and_one_evaluates(done, tmp_path):
+    bundle, run_dir = done
+    for config in ("inference", "evaluate"):
+        monai.bundle.run(
+            config_file=str(bundle / "configs" / f"{config}.yaml"),
+            run_dir=str(run_dir),
+            output_dir=str(tmp_path / config),
+            progress=False,
+        )
+    found = json.loads((tmp_path / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+    expected = json.loads((run_dir / "round_01" / "metrics.json").read_text(encoding="utf-8"))
+    for key in ("dice_3d", "dice_2d", "hd95_3d", "counts"):
+        assert found[key] == expected[key]
+    pool = json.loads((run_dir / "pool.json").read_text(encoding="utf-8"))
+    root = TrainedRun(run_dir).pool_data.data.root or ""
+    images = {item["volume"]: Path(root, item["image"]) for item in pool["items"] if item["split"] == "test"}
+    for volume, image in images.items():
+        written, stored = nib.load(tmp_path / "inference" / f"{volume}_seg.nii.gz"), nib.load(image)
+        assert written.shape == stored.shape[:3]
+        assert (written.affine == stored.affine).all()
+    assert len(images) == len(list((tmp_path / "inference").rglob("*.nii.gz"))) > 0
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_configs_of_a_bundle(bundle):
+    names = {"active_learning.yaml", "train.yaml", "evaluate.yaml", "inference.yaml", "metadata.json", "logging.conf"}
+    assert names <= {path.name for path in (bundle / "configs").iterdir()}
 
 
 def test_complete_metadata_passes():

@@ -1,0 +1,129 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Label maps as NIfTI files on the grid of a stored image."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_al.data.errors import DataError
+from monai_al.data.files import write_file
+from monai_al.data.reading import NOT_ANNOTATED
+
+__all__ = ["stored_values", "write_label_map"]
+
+_GEOMETRY = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+             "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
+_SCANNER = 1  # NIfTI's code for coordinates of the scanner
+
+
+def stored_values(label_values: Mapping[int, int]) -> np.ndarray:
+    """The stored label value of each class: the smallest one where several stand for a class.
+
+    Args:
+        label_values: stored label value -> class number, or 255 for "not annotated".
+
+    Returns:
+        ``(C,)`` in the smallest integer type that holds the values, at least uint8.
+
+    Raises:
+        ValueError: no value stands for a class.
+
+    Example:
+        >>> stored_values({0: 0, 4: 1, 2: 1, 300: 2, 9: 255})
+        array([  0,   2, 300], dtype=uint16)
+    """
+    of_class: dict[int, int] = {}
+    for value, number in sorted(label_values.items(), reverse=True):
+        of_class[int(number)] = int(value)
+    of_class.pop(NOT_ANNOTATED, None)
+    missing = sorted(set(range(max(of_class, default=0) + 1)) - set(of_class))
+    if missing:
+        raise ValueError(f"no stored label value stands for class {missing[0]}: {dict(label_values)}")
+    values = [of_class[number] for number in range(len(of_class))]
+    return np.asarray(values, dtype=np.result_type(np.uint8, *map(np.min_scalar_type, values)))
+
+
+def write_label_map(
+    path: str | os.PathLike, labels: np.ndarray, *, like: str | os.PathLike, affine: np.ndarray
+) -> None:
+    """Write a label map as compressed NIfTI on the grid of the image that it belongs to.
+
+    The header of a NIfTI image gives its geometry to the label map as it is, with the codes of both forms; nothing else
+    of it is kept, such as texts. The geometry of MetaImage and NRRD goes into both forms. A picture has no geometry:
+    the first axis counts its rows, the second its columns.
+
+    Args:
+        path: the file, which is complete or absent.
+        labels: integers ``(H, W, D)`` on the stored grid; a 2D image has D = 1 and gives a 2D file.
+        like: the stored image.
+        affine: ``(4, 4)``, stored voxel index -> RAS millimetres.
+
+    Raises:
+        DataError: the image has another shape.
+
+    Example:
+        >>> import tempfile, nibabel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     labels, affine = np.ones((4, 5, 6), np.uint8), np.diag([1, 1, 3, 1])
+        ...     nibabel.save(nibabel.Nifti1Image(labels, affine), folder + "/a.nii")
+        ...     write_label_map(folder + "/seg.nii.gz", labels, like=folder + "/a.nii", affine=affine)
+        ...     nibabel.load(folder + "/seg.nii.gz").header.get_zooms()
+        (np.float32(1.0), np.float32(1.0), np.float32(3.0))
+    """
+    name = os.fspath(like).lower()
+    if name.endswith((".nii", ".nii.gz")):
+        image = _like_nifti(labels, like)
+    else:
+        image = _new_nifti(labels, like, affine if name.endswith((".mha", ".mhd", ".nrrd")) else None)
+    content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+    write_file(Path(path), lambda file: file.write(content))
+
+
+def _like_nifti(labels: np.ndarray, like: str | os.PathLike) -> Any:
+    import nibabel
+
+    stored: Any = nibabel.load(like)
+    shape = stored.shape[:3]
+    header = type(stored.header)()
+    header.set_data_shape(shape)
+    header.set_data_dtype(labels.dtype)
+    for field in _GEOMETRY:
+        header[field] = stored.header[field]
+    header["pixdim"][:4] = stored.header["pixdim"][:4]
+    return type(stored)(_of_shape(labels, shape, like), header.get_best_affine(), header)
+
+
+def _new_nifti(labels: np.ndarray, like: str | os.PathLike, affine: np.ndarray | None) -> Any:
+    import nibabel
+
+    shape = labels.shape if labels.shape[2] > 1 or _is_3d(like) else labels.shape[:2]
+    image = nibabel.Nifti1Image(_of_shape(labels, shape, like), affine)
+    image.header.set_xyzt_units("mm")
+    if affine is not None:
+        image.set_qform(affine, _SCANNER)
+        image.set_sform(affine, _SCANNER)
+    return image
+
+
+def _is_3d(like: str | os.PathLike) -> bool:
+    if not os.fspath(like).lower().endswith((".mha", ".mhd", ".nrrd")):
+        return False
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(os.fspath(like))
+    reader.ReadImageInformation()
+    return reader.GetDimension() > 2
+
+
+def _of_shape(labels: np.ndarray, shape: tuple[int, ...], like: str | os.PathLike) -> np.ndarray:
+    if labels.shape != (*shape, 1, 1)[:3]:
+        raise DataError(f"{like}: has the shape {shape}, its label map {labels.shape}; has the file changed meanwhile?")
+    return labels.reshape(shape)
