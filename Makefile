@@ -24,6 +24,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m monai.bundle run \
 		--config_file bundles/selective_uncertainty_spleen/configs/active_learning.yaml --output_dir $(DEMO)
 	$(BIN)/python -m monai_al status $(DEMO)
+	$(BIN)/python -m monai_al report $(DEMO)
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest

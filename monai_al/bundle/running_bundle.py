@@ -111,9 +111,12 @@ class RunningBundle:
             raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
 
     def _handed_on(self, inner: Mapping[str, Any], train_map: Mapping[str, Any] | None) -> set[str]:
-        """Ids of this config that the training config takes under the same name, or as a knob."""
+        """Ids of this config that the training config takes under the same name, or as a knob.
+
+        A foreign bundle's ids that happen to have the name of a setting of the loop (``handlers``, ``seed``) stay.
+        """
         parser = ConfigParser(dict(inner))
-        own = {"output_dir"} if "pool" not in inner else set()  # a foreign bundle writes where a round tells it to
+        own = set() if "pool" in inner else _referred_ids(self.config)
         knobs = {knob for knob in {**KNOBS, **(train_map or {})} if targets_of(knob, parser, train_map)}
         return (set(inner) | knobs) - _NEVER_FORWARDED - own
 

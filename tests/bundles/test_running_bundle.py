@@ -79,6 +79,13 @@ def test_known_ids_pass(bundle):
     bundle(steps=3, dataset_dir="d", output_dir="o").check_overrides("train.json")
 
 
+def test_a_foreign_bundle_keeps_its_ids_that_are_called_like_settings_of_the_loop(bundle, tmp_path):
+    inner = {"handlers": ["theirs"], "rounds": 7, "lr": 0.1, "run": [], "train": {"trainer": {"max_epochs": 3}}}
+    (tmp_path / "configs" / "theirs.json").write_text(json.dumps(inner))
+    outer = bundle(handlers=[], lr=0.2, epochs=5, learner={"rounds": "@rounds", "handlers": "@handlers"})
+    assert outer.forwarded("theirs.json") == {"lr": 0.2, "epochs": 5}
+
+
 @pytest.mark.parametrize(
     ("id", "hint"),
     [
