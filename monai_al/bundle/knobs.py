@@ -15,6 +15,7 @@ KNOBS: Mapping[str, tuple[str, ...]] = {
     "batch_size": ("train#dataloader#batch_size",),
     "learning_rate": ("optimizer#lr", "train#optimizer#lr"),
     "num_workers": ("train#dataloader#num_workers", "validate#dataloader#num_workers"),
+    "dropout": ("network_def#dropout", "network_def#dropout_prob", "network_def#dropout_rate"),
     "amp": ("train#trainer#amp", "validate#evaluator#amp"),
 }
 _REFERENCE = re.compile(r"@([\w#:]+)$")

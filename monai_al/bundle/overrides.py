@@ -12,14 +12,18 @@ from typing import Any
 __all__ = ["scratch_overrides", "without_seeding"]
 
 _FOLDER_IDS = ("output_dir", "ckpt_dir")
-_FOLDER_ARGUMENTS = ("save_dir", "log_dir", "output_dir")  # of MONAI's handlers
+_FOLDER_ARGUMENTS = ("save_dir", "log_dir", "output_dir")  # of MONAI's handlers and transforms
+_CACHE_ARGUMENT, _PARTS = "cache_dir", ("train", "validate")  # of MONAI's data sets
+_RUN_IDS = ("run", "training")
+_READING_ARGUMENTS = ("load_path", "checkpoint", "ckpt_path")
 _SEEDING = re.compile(r"\bset_determinism\(|\bmanual_seed\(|\bseed_everything\(")
 
 
 def scratch_overrides(config: Mapping[str, Any], folder: str) -> dict[str, str]:
     """Overrides that send everything a training writes into one folder.
 
-    They set ``output_dir`` and ``ckpt_dir``, and the folders of handlers that name another one.
+    They set ``output_dir`` and ``ckpt_dir``, and the folders of handlers and data sets that name another one. A
+    ``ckpt_dir`` that weights are loaded from before the training stays.
 
     Args:
         config: the unresolved config.
@@ -29,16 +33,26 @@ def scratch_overrides(config: Mapping[str, Any], folder: str) -> dict[str, str]:
         >>> scratch_overrides({"ckpt_dir": "models", "a": {"save_dir": "@ckpt_dir", "log_dir": "runs"}}, "/tmp/a")
         {'ckpt_dir': '/tmp/a', 'a::log_dir': '/tmp/a'}
     """
+    leaves = list(_leaves(config))
     found = {id: folder for id in _FOLDER_IDS if id in config}
-    for path, key, value in _leaves(config):
-        named = path and key in _FOLDER_ARGUMENTS and isinstance(value, str)
+    if any(_reads_weights(key, value) for path, key, value in leaves if (*path, key)[0] not in _RUN_IDS):
+        found.pop("ckpt_dir", None)
+    for path, key, value in leaves:
+        cache = key == _CACHE_ARGUMENT and bool(path) and path[0] in _PARTS
+        named = path and (key in _FOLDER_ARGUMENTS or cache) and isinstance(value, str)
         if named and not any(f"@{id}" in value for id in found):
             found["::".join([*path, key])] = folder
     return found
 
 
+def _reads_weights(key: str, value: Any) -> bool:
+    """Whether an argument or expression loads a file of the bundle's folder of weights."""
+    text = value if isinstance(value, str) else ""
+    return "@ckpt_dir" in text and (key in _READING_ARGUMENTS or "load(" in text)
+
+
 def without_seeding(config: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The lists ``initialize`` and ``run`` without the expressions that set a seed, where there are any.
+    """The lists ``initialize``, ``run`` and ``training`` without the expressions that set a seed, where there are any.
 
     A seed of its own would start every round and every seed of an experiment from the same weights.
 
@@ -47,7 +61,7 @@ def without_seeding(config: Mapping[str, Any]) -> dict[str, list[Any]]:
         {'initialize': ['$print(1)']}
     """
     changed = {}
-    for id in ("initialize", "run"):
+    for id in ("initialize", *_RUN_IDS):
         entries = config.get(id)
         entries = [entries] if isinstance(entries, str) else entries
         if isinstance(entries, list):

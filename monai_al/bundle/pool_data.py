@@ -18,6 +18,9 @@ __all__ = ["pool_data"]
 
 POOL_ID, CACHE_ID = "pool", "cache"
 TRAIN_ID, TEST_ID = "train::dataset::data", "validate::dataset::data"
+# what the workflow itself uses comes first
+PREPROCESSING_IDS = ("validate::dataset::transform", "validate::preprocessing")
+POSTPROCESSING_IDS = ("validate::evaluator::postprocessing", "validate::postprocessing")
 
 
 def pool_data(training: TrainingConfig, classes: Sequence[str] | None = None) -> SliceData | EntryData:
@@ -35,10 +38,10 @@ def pool_data(training: TrainingConfig, classes: Sequence[str] | None = None) ->
         DataError: the data cannot be used.
 
     Example:
-        >>> pool_data(TrainingConfig({"train": {"dataset": {"data": []}}}))
+        >>> pool_data(TrainingConfig({}, name="train.json"))
         Traceback (most recent call last):
         ...
-        monai_al.bundle.errors.BundleConfigError: the training config has no validate#dataset#data, the test set of active learning
+        monai_al.bundle.errors.BundleConfigError: train.json has no train#dataset#data, the pool of active learning
     """
     if training.declares(POOL_ID) and training.declares(CACHE_ID):
         data, cache = training.resolve(POOL_ID, CACHE_ID)
@@ -47,33 +50,40 @@ def pool_data(training: TrainingConfig, classes: Sequence[str] | None = None) ->
     for id, what in ((TRAIN_ID, "the pool"), (TEST_ID, "the test set")):
         if not training.declares(id):
             raise BundleConfigError(f"{training.name} has no {id.replace('::', '#')}, {what} of active learning")
-    preprocessing = _first(training, "validate::preprocessing", "validate::dataset::transform")
-    if preprocessing is None:
+    before, after = (
+        next((id for id in ids if training.declares(id)), None) for ids in (PREPROCESSING_IDS, POSTPROCESSING_IDS)
+    )
+    if before is None:
         raise BundleConfigError(
             f"{training.name} has no validate#preprocessing: active learning needs transforms without randomness"
         )
+    # in one go, because an Invertd in the postprocessing refers to the very objects of the preprocessing
+    preprocessing, *postprocessing = training.resolve(*([before] if after is None else [before, after]))
     train, test = training.resolve(TRAIN_ID, TEST_ID)
     return EntryData(
-        _listed(train, TRAIN_ID),
-        _listed(test, TEST_ID),
-        preprocessing=preprocessing,
-        postprocessing=_first(training, "validate::postprocessing", "validate::evaluator::postprocessing"),
+        _listed(training, TRAIN_ID, train),
+        _listed(training, TEST_ID, test),
+        preprocessing=preprocessing or [],
+        postprocessing=postprocessing[0] if postprocessing else None,
         names=_channel_names(training.root),
         classes=classes,
     )
 
 
-def _first(training: TrainingConfig, *ids: str) -> Any:
-    return next((training.resolve(id)[0] for id in ids if training.declares(id)), None)
-
-
-def _listed(data: Any, id: str) -> list[Any]:
+def _listed(training: TrainingConfig, id: str, data: Any) -> list[Any]:
+    name = id.replace("::", "#")
     try:
-        return list(data)
+        entries = list(data)
     except TypeError:
+        raise BundleConfigError(f"{name} is {type(data).__name__}, not a list of dictionaries") from None
+    if not entries:
+        (folder,) = training.resolve("dataset_dir") if training.declares("dataset_dir") else ("",)
         raise BundleConfigError(
-            f"{id.replace('::', '#')} is {type(data).__name__}, not a list of dictionaries"
-        ) from None
+            f"{name} of {training.name} is empty: does "
+            + (f"--dataset_dir {folder}" if folder else "the folder that it reads")
+            + " hold the data in the layout that the bundle expects?"
+        )
+    return entries
 
 
 def _channel_names(root: Path | None) -> dict[int, str]:
@@ -83,7 +93,7 @@ def _channel_names(root: Path | None) -> dict[int, str]:
         return {}
     try:
         outputs = json.loads(path.read_text(encoding="utf-8"))["network_data_format"]["outputs"]
-        channels = (outputs.get("pred") or next(iter(outputs.values())))["channel_def"]
+        channels = (outputs.get("pred") or next(iter(outputs.values()), {}))["channel_def"]
         return {int(number): str(name) for number, name in channels.items()}
     except (ValueError, LookupError, TypeError, AttributeError):
         return {}

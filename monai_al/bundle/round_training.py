@@ -26,7 +26,9 @@ from monai_al.bundle.training_config import TrainingConfig
 __all__ = ["RoundTraining"]
 
 ITEMS_ID = "train::dataset::data"
-REQUIRED = (ITEMS_ID, "train::trainer", "network_def", "run")
+TRAINER_ID = "train::trainer"
+REQUIRED = (ITEMS_ID, TRAINER_ID, "network_def")
+RUN_IDS = ("run", "training")  # bundles of the first MONAI releases that had any call it training
 VALIDATION_ITEMS_ID = "validate::dataset::data"
 
 
@@ -73,9 +75,11 @@ class RoundTraining(TrainingConfig):
         )
         for id in REQUIRED:
             if not self.declares(id):
-                raise BundleConfigError(
-                    f"{self.config_file[0]} has no {id.replace('::', '#')}, which active learning needs"
-                )
+                raise BundleConfigError(_lacks(self.config_file[0], id.replace("::", "#")))
+        run_ids = [id for id in RUN_IDS if self.declares(id)]
+        if not run_ids:
+            raise BundleConfigError(_lacks(self.config_file[0], "run"))
+        self._run_id = run_ids[0]
 
     def run(
         self,
@@ -103,7 +107,7 @@ class RoundTraining(TrainingConfig):
         Raises:
             BundleConfigError: the workflow does not train on the items it was given.
         """
-        with own_errors(), _untouched_process(seed):
+        with own_errors(), _untouched_process(seed), self.importing():
             workflow = self._workflow(self._of_a_round(scratch, overrides or {}))
             try:
                 # a tuple is opaque to the parser: it is neither copied nor evaluated
@@ -118,6 +122,7 @@ class RoundTraining(TrainingConfig):
                     network.load_state_dict(state)
                 _check_length(workflow.train_dataset, items)
                 workflow.run()
+                _check_steps(workflow, items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
                 workflow.finalize()
             finally:
@@ -134,10 +139,21 @@ class RoundTraining(TrainingConfig):
     def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:
         with _quiet("monai.bundle.workflows"):
             workflow = ConfigWorkflow(
-                config_file=self.config_file, logging_file=False, workflow_type="train", **dict(overrides)
+                config_file=self.config_file,
+                logging_file=False,
+                workflow_type="train",
+                run_id=self._run_id,
+                **dict(overrides),
             )
         setattr(workflow, OF_A_ROUND, True)
         return workflow
+
+
+def _lacks(name: str, id: str) -> str:
+    return (
+        f"{name} has no {id}, which active learning needs: it works with training bundles that have MONAI's standard "
+        "ids; an overlay in --train_overlays may add what is missing"
+    )
 
 
 def _require(workflow: ConfigWorkflow, id: str) -> None:
@@ -151,6 +167,15 @@ def _check_length(dataset: Any, items: Sequence[Any]) -> None:
         raise BundleConfigError(
             f"the training data set holds {len(held)} entries although it was given {len(items)} labeled items: "
             "its class must use all of train#dataset#data"
+        )
+
+
+def _check_steps(workflow: ConfigWorkflow, items: Sequence[Any]) -> None:
+    state = getattr(workflow.parser.get_parsed_content(TRAINER_ID), "state", None)
+    if getattr(state, "iteration", None) == 0:
+        raise BundleConfigError(
+            f"the training did no step with its {len(items)} labeled items: lower --batch_size, raise --budget, or "
+            "turn off drop_last in train#dataloader"
         )
 
 

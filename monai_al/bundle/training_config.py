@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,18 @@ from monai.inferers import Inferer, SimpleInferer
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.knobs import targets_of
 from monai_al.bundle.training_options import infer_activation
+from monai_al.uncertainty import ACTIVATIONS
 
 __all__ = ["TrainedNetwork", "TrainingConfig"]
+
+# what the workflow itself uses comes first: it may stand in the engine alone
+DEVICE_IDS = ("device", "train::trainer::device")
+INFERER_IDS = ("validate::evaluator::inferer", "validate::inferer", "train::trainer::inferer", "train::inferer")
+POSTPROCESSING_IDS = (
+    "validate::evaluator::postprocessing", "validate::postprocessing", "train::trainer::postprocessing",
+    "train::postprocessing",
+)  # fmt: skip
+LOSS_IDS = ("train::trainer::loss_function", "loss", "train::loss")
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,8 @@ class TrainingConfig:
         BundleConfigError: an override names an id that the config does not declare, and no knob.
 
     Example:
-        >>> config = TrainingConfig({"loss": {"_target_": "DiceLoss", "softmax": True}, "batch_size": 4}, {"batch_size": 2})
+        >>> inner = {"loss": {"_target_": "DiceLoss", "softmax": True}, "batch_size": 4}
+        >>> config = TrainingConfig(inner, {"batch_size": 2})
         >>> config.resolve("batch_size"), config.declares("loss#softmax"), config.declares("batch_sise")
         ([2], True, False)
     """
@@ -123,11 +134,10 @@ class TrainingConfig:
         """
         parser = self.parser(self.all_overrides())
         with own_errors(), self.importing():
-            device = torch.device(parser.get_parsed_content("device")) if "device" in parser else torch.device("cpu")
+            device = torch.device(_first_of(parser, DEVICE_IDS) or "cpu")
             with torch.random.fork_rng():  # its first weights are drawn, and dropped
                 network = parser.get_parsed_content("network_def")
-            inferers = [id for id in ("validate::inferer", "train::inferer") if id in parser]
-            inferer = parser.get_parsed_content(inferers[0]) if inferers else SimpleInferer()
+            inferer = _first_of(parser, INFERER_IDS)
             found = activation or _activation(parser)
         if state is not None:
             network.load_state_dict(state)
@@ -148,7 +158,8 @@ class TrainingConfig:
     def importing(self) -> Iterator[None]:
         """Let the config import the bundle's own scripts, as MONAI's workflows do while they run."""
         before = list(sys.path)
-        if self.root is not None:
+        if self.root is not None and self.root.is_dir():
+            _forget_other_bundles(self.root)
             sys.path.insert(1, str(self.root))
         try:
             yield
@@ -156,13 +167,28 @@ class TrainingConfig:
             sys.path[:] = before
 
 
+def _forget_other_bundles(root: Path) -> None:
+    """Drop the packages of other bundles from the imported modules, which all go by names such as ``scripts``."""
+    for folder in [path for path in root.iterdir() if path.is_dir() and path.name in sys.modules]:
+        imported = [Path(path).resolve() for path in getattr(sys.modules[folder.name], "__path__", ())]
+        if imported and folder.resolve() not in imported and (imported[0].parent / "configs").is_dir():
+            for name in [name for name in sys.modules if name.split(".")[0] == folder.name]:
+                del sys.modules[name]
+
+
+def _first_of(parser: ConfigParser, ids: Sequence[str]) -> Any:
+    """The object behind the first of some ids that stands for one."""
+    found = (parser.get_parsed_content(id) for id in ids if id in parser)
+    return next((one for one in found if one is not None), None)
+
+
 def _activation(parser: ConfigParser) -> str:
-    if parser.get("activation") is not None:
-        return parser.get_parsed_content("activation")
-    ids = [id for id in ("validate::postprocessing", "train::postprocessing") if id in parser]
-    postprocessing = parser.get_parsed_content(ids[0]) if ids else None
-    loss_id = next((id for id in ("loss", "train::loss", "train::trainer::loss_function") if id in parser), None)
-    found = infer_activation(postprocessing, parser.get_parsed_content(loss_id) if loss_id else None)
+    given = parser.get_parsed_content("activation") if "activation" in parser else None
+    if given in ACTIVATIONS:  # a bundle may call something else so
+        return given
+    postprocessing = _first_of(parser, POSTPROCESSING_IDS)
+    losses = (parser.get_parsed_content(id) for id in LOSS_IDS if id in parser)
+    found = next(filter(None, (infer_activation(postprocessing, loss) for loss in (*losses, None))), None)
     if found is None:
         raise BundleConfigError(
             "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "

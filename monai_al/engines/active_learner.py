@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle
 from monai_al.bundle import RoundTraining, TrainedNetwork, load_members, pool_data
+from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.data import (
     DataError,
     Item,
@@ -34,6 +35,7 @@ from monai_al.data import (
     round_sizes,
 )
 from monai_al.data.run_folder import UNDEFINED
+from monai_al.engines.entry_data import EntryData
 from monai_al.engines.passes import score_items
 from monai_al.engines.run_record import plain, run_record
 from monai_al.handlers.watched_call import find_layer
@@ -345,6 +347,8 @@ class ActiveLearner(Engine):
     def _model_choice(self) -> dict[str, Any]:
         """Which model was tested, and how many labels that choice used."""
         raw = self.training.raw()
+        if isinstance(self.pool_data, EntryData):  # its own validation is on the test set
+            return {"model": "last", "validation_labeled": len(self.test) if decides_on_validation(raw) else 0}
         best = raw.get("model") == "best"
         validated = best or raw.get("early_stopping") is not None
         return {
@@ -374,6 +378,13 @@ class ActiveLearner(Engine):
     def _tell_start(self) -> None:
         for note in self.pool_data.data.notes:
             logger.info("note: %s", note)
+        deciding = decides_on_validation(self.training.raw()) if isinstance(self.pool_data, EntryData) else []
+        if deciding:
+            logger.warning(
+                "the bundle's own %s looks at its validation data, which are the test set here: the scores flatter. "
+                "Disable it by an overlay in train_overlays",
+                ", ".join(deciding),
+            )
         test_volumes = len(self.test.volumes)
         logger.info(
             "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",

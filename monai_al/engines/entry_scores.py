@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ import torch
 from monai_al.data import NOT_ANNOTATED, DataError, VolumeGeometry
 from monai_al.metrics import VolumeScores, score_overlapping, score_volume
 
-__all__ = ["score_entry", "truth_of"]
+__all__ = ["score_entry", "spacing_matters", "truth_of"]
 
 
 def truth_of(label: torch.Tensor, n_classes: int, overlapping: bool, name: str) -> np.ndarray:
@@ -92,9 +93,9 @@ def score_entry(
         channels = channels[..., None]
     depth = (1,) if flat else ()
     spacing = np.linalg.norm(np.asarray(truth_affine)[:3, :3], axis=0)
-    geometry = VolumeGeometry(
-        (*grid, *depth), np.asarray(truth_affine), tuple(channels.shape[1:]), np.asarray(affine), tuple(spacing)
-    )
+    stored: Any = (*grid, *depth)
+    shape: Any = tuple(channels.shape[1:])
+    geometry = VolumeGeometry(stored, np.asarray(truth_affine), shape, np.asarray(affine), tuple(spacing))
     axis = None if flat else -1
     if overlapping:
         masks = np.stack([_stored(channel, geometry).numpy() > 0.5 for channel in channels])

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_al.metrics import EMPTY_POLICIES, dice, hd95, score_volume, summarize
+from monai_al.metrics import EMPTY_POLICIES, dice, hd95, score_overlapping, score_volume, summarize
 
 SPACING = (1.0, 0.5, 3.0)
 CLASSES = ("background", "lv", "rv")
@@ -221,3 +221,39 @@ def test_where_monai_differs_for_empty_masks(row, monai_default, monai_counting,
     penalty = pytest.approx(np.linalg.norm([12, 16, 3]))
     assert summary["hd95_3d"]["mean"] == (penalty if ours_hd95 == "penalty" else None)
     assert summary["hd95_3d"]["mean_defined"] is None
+
+
+# -- classes that overlap ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 4), (6, 5)])
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 4))
+@settings(deadline=None, max_examples=15)
+def test_overlapping_classes_are_scored_one_by_one(shape, seed, n):
+    generator = np.random.default_rng(seed)
+    prediction, truth = generator.random((2, n, *shape)) < generator.random((2, n, *[1] * len(shape)))
+    truth[..., 0] = False  # a slice, or a column, with nothing in it
+    axis = -1 if len(shape) == 3 else None
+    spacing = SPACING[: len(shape)]
+    found = score_overlapping(prediction, truth, spacing, slice_axis=axis)
+    for c in range(n):
+        p, t = prediction[c].astype(np.uint8), truth[c].astype(np.uint8)
+        np.testing.assert_array_equal(found.dice_3d[c], dice(p, t, 2)[0])
+        np.testing.assert_array_equal(found.hd95_3d[c], hd95(p, t, spacing, 2)[0])
+        slices = [(p.take(z, -1), t.take(z, -1)) for z in range(shape[-1])] if axis else [(p, t)]
+        with_class = [(one, other) for one, other in slices if other.any()]
+        without = [(one, other) for one, other in slices if not other.any()]
+        np.testing.assert_allclose(found.dice_2d[c], mean([dice(one, other, 2)[0] for one, other in with_class]))
+        assert found.slices_with_foreground[c] == len(with_class)
+        assert found.slices_without_foreground[c] == len(without)
+        assert found.false_positive_slices[c] == sum(one.any() for one, _ in without)
+    anywhere = [(prediction[..., z].any(), truth[..., z].any()) for z in range(shape[-1])] if axis else None
+    if anywhere:
+        assert found.annotated_slices == shape[-1]
+        assert found.empty_slices == sum(not t for _, t in anywhere)
+        assert found.false_positive_empty_slices == sum(p and not t for p, t in anywhere)
+
+
+def test_numbers_of_masks_that_differ_are_refused():
+    with pytest.raises(ValueError):
+        score_overlapping(np.zeros((2, 4, 4, 2)), np.zeros((3, 4, 4, 2)), SPACING)

@@ -53,3 +53,15 @@ def test_modes_weights_and_arguments_reach_all_members():
 def test_no_members_are_refused():
     with pytest.raises(ValueError, match="no members"):
         MeanOfMembers([], torch.sigmoid)
+
+
+@pytest.mark.parametrize(
+    ("activation", "inverse"), [(torch.sigmoid, torch.logit), (functools.partial(torch.softmax, dim=1), torch.log)]
+)
+def test_a_pipeline_that_applies_the_activation_itself_gets_the_mean_back(activation, inverse):
+    networks = members(3)
+    x = torch.rand(2, 2, 6, 5)
+    mean = MeanOfMembers(networks, activation)(x)
+    raw = MeanOfMembers(networks, activation, inverse)(x)
+    torch.testing.assert_close(activation(raw), mean)
+    assert not torch.allclose(raw, mean)

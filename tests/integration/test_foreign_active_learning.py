@@ -1,0 +1,361 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles of others, made active learners by naming their training config alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import monai.bundle
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from monai_al.bundle import BundleConfigError, RoundTraining, TrainedRun
+from monai_al.engines import ActiveLearner, RoundEvents
+from monai_al.engines.entry_data import EntryData
+from monai_al.strategies import Random, Selective, Uncertainty
+
+ROOT = Path(__file__).parents[2]
+OWN = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs" / "active_learning.yaml"
+WRITE = runpy.run_path(str(ROOT / "tests" / "bundles" / "test_foreign_bundles.py"))["WRITE"]
+SMALL = {
+    "hippocampus_3d": {"network_def#channels": [2, 4, 4], "epochs": 1, "num_workers": 0},
+    "skin_lesion_2d": {
+        "network_def#channels": [2, 4, 4, 4], "epochs": 2, "image_size": [32, 32], "batch_size": 2, "val_fraction": 0.4,
+    },
+    "cardiac_multilabel": {"network_def#init_filters": 4, "epochs": 1, "val_size": 2},
+}  # fmt: skip
+CLASSES = {
+    "hippocampus_3d": ["background", "anterior", "posterior"],
+    "skin_lesion_2d": ["background", "lesion"],
+    "cardiac_multilabel": [
+        "background", "blood cavities of both ventricles", "whole heart: both cavities and the myocardium",
+        "left ventricular cavity",
+    ],
+}  # fmt: skip
+every = pytest.mark.parametrize("name", SMALL)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Folders with made-up data, each in the layout that its bundle reads."""
+    folder = tmp_path_factory.mktemp("made up data")  # the space is meant
+    for name, write in WRITE.items():
+        write(folder / name, np.random.default_rng(0))
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Copies of the bundles, which must not change; some are made anew with changes."""
+    copies = {}
+
+    def copied(name, change=None):
+        folder = tmp_path / "bundles" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(ROOT / "tests" / "foreign_bundles" / name, folder)
+        (file,) = (folder / "configs").glob("train.*")
+        if change is not None:
+            config = ConfigParser.load_config_file(str(file))
+            change(config)
+            file.write_text(json.dumps(config))  # which is YAML too
+        copies[folder] = content(folder)
+        return file
+
+    yield copied
+    for folder, before in copies.items():
+        assert content(folder) == before, "something was written into the bundle's folder"
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def learner(file, data, folder, strategy=None, **settings):
+    name = file.parents[1].name
+    overrides = {"dataset_dir": str(data / name), "device": "cpu", **SMALL[name], **settings.pop("overrides", {})}
+    settings = {"budget": 1, "rounds": 2, "progress": False, **settings}
+    return ActiveLearner(file, strategy or Uncertainty("entropy"), folder, overrides=overrides, **settings)
+
+
+def results(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for name in ("query.json", "metrics.json")
+        for path in folder.rglob(name)
+    }
+
+
+def weights(folder, round=0, member=0):
+    return torch.load(folder / f"round_{round:02}" / f"model_{member}.pt", weights_only=True)["model"]
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+# -- they work ---------------------------------------------------------------------------------------------------------
+
+
+@every
+def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = learner(bundle(name), data, tmp_path / "run")
+    found.run()
+    assert [found.folder.metrics(number)["labeled"] for number in (0, 1)] == [1, 2]
+    assert json.loads((tmp_path / "run" / "pool.json").read_text())["classes"] == CLASSES[name]
+    scores = found.folder.metrics(1)
+    assert list(scores["dice_3d"]["per_class"]) == CLASSES[name][1:]
+    assert all(0 <= value <= 1 for value in scores["dice_3d"]["per_class"].values())
+    assert scores["hd95_3d"]["spacing_is_placeholder"] == (name == "skin_lesion_2d")
+    assert len(scores["dice_3d"]["per_volume"]) == len(found.test)
+    assert not same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
+    (queried,) = found.folder.query(1).items
+    assert queried.score > 0
+    assert queried.id not in found.folder.labeled(0)
+    assert list((tmp_path / "here").iterdir()) == []  # nothing was written to where it was started
+
+    run = TrainedRun(tmp_path / "run", {"device": "cpu"})  # it is read again from its own records
+    assert isinstance(run.pool_data, EntryData)
+    again = run.pool_data.evaluate(run.network(), run.pool_data.data.part("test").items)
+    assert again["dice_3d"] == scores["dice_3d"]
+
+
+def test_from_the_command_line_of_monai(bundle, data, tmp_path):
+    strategy = ROOT / "configs" / "strategies" / "selective_entropy.yaml"
+    name = "skin_lesion_2d"
+    monai.bundle.run(
+        config_file=[str(OWN), str(strategy)],
+        training_config=str(bundle(name)),
+        dataset_dir=str(data / name),
+        output_dir=str(tmp_path / "run"),
+        rounds=2, budget=1, threads=1, progress=False, device="cpu", epochs=1, batch_size=1, learning_rate=0.01,
+        image_size=[32, 32],
+    )  # fmt: skip
+    assert {"round_00/metrics.json", "round_01/query.json"} <= set(results(tmp_path / "run"))
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())["config"]["training"]
+    assert (recorded["epochs"], recorded["batch_size"], recorded["image_size"]) == (1, 1, [32, 32])
+
+
+def test_a_measure_that_needs_dropout(bundle, data, tmp_path):
+    often = {"network_def#dropout_prob": 0.5}
+    found = learner(bundle("cardiac_multilabel"), data, tmp_path / "a", Uncertainty("bald"), overrides=often)
+    found.run()
+    assert found.folder.query(1).items[0].score > 0
+    with pytest.raises(ValueError, match="dropout"):
+        learner(bundle("hippocampus_3d"), data, tmp_path / "b", Uncertainty("bald")).run()
+    assert not (tmp_path / "b" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["hippocampus_3d", "skin_lesion_2d"])
+def test_several_members(name, bundle, data, tmp_path):
+    found = learner(bundle(name), data, tmp_path / "run", members=2, rounds=1)
+    found.run()
+    assert not same(weights(tmp_path / "run", member=0), weights(tmp_path / "run", member=1))
+    assert found.folder.metrics(0)["dice_3d"]["mean"] is not None
+
+
+def test_training_goes_on_from_the_previous_weights(bundle, data, tmp_path):
+    """Without a step that changes anything, they are the previous ones."""
+    file = bundle("skin_lesion_2d", lambda config: config["network_def"].update(norm="instance"))
+    options = {"initial_weights": "previous", "overrides": {"optimizer#lr": 0.0}}
+    learner(file, data, tmp_path / "a", **options).run()
+    assert same(weights(tmp_path / "a", 0), weights(tmp_path / "a", 1))
+    learner(file, data, tmp_path / "b", **(options | {"initial_weights": "scratch"})).run()
+    assert not same(weights(tmp_path / "b", 0), weights(tmp_path / "b", 1))
+
+
+# -- seeds -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["as it is", "with a network built in initialize"])
+def test_seeds_decide_although_the_bundle_seeds_for_itself(early, bundle, data, tmp_path):
+    def change(config):
+        assert config["initialize"] == ["$monai.utils.set_determinism(seed=123)"]
+        config["initialize"] += ["$@train#trainer"] if early else []
+
+    file = bundle("skin_lesion_2d", change)
+    runs = {"a": 5, "b": 5, "c": 6}
+    for name, seed in runs.items():
+        learner(file, data, tmp_path / name, rounds=1, seed=seed, overrides={"optimizer#lr": 0.0}).run()
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not any(
+        torch.equal(value, weights(tmp_path / "c")[key])
+        for key, value in weights(tmp_path / "a").items()
+        if key.endswith("conv.weight")
+    )
+
+
+@pytest.mark.parametrize("name", ["hippocampus_3d", "skin_lesion_2d"])
+def test_the_same_seed_gives_the_same_files(name, bundle, data, tmp_path):
+    file = bundle(name)
+    for folder in ("a", "b"):
+        torch.manual_seed(ord(folder))  # the process's own state plays no part
+        np.random.seed(ord(folder))
+        learner(file, data, tmp_path / folder, seed=3).run()
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+    assert same(weights(tmp_path / "a", 1), weights(tmp_path / "b", 1))
+
+
+def test_a_run_that_is_interrupted_again_and_again_ends_the_same(bundle, data, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill():
+        raise Killed
+
+    file = bundle("skin_lesion_2d")
+    learner(file, data, tmp_path / "whole", Selective("entropy"), members=2).run()
+    for event in RoundEvents:
+        broken = learner(file, data, tmp_path / "broken", Selective("entropy"), members=2)
+        broken.add_event_handler(event, kill)
+        with pytest.raises(Killed):
+            broken.run()
+        assert results(tmp_path / "broken") != results(tmp_path / "whole")
+    learner(file, data, tmp_path / "broken", Selective("entropy"), members=2).run()
+    assert results(tmp_path / "broken") == results(tmp_path / "whole")
+
+
+# -- what other bundles do ---------------------------------------------------------------------------------------------
+
+
+def inline(config):
+    """Everything stands in the engines alone."""
+    validate = config["validate"]
+    validate["dataset"]["transform"] = validate.pop("preprocessing")
+    for id in ("inferer", "postprocessing"):
+        validate["evaluator"][id] = config["train"][id] if id == "postprocessing" else validate.pop(id)
+    validate["evaluator"]["val_handlers"] = validate.pop("handlers")
+    validate.pop("postprocessing")
+
+
+def named_lists(config):
+    config["listed"], config["others"] = config["train"]["dataset"]["data"], config["validate"]["dataset"]["data"]
+    config["train"]["dataset"]["data"], config["validate"]["dataset"]["data"] = "@listed", "%others"
+
+
+def with_invertd(config):
+    config["validate"]["postprocessing"] = {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+            {"_target_": "Invertd", "keys": ["pred", "label"], "transform": "@validate#preprocessing",
+             "orig_keys": ["image", "label"], "nearest_interp": [False, True]},
+            {"_target_": "AsDiscreted", "keys": ["pred", "label"], "argmax": [True, False], "to_onehot": 3},
+        ],
+    }  # fmt: skip
+
+
+def writing(config):
+    """Hard-coded folders, and images of the predictions."""
+    config["validate"]["handlers"][-1]["save_dir"] = "./models"
+    config["train"]["handlers"] += [{"_target_": "LogfileHandler", "output_dir": "$@bundle_root + '/logs'"}]
+    config["train"]["dataset"] = {
+        "_target_": "PersistentDataset", "data": config["train"]["dataset"]["data"],
+        "transform": "@train#preprocessing", "cache_dir": "$@bundle_root + '/cache'",
+    }  # fmt: skip
+    config["val_interval"] = 1
+    saver = {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir"}
+    config["validate"]["postprocessing"] = {"_target_": "Compose", "transforms": ["%train#postprocessing", saver]}
+
+
+def old_run(config):
+    config["training"] = config.pop("initialize") + config.pop("run")
+
+
+@pytest.fixture(scope="module")
+def plain(data, tmp_path_factory):
+    """A run of the bundle as it is."""
+    (file,) = (ROOT / "tests" / "foreign_bundles" / "hippocampus_3d" / "configs").glob("train.*")
+    found = learner(file, data, tmp_path_factory.mktemp("plain") / "run", Random(), rounds=1)
+    found.run()
+    return found.folder
+
+
+@pytest.mark.parametrize("change", [inline, named_lists, with_invertd, writing, old_run])
+def test_variants_give_the_same_scores(change, plain, bundle, data, tmp_path, monkeypatch):
+    """How a config is written changes nothing in what is trained and scored."""
+    monkeypatch.chdir(tmp_path)
+    found = learner(bundle("hippocampus_3d", change), data, tmp_path / "run", Random(), rounds=1)
+    found.run()
+    assert same(weights(tmp_path / "run"), weights(plain.path))
+    changed, expected = found.folder.metrics(0)["dice_3d"], plain.metrics(0)["dice_3d"]
+    for volume, classes in expected["per_volume"].items():
+        assert changed["per_volume"][volume] == pytest.approx(classes, abs=0.02 if change is with_invertd else 1e-9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundles", "run"]
+
+
+def test_workers(bundle, data, tmp_path):
+    file = bundle("skin_lesion_2d")
+    for folder in ("a", "b"):
+        learner(file, data, tmp_path / folder, rounds=1, overrides={"num_workers": 2}).run()
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+
+
+def no_steps(config):
+    config["train"]["dataloader"].update(drop_last=True, batch_size=8)
+
+
+def template_ids(config):
+    config["trainer"] = config.pop("train")["trainer"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (no_steps, "did no step with its 1 labeled items: lower --batch_size"),
+        (template_ids, "train.json has no train#dataset#data.*standard ids"),
+        (lambda config: config.pop("network_def"), "train.json has no network_def"),
+        (lambda config: config.pop("run"), "train.json has no run"),
+        (lambda config: config.update(dataset_dir="/nowhere"), "train#dataset#data .* is empty: does --dataset_dir"),
+    ],
+)
+def test_what_cannot_work_is_told(change, message, bundle, tmp_path, data):
+    file = bundle("hippocampus_3d", change)
+    where = {} if "empty" in message else {"dataset_dir": str(data / "hippocampus_3d")}
+    with pytest.raises(BundleConfigError, match=message):
+        ActiveLearner(
+            file, Random(), tmp_path / "run", overrides={"device": "cpu", **where}, budget=1, rounds=2, progress=False
+        ).run()
+
+
+def test_weights_that_a_bundle_starts_from_are_found(bundle, data, tmp_path):
+    """Its ``ckpt_dir`` is read then, so it stays, while nothing is written there."""
+    loader = {
+        "_target_": "CheckpointLoader", "load_path": "$@ckpt_dir + '/start.pt'", "load_dict": {"model": "@network"}
+    }  # fmt: skip
+
+    def change(config):
+        config["train"]["handlers"].insert(0, loader)
+        config["ckpt_dir"] = str(tmp_path / "weights")
+        config["network_def"]["norm"] = "instance"
+
+    file = bundle("skin_lesion_2d", change)
+    torch.manual_seed(77)
+    small = {"network_def#channels": SMALL["skin_lesion_2d"]["network_def#channels"]}
+    (network,) = RoundTraining(file, small).resolve("network_def")
+    (tmp_path / "weights").mkdir()
+    torch.save({"model": network.state_dict()}, tmp_path / "weights" / "start.pt")
+    before = content(tmp_path / "weights")
+    learner(file, data, tmp_path / "run", rounds=1, overrides={"optimizer#lr": 0.0}).run()
+    assert same(weights(tmp_path / "run"), network.state_dict())
+    assert content(tmp_path / "weights") == before
