@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_al.comparison import Comparison
     from monai_al.data import Pool
 
 __all__ = ["asset_folders", "asset_names", "datalist", "find_asset", "main", "print_where", "status"]
@@ -453,8 +454,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     from dataclasses import replace
 
-    from monai_al.comparison import comparison_table, comparison_text, read_comparison, run_all
-    from monai_al.data.files import write_file
+    from monai_al.comparison import read_comparison, run_all
 
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
@@ -472,11 +472,23 @@ def compare(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         print("stopped, and all runs with it; the same command goes on where they stopped", file=sys.stderr)
         raise SystemExit(130) from None
+    problems = [f"runs that failed: {len(failures)}", *failures] if failures else []
+    try:
+        _write_table(comparison.with_seeds_of(output), output, path.stem)
+    except ValueError as error:
+        problems.append(f"there is no table: {error}")
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _write_table(comparison: Comparison, output: Path, name: str) -> None:
+    """Print the table of a comparison, and write it."""
+    from monai_al.comparison import comparison_table, comparison_text
+    from monai_al.data.files import write_file
+
     text = comparison_text(comparison, comparison_table(comparison, output))
-    write_file(output / f"{path.stem}.md", lambda file: file.write(f"{text}\n".encode()))
+    write_file(output / f"{name}.md", lambda file: file.write(f"{text}\n".encode()))
     print(text)
-    if failures:
-        raise ValueError("\n".join([f"runs that failed: {len(failures)}", *failures]))
 
 
 def _comparison_file(name: str) -> Path:

@@ -292,6 +292,42 @@ class TestCompare:
         assert told.err == "monai_al compare: error: runs that failed: 2\na, seed 0 ended\nb, seed 1 ended\n"
         assert "runs to come" in told.out
 
+    def test_failures_are_told_where_there_is_no_table(self, tmp_path, capsys, asked, monkeypatch):
+        def no_table(*_):
+            raise ValueError("random and entropy differ")
+
+        monkeypatch.setattr("monai_al.comparison.comparison_table", no_table)
+        command = ["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"]
+        assert main(command) == 2
+        end = "there is no table: random and entropy differ\n"
+        assert capsys.readouterr().err == f"monai_al compare: error: {end}"
+        monkeypatch.setattr("monai_al.comparison.run_all", lambda *_, **__: ["a, seed 0 ended"])
+        assert main(command) == 2
+        assert capsys.readouterr().err == f"monai_al compare: error: runs that failed: 1\na, seed 0 ended\n{end}"
+
+    def test_the_table_holds_all_seeds_that_have_runs(self, tmp_path, capsys, asked):
+        (tmp_path / "my own.yaml").write_text("{bundle: selective_uncertainty_spleen, runs: {a: {}}, seeds: [0, 1]}")
+        for seed in (0, 1, 3, 4):
+            round_path = tmp_path / "out" / "a" / f"seed_{seed}" / "round_00"
+            round_path.mkdir(parents=True)
+            (round_path.parent / "run.json").write_text('{"sizes": [4]}')
+            metrics = {
+                "labeled": 4,
+                "fraction": 0.1,
+                "cost": {"total": 1},
+                "dice_3d": {"mean": seed / 10, "per_class": {}},
+            }
+            metrics |= {"dice_2d": {"mean": None}, "hd95_3d": {"mean": None}}
+            (round_path / "metrics.json").write_text(json.dumps(metrics))
+        command = ["compare", "--config", "my own.yaml", "--output_dir", "out"]
+        for more in (["--seeds", "3", "4"], [], ["--table_only", "--seeds", "0"]):
+            assert main([*command, *more]) == 0
+            text = capsys.readouterr().out
+            assert (tmp_path / "out" / "my own.md").read_text(encoding="utf-8") == text
+            assert "Mean over 4 seeds" in text
+            assert "0.200 [0.000, 0.400]" in text
+        assert [[run.seed for run in runs] for runs, _ in asked] == [[3, 4], [0, 1]]
+
     def test_a_stop_is_told_without_traceback(self, tmp_path, capsys, asked, monkeypatch):
         def stopped(*_, **__):
             raise KeyboardInterrupt

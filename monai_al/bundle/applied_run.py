@@ -8,6 +8,7 @@ import csv
 import functools
 import io
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from monai_al.data.files import read_json, write_file, write_json
 from monai_al.data.run_folder import UNDEFINED
 from monai_al.datasets.unlabeled import image_folder, unlabeled_images
 from monai_al.engines.first_try import output_channels
+from monai_al.engines.run_record import plain
 from monai_al.engines.slice_data import SliceData
 from monai_al.metrics import VolumeScores
 
@@ -30,6 +32,11 @@ __all__ = ["AppliedRun", "apply_to_part", "apply_to_scans", "evaluation_text", "
 
 PARTS = (*SPLITS, "all")
 POOL_ID, CACHE_ID, DATALIST_ID = "pool", "cache", "datalist"
+# which data, where they lie and how fast; all else stays as the network was trained
+FREE_IDS = {
+    "batch_size", "cache_dir", "datalist", "dataset_dir", "device", "num_workers", "phantom", "progress", "split_seed",
+    "test_fraction", "validation_fraction",
+}  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +129,8 @@ def apply_to_scans(
             :func:`monai_al.datasets.unlabeled.unlabeled_images`; or the root of a data set, as the run's own
             ``datalist`` reads it: all its images, of the run's own data set the test part. None: the run's own data.
         round: a round of the run; None takes the last one.
-        overrides: id -> value over the recorded training config; ``output_dir`` is not meant for it.
+        overrides: id -> value over the recorded training config, for which data and where; what else differs from
+            the record is told and stays as recorded. ``output_dir`` is not meant for it.
 
     Raises:
         DataError: there is no such run, no such round, or no images.
@@ -154,8 +162,7 @@ def apply_to_part(
         part: ``train``, ``validation``, ``test`` or ``all``. None: the test part of the run's own data set, all of
             another one.
         round: a round of the run; None takes the last one.
-        overrides: id -> value over the recorded training config, such as another ``dataset_dir``; ``output_dir`` is not
-            meant for it.
+        overrides: as for :func:`apply_to_scans`.
 
     Raises:
         DataError: there is no such run or round, or the data cannot be used.
@@ -277,13 +284,25 @@ def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None) ->
     if run_dir is None:
         raise DataError("no run is given: say with --run_dir where its folder lies")
     asked = {id: value for id, value in (overrides or {}).items() if id != "output_dir"}
-    run = TrainedRun(Path(str(run_dir)).expanduser(), asked)
+    path = Path(str(run_dir)).expanduser()
+    run = TrainedRun(path, asked)  # finds misspelled ids
+    fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
+    if fixed:
+        run = TrainedRun(path, {id: value for id, value in asked.items() if id not in fixed})
+        _tell_kept(run, {id: asked[id] for id in fixed})
     if not (run.training.declares(POOL_ID) and run.training.declares(CACHE_ID)):
         raise BundleConfigError(
             f"{run_dir} is a run of a bundle with its own way of reading images: use that bundle's own inference "
             "config with the weights round_NN/model_0.pt of the run, which hold {'model': state_dict}"
         )
     return run
+
+
+def _tell_kept(run: TrainedRun, asked: Mapping[str, Any]) -> None:
+    recorded = run.training.parser({})
+    kept = [id for id, value in asked.items() if id not in recorded or plain(recorded[id]) != plain(value)]
+    if kept:
+        logger.warning("%s stay%s as the run was trained", ", ".join(kept), "s" if len(kept) == 1 else "")
 
 
 def _applied(run: TrainedRun, items: tuple[Item, ...], round: int | None, part: str) -> AppliedRun:

@@ -18,6 +18,7 @@ from monai_al.bundle.training_config import TrainedNetwork, TrainingConfig
 from monai_al.data import DataError, RunFolder
 from monai_al.data.files import read_json
 from monai_al.engines.entry_data import EntryData
+from monai_al.engines.run_record import training_of
 from monai_al.engines.slice_data import SliceData
 from monai_al.networks import MeanOfMembers
 from monai_al.uncertainty import probabilities
@@ -50,13 +51,14 @@ class TrainedRun:
         if not (self.folder.path / "run.json").is_file():
             raise DataError(f"{run_dir} is no run folder: it holds no run.json; give the output_dir of a run")
         self.record = read_json(self.folder.path / "run.json") | {"sizes": self.folder.sizes()}
-        training, places = self.record["config"]["training"], self.record.get("places", {})
-        if "output_dir" in places and "pool" in training:  # it may have been moved, and its cache lies beside it
-            places["output_dir"] = str(self.folder.path.resolve())
+        training = training_of(self.record)
+        if "output_dir" in training and "pool" in training:  # it may have been moved, and its cache lies beside it
+            training["output_dir"] = str(self.folder.path.resolve())
+        root = Path(str(training.get("bundle_root")))
         self.training = TrainingConfig(
-            {**training, **places},
+            training,
             overrides,
-            root=Path(places["bundle_root"]) if "bundle_root" in places else None,
+            root=root if root.is_dir() else None,  # gone: what needs no scripts of the bundle works all the same
             name=f"the training config of {run_dir}",
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,12 @@ class Comparison:
             for name, own in self.runs.items()
         ]
 
+    def with_seeds_of(self, output_dir: str | Path) -> Comparison:
+        """The same with the seeds, too, that have runs in a folder."""
+        folders = (Path(output_dir) / name.replace(" ", "_") for name in self.runs)
+        found = (_SEED.fullmatch(record.parent.name) for folder in folders for record in folder.glob("seed_*/run.json"))
+        return replace(self, seeds=tuple(sorted({*self.seeds, *(int(match[1]) for match in found if match)})))
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -88,6 +94,7 @@ class PlannedRun:
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
 _NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
+_SEED = re.compile(r"seed_(-?\d+)")  # a run folder
 _NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
 
 

@@ -55,7 +55,8 @@ def run_all(planned: Sequence[PlannedRun], *, workers: int = 1, progress: bool =
             while waiting and len(running) < workers:
                 run = waiting.pop(0)
                 asked[run.folder] = _asked(run)
-                running[_start(run)] = run
+                with _signals_later():  # none comes between the start of a process and its entry
+                    running[_start(run)] = run
                 bar.set_postfix_str(_names(running.values()))
             time.sleep(0.1)
             for process in [process for process in running if process.poll() is not None]:
@@ -133,6 +134,24 @@ def _names(runs: Iterable[PlannedRun]) -> str:
 
 def _beside(run: PlannedRun, suffix: str) -> Path:
     return run.folder.with_name(f"{run.folder.name}{suffix}")
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect after the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.signal(kind, lambda number, frame: came.append(number)) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 @contextlib.contextmanager

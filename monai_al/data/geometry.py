@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 __all__ = ["VolumeGeometry"]
 
 _SLICES_AT_ONCE = 16
+_VOXELS_AT_ONCE = 2**18  # at least one slice; each takes about 75 bytes while it is mapped
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,12 @@ class VolumeGeometry:
         """
         back = np.linalg.inv(self._stored_to_preprocessed())
         d = 1 if self.keeps_slices else self.shape[2]
-        return _inside(back, (*self.shape[:2], d), self.stored_shape).transpose(2, 0, 1)
+        height, width, _ = self.shape
+        valid = np.empty((d, height, width), dtype=bool)
+        for slices in _slabs((height, width, d)):
+            inside = _inside(_mapped(back, (height, width, slices)), self.stored_shape)
+            valid[slices.start : slices.stop] = inside.transpose(2, 0, 1)
+        return valid
 
     def to_stored(self, volume: torch.Tensor) -> torch.Tensor:
         """Resample a preprocessed volume back to the stored grid, linearly; outside of it there are zeros.
@@ -84,11 +90,16 @@ class VolumeGeometry:
             return _shifted(volume, offset, self.stored_shape)
         if self.keeps_slices:
             return self._planes_to_stored(volume, m)
-        grid, inside = _sampling_grid(m, self.stored_shape, self.shape, volume.device)
-        resampled = torch.nn.functional.grid_sample(
-            volume.permute(1, 2, 3, 0)[None], grid[None].to(volume.dtype), padding_mode="border", align_corners=True
-        )[0]
-        return (resampled * inside).permute(3, 0, 1, 2)
+        height, width, depth = self.stored_shape
+        out = volume.new_empty(depth, volume.shape[1], height, width)
+        source = volume.permute(1, 2, 3, 0)[None]
+        for slices in _slabs(self.stored_shape):
+            grid, inside = _sampling_grid(m, (height, width, slices), self.shape, volume.device)
+            resampled = torch.nn.functional.grid_sample(
+                source, grid[None].to(volume.dtype), padding_mode="border", align_corners=True
+            )[0]
+            out[slices.start : slices.stop] = (resampled * inside).permute(3, 0, 1, 2)
+        return out
 
     def _planes_to_stored(self, volume: torch.Tensor, m: np.ndarray) -> torch.Tensor:
         plane = m[np.ix_([0, 1, 3], [0, 1, 3])]
@@ -138,24 +149,31 @@ def _shifted(volume: torch.Tensor, offset: np.ndarray, shape: tuple[int, int, in
     return out
 
 
-def _mapped(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Voxel indices of a grid of this shape, mapped by a homogeneous matrix: ``(*shape, len(shape))``."""
-    indices = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in shape), indexing="ij"), axis=-1)
-    n = len(shape)
+def _slabs(shape: tuple[int, int, int]) -> Iterator[range]:
+    """The slices of a grid in groups that are small enough to be mapped in one go."""
+    n = max(1, _VOXELS_AT_ONCE // max(1, shape[0] * shape[1]))
+    return (range(first, min(first + n, shape[2])) for first in range(0, shape[2], n))
+
+
+def _mapped(matrix: np.ndarray, extent: tuple[int | range, ...]) -> np.ndarray:
+    """Voxel indices of a grid, or of a part of it, mapped by a homogeneous matrix: ``(*shape, len(shape))``."""
+    axes = (np.arange(n, dtype=np.float64) if isinstance(n, int) else np.asarray(n, np.float64) for n in extent)
+    indices = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    n = len(extent)
     return indices @ matrix[:n, :n].T + matrix[:n, n]
 
 
-def _inside(matrix: np.ndarray, shape: tuple[int, ...], target: tuple[int, ...]) -> np.ndarray:
-    mapped = _mapped(matrix, shape)
+def _inside(mapped: np.ndarray, target: tuple[int, ...]) -> np.ndarray:
+    """Which mapped voxels lie in a grid of this shape."""
     return np.all((mapped >= -0.5 - 1e-6) & (mapped <= np.asarray(target) - 0.5 + 1e-6), axis=-1)
 
 
 def _sampling_grid(
-    matrix: np.ndarray, shape: tuple[int, ...], source: tuple[int, ...], device: torch.device
+    matrix: np.ndarray, extent: tuple[int | range, ...], source: tuple[int, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The ``grid_sample`` grid that reads ``source`` at the mapped voxels of ``shape``, and which of them lie in it."""
-    mapped = _mapped(matrix, shape)
-    inside = np.all((mapped >= -0.5 - 1e-6) & (mapped <= np.asarray(source) - 0.5 + 1e-6), axis=-1)
+    """The ``grid_sample`` grid that reads ``source`` at the mapped voxels of a grid, and which of them lie in it."""
+    mapped = _mapped(matrix, extent)
+    inside = _inside(mapped, source)
     size = np.maximum(np.asarray(source) - 1, 1)
     normalized = (2 * mapped / size - 1)[..., ::-1].copy()  # grid_sample wants the last axis first
     return torch.from_numpy(normalized).to(device, torch.float32), torch.from_numpy(inside).to(device)

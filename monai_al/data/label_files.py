@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from monai_al.data.errors import DataError
 from monai_al.data.files import write_file
 from monai_al.data.reading import NOT_ANNOTATED
 
-__all__ = ["stored_values", "write_label_map"]
+__all__ = ["is_untouched", "stored_values", "write_label_map"]
 
 _GEOMETRY = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
 _SCANNER = 1  # NIfTI's code for coordinates of the scanner
+_WRITTEN = b"monai_al label map"
 
 
 def stored_values(label_values: Mapping[int, int]) -> np.ndarray:
@@ -57,7 +59,8 @@ def write_label_map(
 
     The header of a NIfTI image gives its geometry to the label map as it is, with the codes of both forms; nothing else
     of it is kept, such as texts. The geometry of MetaImage and NRRD goes into both forms. A picture has no geometry:
-    the first axis counts its rows, the second its columns.
+    the first axis counts its rows, the second its columns. The description in the header is a mark by which
+    :func:`is_untouched` knows the file again.
 
     Args:
         path: the file, which is complete or absent.
@@ -82,8 +85,35 @@ def write_label_map(
         image = _like_nifti(labels, like)
     else:
         image = _new_nifti(labels, like, affine if name.endswith((".mha", ".mhd", ".nrrd")) else None)
+    image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
     write_file(Path(path), lambda file: file.write(content))
+
+
+def is_untouched(path: str | os.PathLike) -> bool:
+    """Whether a file is a label map that :func:`write_label_map` wrote, and none of its voxels was changed since.
+
+    Example:
+        >>> import tempfile, nibabel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     labels, truth = np.ones((4, 5, 6), np.uint8), folder + "/a.nii"
+        ...     nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), truth)
+        ...     write_label_map(folder + "/seg.nii.gz", labels, like=truth, affine=np.eye(4))
+        ...     is_untouched(folder + "/seg.nii.gz"), is_untouched(truth)
+        (True, False)
+    """
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        mark = image.header["descrip"].item()
+        return mark.startswith(_WRITTEN) and mark == _mark(np.asarray(image.dataobj))
+    except Exception:  # whatever a file of another kind raises
+        return False
+
+
+def _mark(labels: np.ndarray) -> bytes:
+    return b"%s %08x" % (_WRITTEN, zlib.crc32(labels.tobytes(order="F")))
 
 
 def _like_nifti(labels: np.ndarray, like: str | os.PathLike) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from monai_al.data.item import Item
+from monai_al.data.reading import whole_label_values
 
 __all__ = ["SPLITS", "Pool", "split_by_patient"]
 
@@ -29,7 +30,8 @@ class Pool(Sequence[Item]):
         placeholder_spacing: the files' voxel size is known to be a placeholder, so that millimetres mean nothing.
 
     Raises:
-        ValueError: two items share an id, a split is unknown, or one patient lies in two splits.
+        ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
+            whole number.
 
     Example:
         >>> from monai_al.data import Item
@@ -49,7 +51,8 @@ class Pool(Sequence[Item]):
     ) -> None:
         self.items = tuple(items)
         self.classes = tuple(classes)
-        self.label_values = dict(label_values) if label_values is not None else {c: c for c in range(len(self.classes))}
+        own = {c: c for c in range(len(self.classes))}
+        self.label_values = own if label_values is None else whole_label_values(label_values)
         self.root = root
         self.notes = tuple(notes)
         self.placeholder_spacing = placeholder_spacing

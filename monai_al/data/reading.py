@@ -26,6 +26,7 @@ __all__ = [
     "read_volume",
     "stored_label_values",
     "stored_shape",
+    "whole_label_values",
 ]
 
 READABLE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -161,6 +162,25 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
     return tuple(sorted(found))
+
+
+def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
+    """Stored label values and class numbers as whole numbers; JSON, and so a run's record, has them as text.
+
+    Raises:
+        ValueError: one is no whole number.
+
+    Example:
+        >>> whole_label_values({"0": 0, "7": 1, 9: 255})
+        {0: 0, 7: 1, 9: 255}
+    """
+    try:
+        found = {int(value): int(number) for value, number in label_values.items()}
+        if all(float(v) == int(v) and float(n) == int(n) for v, n in label_values.items()):
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"label_values {dict(label_values)}: give whole numbers, stored value -> class number or 255")
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------

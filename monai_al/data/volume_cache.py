@@ -22,7 +22,7 @@ from monai_al.data.files import TEMPORARY, new_folder, read_json, write_json
 from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
 from monai_al.data.geometry import VolumeGeometry
 from monai_al.data.item import Item
-from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume
+from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume, whole_label_values
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
@@ -73,7 +73,7 @@ class VolumeCache:
         progress: show a progress bar while :meth:`prepare` reads.
 
     Raises:
-        ValueError: the transform is random.
+        ValueError: the transform is random, or a label value is no whole number.
 
     Example:
         >>> import tempfile
@@ -95,7 +95,7 @@ class VolumeCache:
         _refuse_random(transform)
         self.cache_dir = Path(cache_dir)
         self.transform = transform
-        self.label_values = dict(label_values) if label_values is not None else None
+        self.label_values = None if label_values is None else whole_label_values(label_values)
         self.progress = progress
         self._recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
         self._open: dict[tuple[str, str | None], CachedVolume] = {}

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import importlib.metadata
 import math
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ import torch
 
 from monai_al.data import fingerprint
 
-__all__ = ["plain", "run_record"]
+__all__ = ["plain", "run_record", "training_of"]
 
 SCHEMA_VERSION = 1
 # where and how fast a run works may differ from its start without making it another run
@@ -36,16 +38,20 @@ def run_record(
     Args:
         strategy: the strategy with its settings.
         annotator: who labels.
-        training: the training config, unresolved; ids that only say where things lie are left out.
+        training: the training config, unresolved; keys that only say where things lie or how fast, on any level, go
+            to ``places`` by their ids.
         settings: those of the loop.
 
     Example:
         >>> from monai_al.annotators import Oracle
         >>> from monai_al.strategies import Random
-        >>> record = run_record(Random(), Oracle(), {"steps": 5, "device": "cpu"}, {"seed": 0})
-        >>> record["strategy"], record["config"]["training"]
-        ('random', {'steps': 5})
+        >>> training = {"steps": 5, "device": "cpu", "loader": {"batch_size": 4, "num_workers": 2}}
+        >>> record = run_record(Random(), Oracle(), training, {"seed": 0})
+        >>> record["config"]["training"], record["places"]
+        ({'steps': 5, 'loader': {'batch_size': 4}}, {'device': 'cpu', 'loader#num_workers': 2})
     """
+    places: dict[str, Any] = {}
+    results = _without_places(training, (), places)
     config = {
         "learner": {
             "strategy": strategy.name,
@@ -54,10 +60,7 @@ def run_record(
             "annotator_settings": plain(vars(annotator)),
             **settings,
         },
-        "training": plain({key: value for key, value in training.items() if key not in _PLACE_IDS}),
-    }
-    places = {
-        key: _absolute(value) if key in _FOLDER_IDS else value for key, value in training.items() if key in _PLACE_IDS
+        "training": plain(results),
     }
     return {
         "schema_version": SCHEMA_VERSION,
@@ -67,6 +70,35 @@ def run_record(
         "annotator": annotator.name,
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def training_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The training config that a record tells of, with its places where they were.
+
+    Args:
+        record: of :func:`run_record`, also as it is read again.
+
+    Example:
+        >>> training_of({"config": {"training": {"a": [{"b": 1}]}}, "places": {"a#0#device": "cpu", "device": "cuda"}})
+        {'a': [{'b': 1, 'device': 'cpu'}], 'device': 'cuda'}
+    """
+    training = copy.deepcopy(record["config"]["training"])
+    for id, value in record.get("places", {}).items():
+        *path, key = id.split("#")
+        place = functools.reduce(lambda part, name: part[int(name) if isinstance(part, list) else name], path, training)
+        place[key] = value
+    return training
+
+
+def _without_places(config: Any, path: tuple[str, ...], places: dict[str, Any]) -> Any:
+    """A config without the keys of places, which are added to ``places`` by their ids."""
+    if isinstance(config, (list, tuple)):
+        return [_without_places(part, (*path, str(i)), places) for i, part in enumerate(config)]
+    if not isinstance(config, Mapping):
+        return config
+    for key in (key for key in config if key in _PLACE_IDS):
+        places["#".join((*path, key))] = _absolute(config[key]) if key in _FOLDER_IDS else config[key]
+    return {k: _without_places(v, (*path, str(k)), places) for k, v in config.items() if k not in _PLACE_IDS}
 
 
 def _absolute(value: Any) -> Any:

@@ -111,7 +111,8 @@ def write_report(
     if run is not None:
         page = _with_pictures(page, run, place, items, volumes, progress)
     write_file(place / "index.html", lambda file: file.write(page_html(page).encode()))
-    _drop_old_pictures(place, page)
+    if not (page.notes or page.volumes_notes or any(shown.notes for shown in page.rounds)):
+        _drop_old_pictures(place, page)  # else some may be the last of what is gone
     return place / "index.html"
 
 
@@ -204,9 +205,12 @@ class _Seen:
 class _Watcher:
     """Keeps what an evaluator predicts, with the uncertainty map and the regions of the measures."""
 
-    def __init__(self, activation: str, measures: Sequence[Measure] = (), seed: int = 0) -> None:
+    def __init__(
+        self, activation: str, measures: Sequence[Measure] = (), seed: int = 0, overlapping: bool = False
+    ) -> None:
         self.activation = activation
         self.measures = measures
+        self.overlapping = overlapping
         self.seed = seed
         self.seen: list[_Seen] = []
 
@@ -222,7 +226,7 @@ class _Watcher:
         entries = list(_entries(engine.state.batch))
         if self.measures:
             self._measure(engine, probs, several, entries)
-        labels = _hard_labels(probs, several)
+        labels = _hard_labels(probs, self.overlapping)
         for seen, own in zip(entries, labels, strict=True):
             seen.prediction = _array(own)
         self.seen += entries
@@ -258,9 +262,9 @@ def _entries(batch: Mapping[str, Any]) -> Iterator[_Seen]:
         )
 
 
-def _hard_labels(probs: torch.Tensor, several: bool) -> torch.Tensor:
+def _hard_labels(probs: torch.Tensor, overlapping: bool) -> torch.Tensor:
     """Class numbers ``(B, *spatial)``, or masks ``(B, C, *spatial)`` of overlapping classes."""
-    if several or probs.shape[1] == 1:
+    if overlapping or probs.shape[1] == 1:
         masks = (probs > 0.5).to(torch.uint8)
         return masks if masks.shape[1] > 1 else masks[:, 0]
     return probs.argmax(1).to(torch.uint8)
@@ -376,7 +380,8 @@ class _Artist:
         loader = self.run.pool_data.loader(items, batch_size=1 if whole else 16, with_label=True)
         if trained is None:
             return [seen for batch in loader for seen in _entries(batch)]
-        watcher = _Watcher(trained.activation, measures, derived_seed(self.seed, number, "report"))
+        overlapping = getattr(self.run.pool_data, "overlapping", False)
+        watcher = _Watcher(trained.activation, measures, derived_seed(self.seed, number, "report"), overlapping)
         run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
         return watcher.seen
 

@@ -13,7 +13,7 @@ import torch
 from ignite.engine import Engine
 
 from monai_al.data import Item, VolumeCache
-from monai_al.data.label_files import stored_values, write_label_map
+from monai_al.data.label_files import is_untouched, stored_values, write_label_map
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
 
 __all__ = ["VolumeSegmentationHandler"]
@@ -25,7 +25,8 @@ class VolumeSegmentationHandler(WholeVolumeHandler):
     """Gathers slice predictions into volumes and writes each as ``<volume>_seg.nii.gz`` on its stored grid.
 
     See :class:`monai_al.handlers.WholeVolumeHandler` for how to attach it. A file appears under its name only once it
-    is complete.
+    is complete. What an earlier inference wrote is replaced; any other file of that name, such as ground truth or a
+    segmentation that was corrected since, is never overwritten.
 
     Args:
         items: the items the evaluator predicts; all slices of every volume. No label is read.
@@ -38,7 +39,8 @@ class VolumeSegmentationHandler(WholeVolumeHandler):
 
     Raises:
         ValueError: no label value stands for a class, the activation is ``"multilabel"``, or files would come to lie
-            beside the images; during the run: a volume lacks slices, or an item is predicted twice.
+            beside the images or replace what is not of this kind; during the run: a volume lacks slices, or an item is
+            predicted twice.
 
     After the run ``files`` holds the paths in order of completion.
 
@@ -63,9 +65,14 @@ class VolumeSegmentationHandler(WholeVolumeHandler):
             self._check_place(item)
 
     def _check_place(self, item: Item) -> None:
-        folder = self._path(item).parent
-        if folder.resolve() == Path(item.image).parent.resolve():
-            raise ValueError(f"{folder} holds the images, and perhaps labels of theirs: give another output_dir")
+        path = self._path(item)
+        if path.parent.resolve() == Path(item.image).parent.resolve():
+            raise ValueError(f"{path.parent} holds the images, and perhaps labels of theirs: give another output_dir")
+        if path.exists() and not is_untouched(path):
+            raise ValueError(
+                f"{path} is there and no segmentation as an earlier inference wrote it: it may be ground truth, or "
+                "corrected by hand; give another output_dir"
+            )
 
     def _path(self, item: Item) -> Path:
         return self.output_dir / f"{item.volume}_seg.nii.gz"

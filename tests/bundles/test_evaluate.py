@@ -105,18 +105,23 @@ def test_a_moved_data_set_is_still_the_runs_own(run_dir, tmp_path):
     assert {key: found[key] for key in SCORES} == {key: expected[key] for key in SCORES}
 
 
-def test_of_another_data_set_all_is_taken(run_dir, tmp_path):
-    make_data(tmp_path / "data", ["new_a", "new_b"], seed=1)
-    files = [str(CONFIGS / "evaluate.yaml"), OVERLAY]
+def test_of_another_data_set_all_is_taken_and_seen_as_the_network_was_trained(run_dir, tmp_path, caplog):
+    folder = make_data(tmp_path / "data", ["new_a", "new_b"], seed=1)
+    expected = evaluate(tmp_path / "plain", run_dir=str(run_dir), dataset_dir=str(folder), logging_file=False)
+    crop = {"_target_": "CenterSpatialCropd", "keys": ["image", "label"], "roi_size": [9, 9, -1]}
     found = evaluate(
         tmp_path / "out",
         run_dir=str(run_dir),
-        dataset_dir=str(tmp_path / "data"),
-        config_file=files,
-        image_size=[24, 24],
+        dataset_dir=str(folder),
+        config_file=[str(CONFIGS / "evaluate.yaml"), OVERLAY],
+        preprocessing={"_target_": "Compose", "transforms": [crop]},
+        logging_file=False,
     )
     assert found["part"] == "all"
     assert list(found["dice_3d"]["per_volume"]) == ["new_a", "new_b"]
+    assert found["dice_3d"] == expected["dice_3d"]
+    assert found["dice_3d"]["mean"] > 0.1
+    assert "preprocessing, image_size stay as the run was trained" in caplog.text
 
 
 def test_one_volume_that_no_split_could_take(run_dir, tmp_path):

@@ -121,10 +121,19 @@ def slow_segmentation(run_dir, path, preprocessing):
 PERCENTILES = ScaleIntensityRangePercentilesd("image", 1, 99, 0, 1, clip=True)
 
 
+def cropped_run(run_dir, place):
+    """A copy of the run whose record says that its network was trained on crops."""
+    shutil.copytree(run_dir, place)
+    record = json.loads((place / "run.json").read_text())
+    record["config"]["training"]["preprocessing"] = CROPPED
+    (place / "run.json").write_text(json.dumps(record))
+    return place
+
+
 @pytest.mark.parametrize("way", ["resized", "cropped"])
 def test_segmentations_of_a_plain_route_on_the_inputs_grid(run_dir, scans, tmp_path, way):
-    options = {"preprocessing": CROPPED} if way == "cropped" else {}
-    command(run_dir=str(run_dir), dataset_dir=str(scans), output_dir=str(tmp_path / "out"), **options)
+    run_dir = cropped_run(run_dir, tmp_path / "runs" / "cropped") if way == "cropped" else run_dir
+    command(run_dir=str(run_dir), dataset_dir=str(scans), output_dir=str(tmp_path / "out"))
     names = ["late/x", "x", "y.v2"]
     assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == [
         f"{name}_seg.nii.gz" for name in names
@@ -233,17 +242,60 @@ def test_a_root_that_the_datalist_reads(run_dir, tmp_path):
     assert all(item.label is None for item in applied.items)
 
 
-@pytest.mark.parametrize("overlay", ["folder", "hippocampus", "lgg", "spleen"])
-def test_every_data_set_overlay_is_taken(run_dir, scans, overlay):
+def warnings_of(caplog):
+    records = (record for record in caplog.records if record.name.startswith("monai_al"))
+    return [record.getMessage() for record in records if record.levelno == logging.WARNING]
+
+
+OF_THE_OVERLAYS = {
+    "folder": ["image_size"],
+    "hippocampus": ["default_steps", "image_size", "preprocessing"],
+    "lgg": ["image_size", "preprocessing"],
+    "spleen": ["image_size"],
+}
+
+
+@pytest.mark.parametrize("overlay", OF_THE_OVERLAYS)
+def test_an_overlay_gives_the_data_and_never_the_preprocessing(run_dir, scans, overlay, caplog):
     files = [str(CONFIGS / "inference.yaml"), str(ROOT / "configs" / "datasets" / f"{overlay}.yaml")]
     workflow = ConfigWorkflow(
         files, workflow_type="infer", logging_file=False, run_dir=str(run_dir), dataset_dir=str(scans)
     )
     workflow.initialize()
     applied = workflow.parser.get_parsed_content("applied")
-    raw = applied.run.training.raw()
-    assert raw["image_size"] == monai.bundle.ConfigParser.load_config_file(files[1])["image_size"]
-    assert raw["channels"] == SETTINGS["channels"]
+    raw, recorded = applied.run.training.raw(), TrainedRun(run_dir).training.raw()
+    listed = monai.bundle.ConfigParser.load_config_file(files[1])["datalist"]
+    assert raw == {**recorded, "datalist": listed, "dataset_dir": str(scans), "bundle_root": raw["bundle_root"]}
+    assert raw["image_size"] == SETTINGS["image_size"]
+    assert applied.data.cache.get(applied.items[0]).image.shape[2:] == tuple(SETTINGS["image_size"])
+    (told,) = warnings_of(caplog)
+    ids, end = told.split(" stay", 1)
+    assert sorted(ids.split(", ")) == OF_THE_OVERLAYS[overlay]
+    assert end == ("s as the run was trained" if len(OF_THE_OVERLAYS[overlay]) == 1 else " as the run was trained")
+
+
+def test_options_of_network_and_preprocessing_change_nothing(run_dir, scans, tmp_path, caplog):
+    asked = {"run_dir": str(run_dir), "dataset_dir": str(scans / "late"), "logging_file": False}
+    command(**asked, output_dir=str(tmp_path / "plain"))
+    options = {"channels": [4, 4], "preprocessing": CROPPED, "batch_size": 3, "num_workers": 0, "steps": 60}
+    options |= {"network_def": {"_target_": "UNet", "spatial_dims": 2, "in_channels": 1, "out_channels": 3,
+                                "channels": [4, 8], "strides": [2]}}  # fmt: skip
+    command(**asked, output_dir=str(tmp_path / "other"), **options)
+    first, second = (tmp_path / name / "x_seg.nii.gz" for name in ("plain", "other"))
+    assert first.read_bytes() == second.read_bytes()
+    (told,) = warnings_of(caplog)
+    assert set(told.removesuffix(" stay as the run was trained").split(", ")) == {
+        "channels", "preprocessing", "network_def",
+    }  # fmt: skip
+
+
+def test_equal_values_need_no_word(run_dir, scans, caplog):
+    recorded = TrainedRun(run_dir).training.raw()
+    same = {id: recorded[id] for id in ("preprocessing", "network_def", "augmentation", "channels")}
+    apply_to_scans(run_dir, scans, overrides={**same, "image_size": tuple(SETTINGS["image_size"])})
+    assert warnings_of(caplog) == []
+    apply_to_scans(run_dir, scans, overrides={"image_size#1": 40, "datalist#patient": "(.*)"})
+    assert warnings_of(caplog) == ["image_size#1 stays as the run was trained"]
 
 
 def test_it_is_a_standard_inference_config(run_dir, scans):
@@ -295,6 +347,7 @@ def test_overlays_of_the_handlers_score_new_scans(run_dir, scans, tmp_path):
         ({"dataset_dir": "COLOURS"}, r"colours.nii', an image of shape \(3, 24, 32\).*in_channels"),
         ({"dataset_dir": "TWICE"}, "occur more than once"),
         ({"dataset_dir": "IN", "output_dir": "IN"}, "holds the images.*give another output_dir"),
+        ({"dataset_dir": "IN", "output_dir": "LABELS"}, "labels/x_seg.nii.gz is there.*may be ground truth"),
     ],
 )
 def test_mistakes_are_told_in_one_message(run_dir, scans, tmp_path, overrides, message):

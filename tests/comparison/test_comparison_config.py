@@ -184,6 +184,18 @@ def test_planned_runs(tmp_path, monkeypatch):
 # -- the comparisons that are installed --------------------------------------------------------------------------------
 
 
+def test_seeds_that_have_runs_are_found(tmp_path):
+    comparison = Comparison("a", "al.yaml", runs={"a b": {}, "c": {}}, seeds=(4, 2))
+    assert comparison.with_seeds_of(tmp_path / "none").seeds == (2, 4)
+    for name in ("a_b/seed_7", "c/seed_-1", "c/seed_2", "d/seed_8", "c/seed_x", "c/seed_9_old"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text("{}")
+    (tmp_path / "c" / "seed_5").mkdir()  # not begun
+    found = comparison.with_seeds_of(tmp_path)
+    assert found.seeds == (-1, 2, 4, 7)
+    assert (found.runs, comparison.seeds) == (comparison.runs, (4, 2))
+
+
 def test_there_are_comparisons():
     assert len(SHIPPED) >= 3
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -250,6 +251,25 @@ def test_no_run_outlives_a_stop(stand_in, tmp_path, number):
     assert [gone(run.folder) for run in planned[:2]] == [True, True]
     assert not planned[2].folder.exists()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_run_outlives_a_stop_at_its_very_start(stand_in, tmp_path, monkeypatch, number):
+    planned = stand_in({"a": {"do": "time.sleep(60)"}}).planned(tmp_path)
+    original = subprocess.Popen
+
+    def popen(*arguments, **options):
+        process = original(*arguments, **options)
+        exec(WAIT.format(condition="pid.exists()"), {"time": time, "pid": planned[0].folder / "pid"})
+        os.kill(os.getpid(), number)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    before = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        run_all(planned, progress=False)
+    assert gone(planned[0].folder)
+    assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_no_run_outlives_an_error(stand_in, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -245,6 +246,62 @@ def test_many_slices_are_as_few():
     whole = VolumeGeometry((4, 4, 37), shape=(8, 8, 37), **grid).to_stored(volume)
     one = VolumeGeometry((4, 4, 1), shape=(8, 8, 1), **grid)
     assert torch.equal(whole, torch.cat([one.to_stored(plane[None]) for plane in volume]))
+
+
+def in_one_go(geometry, volume):
+    """The 3D way back with one grid for all voxels, ``(C, h, w, d)`` to ``(C, H, W, D)``."""
+    matrix = np.linalg.inv(geometry.affine) @ geometry.stored_affine
+    indices = np.stack(np.meshgrid(*map(np.arange, geometry.stored_shape), indexing="ij"), axis=-1)
+    points = indices @ matrix[:3, :3].T + matrix[:3, 3]
+    inside = ((points >= -0.5 - 1e-6) & (points <= np.asarray(geometry.shape) - 0.5 + 1e-6)).all(axis=-1)
+    scaled = 2 * points / np.maximum(np.asarray(geometry.shape) - 1, 1) - 1
+    grid = torch.from_numpy(scaled[None, ..., ::-1].copy()).to(volume.dtype)
+    found = torch.nn.functional.grid_sample(volume[None], grid, padding_mode="border", align_corners=True)
+    return found[0] * torch.from_numpy(inside)
+
+
+@pytest.mark.parametrize("voxels", [1, 12 * 14, 400, 10**9])
+@pytest.mark.parametrize("name", ["spacing", "resize", "orientation", "rotate slices", "a chain"])
+def test_slabs_are_as_the_whole(monkeypatch, name, voxels):
+    volume, _, geometry = preprocessed(CASES[name][0], np.random.default_rng(3).random((2, *SHAPE)))
+    monkeypatch.setattr("monai_al.data.geometry._VOXELS_AT_ONCE", voxels)
+    np.testing.assert_allclose(to_stored(geometry, volume), in_one_go(geometry, volume), atol=1e-6)
+    valid = geometry.valid()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(valid, geometry.valid())
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    stored=st.tuples(*[st.integers(1, 6)] * 3),
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+    voxels=st.integers(1, 80),
+    seed=st.integers(0, 99),
+)
+def test_slabs_of_oblique_grids(stored, shape, voxels, seed):
+    random = np.random.default_rng(seed)
+    affine = np.eye(4)
+    affine[:3] = np.linalg.qr(random.normal(size=(3, 3)))[0] @ np.diag(random.uniform(0.4, 2, 3)) @ np.eye(3, 4)
+    affine[:3, 3] = random.uniform(-2, 2, 3)
+    geometry = VolumeGeometry(stored, stored_affine(), shape, stored_affine() @ affine, (1.0, 1.0, 1.0))
+    volume = torch.rand(1, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monai_al.data.geometry._VOXELS_AT_ONCE", voxels)
+        np.testing.assert_allclose(to_stored(geometry, volume), in_one_go(geometry, volume), atol=1e-5)
+
+
+def test_the_way_back_needs_little_memory_beside_the_volume():
+    shape = (64, 64, 256)
+    turned = np.diag([1.0, 1, 1, 1])[[0, 2, 1, 3]] @ np.diag([1.0, 1.5, 0.7, 1])
+    geometry = VolumeGeometry(shape, np.eye(4), (64, 180, 90), turned, (1.0, 1.0, 1.0))
+    tracemalloc.start()  # of NumPy's arrays
+    try:
+        geometry.to_stored(torch.zeros(90, 1, 64, 180))
+        geometry.valid()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * np.prod(shape)
 
 
 @pytest.mark.parametrize("name", ["a chain", "a chain in plane"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from monai_al.data import DataError, read_volume
-from monai_al.data.label_files import stored_values, write_label_map
+from monai_al.data.label_files import is_untouched, stored_values, write_label_map
 
 OBLIQUE = np.array([[1.4, -0.3, 0.2, -31.5], [0.4, 0.6, -1.1, 12.25], [0.1, 0.2, 4.0, 7.0], [0, 0, 0, 1]])
 ROTATED = np.array([[0.6, -1.6, 0, 5], [0.8, 1.2, 0, -6], [0, 0, 3, 7], [0, 0, 0, 1]], dtype=float)
@@ -67,8 +67,25 @@ def test_a_nifti_gives_its_geometry_as_it_is(tmp_path, shape, forms, kind):
         if ours is not None:
             np.testing.assert_array_equal(ours, theirs)
     assert found.header.get_zooms() == image.header.get_zooms()[: found.ndim]
-    assert found.header["descrip"].item() == b""
+    assert found.header["descrip"].item().startswith(b"monai_al label map ")
     assert not list((tmp_path / "out").glob(".*"))
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4)])
+def test_what_was_written_is_known_again_until_it_is_changed(tmp_path, shape):
+    save_nifti(tmp_path / "image.nii.gz", shape)
+    for dtype in (np.uint8, np.uint16):
+        found = written(tmp_path, labels_of((*shape, 1)[:3], dtype), tmp_path / "image.nii.gz")
+        path = tmp_path / "out" / "seg.nii.gz"
+        assert is_untouched(path)
+        corrected = np.asarray(found.dataobj).copy()
+        corrected[0, 0] += 1
+        nib.save(type(found)(corrected, found.affine, found.header), path)  # keeps the header, as editors do
+        assert not is_untouched(path)
+        path.write_bytes(b"no NIfTI")
+        assert not is_untouched(path)
+    assert not is_untouched(tmp_path / "image.nii.gz")
+    assert not is_untouched(tmp_path / "gone.nii.gz")
 
 
 def test_a_big_endian_header_is_understood(tmp_path):

@@ -46,6 +46,13 @@ def test_ids_count_from_zero_with_four_digits():
     assert slice_id("v", 12345) == "v/12345"
 
 
+def test_label_values_that_come_from_json():
+    assert Pool([], label_values={"0": 0, "7": 1, 9: 255}).label_values == {0: 0, 7: 1, 9: 255}
+    for wrong in ({"a": 1}, {"1.5": 1}, {1.5: 1}, {1: None}, {1: 0.5}):
+        with pytest.raises(ValueError, match="label_values .*: give whole numbers"):
+            Pool([], label_values=wrong)
+
+
 def test_a_pool_is_a_sequence_in_its_order():
     items = items_of(2, 1)
     pool = Pool(iter(items), classes=("background", "liver"), root="r", notes=["n"])

@@ -130,6 +130,23 @@ class TestRealRun:
         assert "There are no pictures of test volumes: " in words_of(page)
         assert "test_00.png" not in pictures_of(page)
 
+    def test_pictures_that_cannot_be_made_again_stay(self, folder):
+        page = write_report(folder, items=1, volumes=1, progress=False)
+        before = {path.name for path in page.parent.iterdir()}
+        assert "test_00.png" in before
+        (folder / "round_01" / "model_0.pt").rename(folder / "aside")
+        write_report(folder, items=1, volumes=1, progress=False)
+        record = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(
+            json.dumps(record | {"places": {**record["places"], "dataset_dir": str(folder / "gone")}})
+        )
+        write_report(folder, items=1, volumes=1, progress=False)
+        assert {path.name for path in page.parent.iterdir()} == before
+        (folder / "run.json").write_text(json.dumps(record))
+        (folder / "aside").rename(folder / "round_01" / "model_0.pt")
+        write_report(folder, items=1, volumes=0, progress=False)
+        assert {path.name for path in page.parent.iterdir()} == before - {"test_00.png"}
+
     def test_images_that_are_gone(self, folder):
         record = json.loads((folder / "run.json").read_text())
         record["places"] |= {"dataset_dir": str(folder / "gone")}
@@ -196,10 +213,12 @@ class TestOtherRuns:
 class MadeUp:
     """A trained run whose network gives the image back as logits."""
 
-    def __init__(self, batches, activation="sigmoid", classes=("background", "a", "b")):
+    def __init__(self, batches, activation="sigmoid", classes=("background", "a", "b"), overlapping=False):
         items = [Item(id, id, id, id, label=id, split="test") for id in batches]
         self.batches = batches
-        self.pool_data = SimpleNamespace(data=Pool(items, classes), prepare=lambda items: None, loader=self.loader)
+        self.pool_data = SimpleNamespace(
+            data=Pool(items, classes), prepare=lambda items: None, loader=self.loader, overlapping=overlapping
+        )
         self.record = {"seed": 0, "config": {"learner": {}}}
         self.activation = activation
         self.asked = []
@@ -272,12 +291,21 @@ class TestWhatIsSeen:
 
     def test_overlapping_classes(self, tmp_path):
         logits = torch.tensor([[[[5.0, 5.0, -5.0]], [[5.0, -5.0, -5.0]]]])
-        run = MadeUp({"x": {"image": logits, "label": (logits > 0).to(torch.uint8)}}, "multilabel")
+        run = MadeUp({"x": {"image": logits, "label": (logits > 0).to(torch.uint8)}}, "multilabel", overlapping=True)
         seen, _ = seen_of(run, tmp_path, "x")
         assert seen.prediction.tolist() == [[[1, 1, 0]], [[1, 0, 0]]]
         assert seen.truth.tolist() == seen.prediction.tolist()
         legend = artist_of(run, tmp_path)._legend([seen])
         assert [swatch.name for swatch in legend] == ["a", "b"]
+
+    def test_sigmoids_of_classes_that_exclude_each_other(self, tmp_path):
+        """The labels are class numbers, so the prediction is the most probable class, as it is scored."""
+        logits = torch.tensor([[[[5.0, -1.0, -5.0]], [[4.0, -2.0, -4.0]], [[-9.0, 3.0, -3.0]]]])
+        truth = torch.tensor([[[[0, 2, 1]]]], dtype=torch.uint8)
+        run = MadeUp({"x": {"image": logits, "label": truth}}, "multilabel")
+        seen, _ = seen_of(run, tmp_path, "x", [Measure("entropy")])
+        assert seen.prediction.tolist() == [[0, 2, 2]]
+        np.testing.assert_allclose(seen.heat, entropy(torch.sigmoid(logits), multilabel=True)[0], rtol=1e-6)
 
 
 class TestVolumes:

@@ -115,6 +115,23 @@ def test_files_never_come_to_lie_beside_the_images(tmp_path, items):
     VolumeSegmentationHandler(items, None, tmp_path / "images" / "segmentations", LABEL_VALUES)
 
 
+def test_only_what_an_inference_wrote_is_replaced(tmp_path, items):
+    cache = VolumeCache(tmp_path / "cache", progress=False)
+    handler = VolumeSegmentationHandler(items, cache, tmp_path / "out", LABEL_VALUES)
+    evaluator(items, cache, handler).run()
+    VolumeSegmentationHandler(items, cache, tmp_path / "out", LABEL_VALUES)
+    written = nib.load(handler.files[1])
+    corrected = np.asarray(written.dataobj).copy()
+    corrected[0, 0, 0] = 7 - corrected[0, 0, 0]
+    truth = nib.Nifti1Image(np.zeros(SHAPES["sub/b"], np.uint8), OBLIQUE)
+    for other in (nib.Nifti1Image(corrected, written.affine, written.header), truth):
+        nib.save(other, handler.files[1])
+        before = handler.files[1].read_bytes()
+        with pytest.raises(ValueError, match=r"sub/b_seg.nii.gz is there and .* may be ground truth.* output_dir"):
+            VolumeSegmentationHandler(items, cache, tmp_path / "out", LABEL_VALUES)
+        assert handler.files[1].read_bytes() == before
+
+
 def test_every_class_needs_a_value(items, tmp_path):
     with pytest.raises(ValueError, match="no stored label value stands for class 1"):
         VolumeSegmentationHandler(items, None, tmp_path, {0: 0, 3: 2})
