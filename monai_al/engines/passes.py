@@ -31,7 +31,8 @@ def run_pass(
     device: torch.device | str = "cpu",
     inferer: Inferer | None = None,
     description: str | None = None,
-    **options: Any,
+    postprocessing: Any = None,
+    decollate: bool = False,
 ) -> None:
     """Run a plain ``SupervisedEvaluator`` over a loader, one batch in memory at a time.
 
@@ -42,7 +43,8 @@ def run_pass(
         device: where the network lies.
         inferer: how one batch is predicted.
         description: name of the progress bar; None shows none.
-        **options: of the evaluator, such as ``postprocessing``; ``decollate`` is off where they do not say otherwise.
+        postprocessing: the evaluator's; it needs ``decollate``.
+        decollate: whether the evaluator takes batches apart.
 
     Example:
         >>> run_pass(torch.nn.Identity(), [], handlers=[])
@@ -55,7 +57,8 @@ def run_pass(
         network=network,
         inferer=inferer,
         val_handlers=list(handlers),
-        **{"decollate": False, **options},
+        postprocessing=postprocessing,
+        decollate=decollate,
     )
     if description is not None:
         ProgressBar(desc=description, disable=None).attach(evaluator)

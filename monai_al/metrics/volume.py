@@ -135,7 +135,7 @@ def score_overlapping(
         score_volume(p.astype(np.uint8), t.astype(np.uint8), spacing, 2, slice_axis=slice_axis)
         for p, t in [union, *pairs]
     )
-    per_class = {
+    per_class: dict[str, Any] = {
         name: tuple(getattr(scores, name)[0] for scores in each)
         for name in VolumeScores.__dataclass_fields__
         if isinstance(getattr(whole, name), tuple)
