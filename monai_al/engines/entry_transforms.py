@@ -94,7 +94,7 @@ class EntryTransforms:
                 return place
         if shape == stored and (own is not None or self.keeps_place):
             return affine
-        if own is not None and not np.allclose(own, place, atol=1e-3):
+        if own is not None and (place is None or not np.allclose(own, place, atol=1e-3)):
             return own
         raise DataError(
             f"{id}: it is not known where the postprocessed prediction {tuple(prediction.shape)} lies on the stored "

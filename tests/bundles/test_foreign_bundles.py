@@ -17,6 +17,8 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = ROOT / "tests" / "foreign_bundles"
 CONFIGS = {"hippocampus_3d": "train.json", "skin_lesion_2d": "train.yaml", "cardiac_multilabel": "train.json"}
@@ -104,14 +106,6 @@ def write_cardiac(root, rng):
 
 
 WRITE = {"hippocampus_3d": write_hippocampus, "skin_lesion_2d": write_skin, "cardiac_multilabel": write_cardiac}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

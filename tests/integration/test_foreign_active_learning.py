@@ -21,6 +21,8 @@ from monai_al.engines import ActiveLearner, RoundEvents
 from monai_al.engines.entry_data import EntryData
 from monai_al.strategies import Random, Selective, Uncertainty
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs" / "active_learning.yaml"
 WRITE = runpy.run_path(str(ROOT / "tests" / "bundles" / "test_foreign_bundles.py"))["WRITE"]
@@ -40,14 +42,6 @@ CLASSES = {
     ],
 }  # fmt: skip
 every = pytest.mark.parametrize("name", SMALL)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -40,17 +40,11 @@ from monai_al.uncertainty import (
     target_region,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "released_code.md"
 TRAIN = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs" / "train.yaml"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ranked(strategy: Strategy, probs: torch.Tensor, *, seed: int = 0) -> list[int]:
