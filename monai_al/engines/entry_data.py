@@ -230,7 +230,7 @@ class EntryData:
     def _counted(self, item: Item) -> tuple[int, int]:
         if item.id not in self._voxels:
             truth, _ = self._truth(item)
-            foreground = truth.any(0) if self.overlapping else (truth > 0) & (truth != 255)
+            foreground = truth.any(0) if self.overlapping else (truth > 0) & (truth != NOT_ANNOTATED)
             self._voxels[item.id] = (foreground.size, int(foreground.sum()))
         return self._voxels[item.id]
 

@@ -8,23 +8,20 @@ import datetime
 import pickle
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from ignite.engine import Engine
-from monai.engines import IterationEvents
 from tqdm import tqdm
 
 from monai_al.bundle import TrainedNetwork, TrainedRun
 from monai_al.data import DataError, Item, Query, RunFolder, derived_seed
 from monai_al.data.files import read_json, write_file
 from monai_al.engines.passes import run_pass
+from monai_al.engines.seen_items import PredictionWatcher, SeenItem, recorded_measures, seen_items
 from monai_al.engines.slice_data import SliceData
-from monai_al.inferers import MCDropoutInferer
 from monai_al.report import write_learning_curve
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch, page_html
 from monai_al.report.pictures import (
@@ -41,7 +38,7 @@ from monai_al.report.pictures import (
     upright,
     write_panels,
 )
-from monai_al.uncertainty import MAPS, REGIONS, SAMPLE_MAPS, Measure, RunningSamples, maps, probabilities
+from monai_al.uncertainty import REGIONS, Measure
 
 __all__ = ["write_report"]
 
@@ -163,128 +160,6 @@ def _drop_old_pictures(place: Path, page: RunPage) -> None:
                 path.unlink(missing_ok=True)
 
 
-# -- what the networks see --------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Seen:
-    """An item as arrays: image ``(C, h, w)``, label maps, uncertainty ``(h, w)``; a whole volume has a last axis d."""
-
-    id: str
-    image: np.ndarray
-    valid: np.ndarray | None = None
-    truth: np.ndarray | None = None
-    prediction: np.ndarray | None = None
-    heat: np.ndarray | None = None
-    regions: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def depth(self) -> int:
-        """Number of slices of a whole volume, 0 for a slice or an image."""
-        return self.image.shape[3] if self.image.ndim == 4 else 0
-
-    def changed(self, change: Any) -> _Seen:
-        """The same with a function applied to every array."""
-        arrays = {name: getattr(self, name) for name in ("image", "valid", "truth", "prediction", "heat")}
-        changed = {name: None if array is None else change(array) for name, array in arrays.items()}
-        return replace(self, **changed, regions={name: change(mask) for name, mask in self.regions.items()})
-
-    def at(self, z: int) -> _Seen:
-        """One slice of a whole volume."""
-        return self.changed(lambda array: array[..., z])
-
-    def cropped(self) -> _Seen:
-        """Without the padding around the stored image."""
-        if self.valid is None or not self.valid.any():
-            return self
-        spans = (np.flatnonzero(self.valid.any(axis=axis)) for axis in (1, 0))
-        rows, columns = (slice(span[0], span[-1] + 1) for span in spans)
-        return self.changed(lambda array: array[..., rows, columns])
-
-
-class _Watcher:
-    """Keeps what an evaluator predicts, with the uncertainty map and the regions of the measures."""
-
-    def __init__(
-        self, activation: str, measures: Sequence[Measure] = (), seed: int = 0, overlapping: bool = False
-    ) -> None:
-        self.activation = activation
-        self.measures = measures
-        self.overlapping = overlapping
-        self.seed = seed
-        self.seen: list[_Seen] = []
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
-
-    @torch.no_grad()
-    def __call__(self, engine: Any) -> None:
-        probs = probabilities(engine.state.output["pred"], self.activation)
-        several = self.activation == "multilabel" or (
-            self.activation == "none" and probs.shape[1] > 1 and bool((probs.sum(1) - 1).abs().amax() > 0.01)
-        )
-        entries = list(_entries(engine.state.batch))
-        if self.measures:
-            self._measure(engine, probs, several, entries)
-        labels = _hard_labels(probs, self.overlapping)
-        for seen, own in zip(entries, labels, strict=True):
-            seen.prediction = _array(own)
-        self.seen += entries
-
-    def _measure(self, engine: Any, probs: torch.Tensor, several: bool, entries: Sequence[_Seen]) -> None:
-        first = self.measures[0]
-        if first.stochastic:
-            running = RunningSamples((first.map,), multilabel=several)
-            inferer = MCDropoutInferer(first.passes, engine.inferer, seed=self.seed)
-            for logits in inferer.samples(engine.state.output["image"], engine.network):
-                running.update(probabilities(logits, self.activation))
-            heat, probs = getattr(running, first.map)(), running.mean
-        else:
-            heat = getattr(maps, first.map)(probs, multilabel=several)
-        regions = {m.region: m.region_of(probs, multilabel=several) for m in self.measures if m.region is not None}
-        for i, seen in enumerate(entries):
-            seen.heat = _array(heat[i])
-            if seen.valid is not None:
-                seen.heat = np.where(seen.valid, seen.heat, 0.0)
-            seen.regions = {str(name): _array(masks[i]) for name, masks in regions.items() if masks is not None}
-
-
-def _entries(batch: Mapping[str, Any]) -> Iterator[_Seen]:
-    """The items of a batch, without predictions."""
-    for i, id in enumerate(batch["id"]):
-        label = batch.get("label")
-        truth = None if label is None else _array(label[i])
-        yield _Seen(
-            id=id,
-            image=_array(batch["image"][i]),
-            valid=_array(batch["valid"][i, 0]) if batch.get("valid") is not None else None,
-            truth=truth if truth is None or len(truth) > 1 else truth[0],
-        )
-
-
-def _hard_labels(probs: torch.Tensor, overlapping: bool) -> torch.Tensor:
-    """Class numbers ``(B, *spatial)``, or masks ``(B, C, *spatial)`` of overlapping classes."""
-    if overlapping or probs.shape[1] == 1:
-        masks = (probs > 0.5).to(torch.uint8)
-        return masks if masks.shape[1] > 1 else masks[:, 0]
-    return probs.argmax(1).to(torch.uint8)
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().as_subclass(torch.Tensor).cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-
-
-def _measures_of(settings: Any) -> list[Measure]:
-    """All measures that stand anywhere in a strategy's recorded settings."""
-    if isinstance(settings, Mapping):
-        if settings.get("map") in (*MAPS, *SAMPLE_MAPS) and "reduction" in settings:
-            known = {name: settings[name] for name in Measure.__dataclass_fields__ if name in settings}
-            return [Measure(**known)]
-        return [measure for value in settings.values() for measure in _measures_of(value)]
-    return [measure for value in settings for measure in _measures_of(value)] if isinstance(settings, list) else []
-
-
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
@@ -311,7 +186,7 @@ class _Artist:
             run.pool_data.cache.progress = False  # one bar is enough
         learner = (run.record.get("config") or {}).get("learner") or {}
         self.seed = int(run.record.get("seed") or 0)
-        self.measures = _measures_of(learner.get("strategy_settings"))
+        self.measures = recorded_measures(learner.get("strategy_settings"))
 
     def round(self, shown: ShownRound, n_items: int) -> ShownRound:
         """The round with pictures of the first items of its query."""
@@ -362,7 +237,7 @@ class _Artist:
 
     def _see_items(
         self, chosen: Sequence[ShownItem], network: TrainedNetwork | None, number: int
-    ) -> dict[str, tuple[_Seen, str | None]]:
+    ) -> dict[str, tuple[SeenItem, str | None]]:
         """Each item's slice that is shown, and which one it is."""
         items = [self._item(item.id) for item in chosen]
         self.run.pool_data.prepare(items)
@@ -375,13 +250,15 @@ class _Artist:
 
     def _see(
         self, items: Sequence[Item], trained: TrainedNetwork | None, measures: Sequence[Measure] = (), number: int = 0
-    ) -> list[_Seen]:
+    ) -> list[SeenItem]:
         whole = any(item.slice is None for item in items)
         loader = self.run.pool_data.loader(items, batch_size=1 if whole else 16, with_label=True)
         if trained is None:
-            return [seen for batch in loader for seen in _entries(batch)]
+            return [seen for batch in loader for seen in seen_items(batch)]
         overlapping = getattr(self.run.pool_data, "overlapping", False)
-        watcher = _Watcher(trained.activation, measures, derived_seed(self.seed, number, "report"), overlapping)
+        watcher = PredictionWatcher(
+            trained.activation, measures, derived_seed(self.seed, number, "report"), overlapping
+        )
         run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
         return watcher.seen
 
@@ -391,7 +268,7 @@ class _Artist:
         except KeyError:
             raise DataError(f"item {id!r} is not in the data set any more") from None
 
-    def _one_slice(self, item: Item, seen: _Seen) -> tuple[_Seen, str | None]:
+    def _one_slice(self, item: Item, seen: SeenItem) -> tuple[SeenItem, str | None]:
         """Of a whole volume the slice with most uncertainty, or with most foreground."""
         note = None
         if seen.depth:
@@ -402,7 +279,7 @@ class _Artist:
             note = f"slice {z} of {n}, the one with most {'uncertainty' if by_heat else 'foreground'}"
         return self._turned(item, seen), note
 
-    def _turned(self, item: Item, seen: _Seen) -> _Seen:
+    def _turned(self, item: Item, seen: SeenItem) -> SeenItem:
         affine = self._affine(item)
         return seen.cropped().changed(lambda array: upright(array, affine))
 
@@ -414,7 +291,7 @@ class _Artist:
         return data.cache.get(item).geometry.affine
 
     def _draw_item(
-        self, number: int, i: int, item: ShownItem, seen: _Seen, note: str | None, limit: float
+        self, number: int, i: int, item: ShownItem, seen: SeenItem, note: str | None, limit: float
     ) -> ShownItem:
         panels = [image_panel("image", seen.image)]
         if seen.heat is not None:
@@ -432,7 +309,7 @@ class _Artist:
     def _write(self, rows: list[list[Panel]], file: str, alt: str, titles: Sequence[str] = ()) -> Picture:
         return Picture(file, alt, *write_panels(rows, self.place / file, titles))
 
-    def _legend(self, seen: Sequence[_Seen], *more: Swatch) -> list[Swatch]:
+    def _legend(self, seen: Sequence[SeenItem], *more: Swatch) -> list[Swatch]:
         """The classes and the rest that the pictures hold."""
         maps = [m for one in seen for m in (one.truth, one.prediction) if m is not None]
         values = sorted({int(value) for labels in maps for value in np.unique(flat_labels(labels))})
@@ -458,7 +335,7 @@ class _Artist:
         legend = self._legend([seen for _, rows in shown for seen in rows], *colors)
         return replace(page, volumes=[volume for volume, _ in shown], volumes_round=number, volumes_legend=legend)
 
-    def _volume(self, trained: TrainedNetwork, i: int, name: str, place: str) -> tuple[ShownVolume, list[_Seen]]:
+    def _volume(self, trained: TrainedNetwork, i: int, name: str, place: str) -> tuple[ShownVolume, list[SeenItem]]:
         items = [item for item in self.pool.part("test") if item.volume == name]
         if not items:
             raise DataError(f"test volume {name!r} is not in the data set any more")
@@ -474,14 +351,14 @@ class _Artist:
         return ShownVolume(name, place, self._write(drawn, file, alt, titles), about), list(rows.values())
 
     @staticmethod
-    def _planes(items: Sequence[Item], seen: Sequence[_Seen]) -> dict[int, _Seen]:
+    def _planes(items: Sequence[Item], seen: Sequence[SeenItem]) -> dict[int, SeenItem]:
         """Slice number -> slice of one volume."""
         if seen[0].depth:
             return {z: seen[0].at(z) for z in range(seen[0].depth)}
         return {item.slice or 0: own for item, own in zip(items, seen, strict=True)}
 
 
-def _test_panels(seen: _Seen) -> list[Panel]:
+def _test_panels(seen: SeenItem) -> list[Panel]:
     if seen.truth is None or seen.prediction is None:
         raise DataError(f"item {seen.id!r} has no ground truth any more")
     return [
@@ -500,7 +377,7 @@ def _foreground(labels: np.ndarray | None, image: np.ndarray) -> np.ndarray:
     return masks.any(axis=0) if masks.ndim == image.ndim else masks
 
 
-def _around_foreground(planes: Mapping[int, _Seen]) -> list[int]:
+def _around_foreground(planes: Mapping[int, SeenItem]) -> list[int]:
     """Numbers of up to three slices: the one with most foreground, and one halfway to either end of the foreground."""
     numbers = list(planes)
     areas = [int(_foreground(seen.truth, seen.image).sum()) for seen in planes.values()]

@@ -20,6 +20,7 @@ from monai_al.cli import find_asset
 from monai_al.data import DataError, Item, Pool
 from monai_al.engines import ActiveLearner, run_report
 from monai_al.engines.run_report import write_report
+from monai_al.engines.seen_items import SeenItem, recorded_measures
 from monai_al.report.page import ShownItem, ShownRound
 from monai_al.strategies import Random, Selective, Uncertainty
 from monai_al.uncertainty import Measure, boundary_region, entropy, target_region
@@ -344,7 +345,7 @@ class TestVolumes:
         for z, area in enumerate(areas):
             labels = (np.arange(9).reshape(3, 3) < area).astype(np.uint8)
             truth = labels * 0 if predicted else labels  # without true foreground the prediction decides
-            planes[z] = run_report._Seen("x", np.zeros((1, 3, 3)), truth=truth, prediction=labels)
+            planes[z] = SeenItem("x", np.zeros((1, 3, 3)), truth=truth, prediction=labels)
         assert run_report._around_foreground(planes) == expected
 
     def test_a_2d_image_is_one_row(self, tmp_path):
@@ -410,12 +411,12 @@ def test_measures_are_found_in_the_record(strategy, expected):
     from monai_al.engines.run_record import plain
 
     settings = json.loads(json.dumps(plain(vars(strategy))))
-    assert run_report._measures_of(settings) == expected
+    assert recorded_measures(settings) == expected
 
 
 def test_unknown_settings_hold_no_measure():
-    assert run_report._measures_of("163466d9216c") == []
-    assert run_report._measures_of({"map": "colour", "reduction": "mean", "x": [None, {"y": 1}]}) == []
+    assert recorded_measures("163466d9216c") == []
+    assert recorded_measures({"map": "colour", "reduction": "mean", "x": [None, {"y": 1}]}) == []
 
 
 def test_bad_arguments_are_refused(tmp_path):

@@ -1,0 +1,176 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a network sees of items and makes of them, as arrays for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from monai.engines import IterationEvents
+
+from monai_al.handlers.whole_volumes import hard_labels
+from monai_al.inferers import MCDropoutInferer
+from monai_al.uncertainty import MAPS, SAMPLE_MAPS, Measure, RunningSamples, maps, probabilities
+
+__all__ = ["PredictionWatcher", "SeenItem", "recorded_measures", "seen_items"]
+
+
+@dataclass
+class SeenItem:
+    """An item as arrays; those of a whole volume have a last axis d.
+
+    Args:
+        id: the item's id.
+        image: ``(C, h, w)``.
+        valid: bool ``(h, w)``, False in padding; None where there is none.
+        truth: class numbers ``(h, w)``, or masks ``(C, h, w)`` of overlapping classes; None where there is none.
+        prediction: like the truth; None before the network ran.
+        heat: uncertainty ``(h, w)``; None where it was not asked for.
+        regions: name of a region -> bool ``(h, w)``.
+
+    Example:
+        >>> SeenItem("a", np.zeros((1, 4, 4, 3))).at(2).image.shape
+        (1, 4, 4)
+    """
+
+    id: str
+    image: np.ndarray
+    valid: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    regions: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """Number of slices of a whole volume, 0 for a slice or an image."""
+        return self.image.shape[3] if self.image.ndim == 4 else 0
+
+    def changed(self, change: Any) -> SeenItem:
+        """The same with a function applied to every array."""
+        arrays = {name: getattr(self, name) for name in ("image", "valid", "truth", "prediction", "heat")}
+        changed = {name: None if array is None else change(array) for name, array in arrays.items()}
+        return replace(self, **changed, regions={name: change(mask) for name, mask in self.regions.items()})
+
+    def at(self, z: int) -> SeenItem:
+        """One slice of a whole volume."""
+        return self.changed(lambda array: array[..., z])
+
+    def cropped(self) -> SeenItem:
+        """Without the padding around the stored image."""
+        if self.valid is None or not self.valid.any():
+            return self
+        spans = (np.flatnonzero(self.valid.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (slice(span[0], span[-1] + 1) for span in spans)
+        return self.changed(lambda array: array[..., rows, columns])
+
+
+class PredictionWatcher:
+    """Keeps what an evaluator predicts, with the uncertainty map and the regions of the measures.
+
+    Args:
+        activation: from the network's output to probabilities.
+        measures: whose map and regions to keep; the map is that of the first one.
+        seed: of the stochastic passes.
+        overlapping: classes may overlap, so that each channel is a mask of its own.
+
+    After the run ``seen`` holds the items in their order.
+
+    Example:
+        >>> PredictionWatcher("softmax", [Measure("entropy")]).seen
+        []
+    """
+
+    def __init__(
+        self, activation: str, measures: Sequence[Measure] = (), seed: int = 0, overlapping: bool = False
+    ) -> None:
+        self.activation = activation
+        self.measures = measures
+        self.overlapping = overlapping
+        self.seed = seed
+        self.seen: list[SeenItem] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Watch every run of this evaluator."""
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Any) -> None:
+        """Keep the batch that the engine has just predicted."""
+        probs = probabilities(engine.state.output["pred"], self.activation)
+        several = self.activation == "multilabel" or (
+            self.activation == "none" and probs.shape[1] > 1 and bool((probs.sum(1) - 1).abs().amax() > 0.01)
+        )
+        entries = list(seen_items(engine.state.batch))
+        if self.measures:
+            self._measure(engine, probs, several, entries)
+        labels = (probs > 0.5).to(torch.uint8) if self.overlapping else hard_labels(probs)
+        for seen, own in zip(entries, labels, strict=True):
+            seen.prediction = _array(own)
+        self.seen += entries
+
+    def _measure(self, engine: Any, probs: torch.Tensor, several: bool, entries: Sequence[SeenItem]) -> None:
+        first = self.measures[0]
+        if first.stochastic:
+            running = RunningSamples((first.map,), multilabel=several)
+            inferer = MCDropoutInferer(first.passes, engine.inferer, seed=self.seed)
+            for logits in inferer.samples(engine.state.output["image"], engine.network):
+                running.update(probabilities(logits, self.activation))
+            heat, probs = getattr(running, first.map)(), running.mean
+        else:
+            heat = getattr(maps, first.map)(probs, multilabel=several)
+        regions = {m.region: m.region_of(probs, multilabel=several) for m in self.measures if m.region is not None}
+        for i, seen in enumerate(entries):
+            seen.heat = _array(heat[i])
+            if seen.valid is not None:
+                seen.heat = np.where(seen.valid, seen.heat, 0.0)
+            seen.regions = {str(name): _array(masks[i]) for name, masks in regions.items() if masks is not None}
+
+
+def seen_items(batch: Mapping[str, Any]) -> Iterator[SeenItem]:
+    """The items of a batch, without predictions.
+
+    Args:
+        batch: ``image``, ``id``, and ``label`` and ``valid`` where there are any.
+
+    Example:
+        >>> [item.id for item in seen_items({"id": ["a"], "image": torch.zeros(1, 1, 4, 4)})]
+        ['a']
+    """
+    for i, id in enumerate(batch["id"]):
+        label = batch.get("label")
+        truth = None if label is None else _array(label[i])
+        yield SeenItem(
+            id=id,
+            image=_array(batch["image"][i]),
+            valid=_array(batch["valid"][i, 0]) if batch.get("valid") is not None else None,
+            truth=truth if truth is None or len(truth) > 1 else truth[0],
+        )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach().as_subclass(torch.Tensor).cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def recorded_measures(settings: Any) -> list[Measure]:
+    """All measures that stand anywhere in a strategy's recorded settings.
+
+    Args:
+        settings: ``strategy_settings`` of a run's record.
+
+    Example:
+        >>> [measure.map for measure in recorded_measures({"a": {"map": "margin", "reduction": "mean"}})]
+        ['margin']
+    """
+    if isinstance(settings, Mapping):
+        if settings.get("map") in (*MAPS, *SAMPLE_MAPS) and "reduction" in settings:
+            known = {name: settings[name] for name in Measure.__dataclass_fields__ if name in settings}
+            return [Measure(**known)]
+        return [measure for value in settings.values() for measure in recorded_measures(value)]
+    return [measure for value in settings for measure in recorded_measures(value)] if isinstance(settings, list) else []
