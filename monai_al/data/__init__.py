@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items, pools, queries, rounds, run folders, and slices from cached volumes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from monai_al.data.budget import round_sizes
 from monai_al.data.errors import DataError
 from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
@@ -16,6 +20,9 @@ from monai_al.data.run_folder import RunFolder, RunFolderError, config_hash, poo
 from monai_al.data.slice_dataset import SliceDataset
 from monai_al.data.volume_cache import CachedVolume, VolumeCache
 
+if TYPE_CHECKING:
+    from monai_al.data.simpleitk_reader import SimpleITKReader
+
 __all__ = [
     "NOT_ANNOTATED",
     "SPLITS",
@@ -28,6 +35,7 @@ __all__ = [
     "Round",
     "RunFolder",
     "RunFolderError",
+    "SimpleITKReader",
     "SliceDataset",
     "StoredVolume",
     "VolumeCache",
@@ -46,3 +54,12 @@ __all__ = [
     "split_by_patient",
     "stored_shape",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The reader is a class of MONAI's, which takes seconds to import, so it is imported only when it is asked for."""
+    if name == "SimpleITKReader":
+        from monai_al.data.simpleitk_reader import SimpleITKReader
+
+        return SimpleITKReader
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

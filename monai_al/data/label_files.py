@@ -15,6 +15,7 @@ import numpy as np
 
 from monai_al.data.errors import DataError
 from monai_al.data.files import write_file
+from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape
 from monai_al.data.reading import NOT_ANNOTATED
 
 __all__ = ["is_untouched", "stored_values", "write_label_map"]
@@ -143,14 +144,7 @@ def _new_nifti(labels: np.ndarray, like: str | os.PathLike, affine: np.ndarray |
 
 
 def _is_3d(like: str | os.PathLike) -> bool:
-    if not os.fspath(like).lower().endswith((".mha", ".mhd", ".nrrd")):
-        return False
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(os.fspath(like))
-    reader.ReadImageInformation()
-    return reader.GetDimension() > 2
+    return os.fspath(like).lower().endswith(ITK_SUFFIXES) and len(itk_shape(like)) > 2
 
 
 def _of_shape(labels: np.ndarray, shape: tuple[int, ...], like: str | os.PathLike) -> np.ndarray:

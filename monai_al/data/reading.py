@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from monai_al.data.errors import DataError
+from monai_al.data.stored_formats import READABLE_SUFFIXES, StoredGrid, format_of, guarded, name_without_suffix
 
 __all__ = [
     "NOT_ANNOTATED",
@@ -28,8 +28,6 @@ __all__ = [
     "stored_shape",
     "whole_label_values",
 ]
-
-READABLE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 NOT_ANNOTATED = 255
 INTEGER_TOLERANCE = 1e-3
@@ -60,16 +58,6 @@ class StoredVolume:
     placeholder_spacing: bool
 
 
-@dataclass(frozen=True, eq=False)
-class _Grid:
-    """What a file holds: ``(H, W, D, C)`` values, and an affine where the format has one."""
-
-    values: np.ndarray
-    affine: np.ndarray | None
-    placeholder: bool
-    mask: str = ""  # "grey" or "palette": how a 2D label codes its classes
-
-
 def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
     """The shape of a stored image, read from its header alone.
 
@@ -77,8 +65,8 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
         path: a NIfTI, MetaImage, NRRD, PNG, JPEG, TIFF or BMP file.
 
     Returns:
-        The header's dimensions in stored order, channels of a 4D NIfTI last. An image file gives (rows, columns), a
-        TIFF of several pages (rows, columns, pages); its colours are not counted.
+        The header's dimensions in stored order, channels of a 4D file last. An image file gives (rows, columns), a
+        TIFF of several pages (rows, columns, pages). Colours and other components of a voxel are not counted.
 
     Raises:
         DataError: the file is missing, of an unknown kind or unreadable.
@@ -90,7 +78,7 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_shape(folder + "/a.nii.gz")
         (4, 5, 6)
     """
-    return _guarded(path, _kind(path).shape)
+    return guarded(path, format_of(path).shape)
 
 
 def read_volume(
@@ -132,7 +120,7 @@ def read_volume(
         >>> volume.image.shape, volume.spacing, volume.label.max()
         ((1, 4, 5, 6), (1.0, 1.0, 3.0), np.uint8(2))
     """
-    grid = _guarded(image, _kind(image).image)
+    grid = guarded(image, format_of(image).image)
     values = _channels(grid.values, channel, image)
     if values.size == 0:
         raise DataError(f"{image}: holds no voxels (shape {grid.values.shape[:3]}); remove it or copy it again")
@@ -157,7 +145,7 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_label_values(folder + "/a.nii")
         (0, 1, 2)
     """
-    values = _whole_numbers(_guarded(path, _kind(path).label).values, path)
+    values = _whole_numbers(guarded(path, format_of(path).label).values, path)
     found: set[int] = set()
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
@@ -186,10 +174,10 @@ def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
-def _read_label(label, image, grid: _Grid, label_values, affine_tolerated: bool) -> np.ndarray:
+def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: bool) -> np.ndarray:
     if label_values is None:
         raise DataError(f"{label}: give label_values (stored value -> class number, or 255), as a pool does")
-    stored = _guarded(label, _kind(label).label)
+    stored = guarded(label, format_of(label).label)
     if stored.values.shape[:3] != grid.values.shape[:3]:
         raise DataError(
             f"image {image} has shape {grid.values.shape[:3]} but its label {label} has {stored.values.shape[:3]}: "
@@ -286,166 +274,3 @@ def _spacing(affine: np.ndarray, path) -> tuple[float, float, float]:
     if not (np.isfinite(affine).all() and (spacing > 0).all()):
         raise DataError(f"{path}: the header gives no usable geometry (voxel size {spacing.tolist()}); correct it")
     return tuple(round(float(s), 6) for s in spacing)  # type: ignore[return-value]
-
-
-# --- file formats ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Format:
-    shape: Callable[[str], tuple[int, ...]]
-    image: Callable[[str], _Grid]
-    label: Callable[[str], _Grid]
-
-
-def _kind(path: str | os.PathLike) -> _Format:
-    name = os.fspath(path).lower()
-    if name.endswith((".nii", ".nii.gz")):
-        return _Format(_nifti_shape, _nifti_image, _nifti_label)
-    if name.endswith((".mha", ".mhd", ".nrrd")):
-        return _Format(_itk_shape, lambda p: _itk(p, np.float32), lambda p: _itk(p, None))
-    if name.endswith(READABLE_SUFFIXES):
-        return _Format(_picture_shape, _picture_image, _picture_label)
-    raise DataError(f"{path}: unknown kind of file; readable are {', '.join(READABLE_SUFFIXES)}")
-
-
-def _guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
-    if not os.path.isfile(path):
-        found = "is a folder, not a file" if os.path.isdir(path) else "does not exist"
-        raise DataError(f"{path}: {found}; check the path and that the data set is complete")
-    try:
-        return read(os.fspath(path))
-    except (DataError, MemoryError, ImportError):
-        raise
-    except Exception as error:
-        cause = " ".join(str(error).split())[-300:]
-        raise DataError(
-            f"{path}: cannot be read ({type(error).__name__}: {cause}); it may be truncated or damaged, copy it again"
-        ) from error
-
-
-def _nifti_shape(path: str) -> tuple[int, ...]:
-    import nibabel
-
-    return tuple(int(n) for n in nibabel.load(path).shape)  # type: ignore[attr-defined]
-
-
-def _nifti_image(path: str) -> _Grid:
-    stored = _open_nifti(path)
-    values = np.asanyarray(stored.dataobj, dtype=np.float32)
-    return _nifti_grid(stored, values)
-
-
-def _nifti_label(path: str) -> _Grid:
-    stored = _open_nifti(path)
-    return _nifti_grid(stored, np.asanyarray(stored.dataobj))
-
-
-def _open_nifti(path: str) -> Any:
-    import nibabel
-
-    stored: Any = nibabel.load(path, mmap=False)
-    if stored.get_data_dtype().kind not in "buif":
-        raise DataError(f"{path}: voxels are {stored.get_data_dtype()}; store real numbers, channels as 4th axis")
-    return stored
-
-
-def _nifti_grid(stored: Any, values: np.ndarray) -> _Grid:
-    if values.ndim == 5 and values.shape[3] == 1:
-        values = values[:, :, :, 0]
-    if values.ndim not in (2, 3, 4):
-        raise ValueError(f"{values.ndim} dimensions of shape {values.shape}, expected 2 to 4")
-    values = values.reshape(values.shape + (1,) * (4 - values.ndim), order="A")
-    header = stored.header
-    unset = int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0
-    placeholder = unset and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
-    return _Grid(values, np.asarray(header.get_best_affine(), dtype=np.float64), placeholder)
-
-
-def _itk_shape(path: str) -> tuple[int, ...]:
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(path)
-    reader.ReadImageInformation()
-    components = reader.GetNumberOfComponents()
-    return tuple(int(n) for n in reader.GetSize()) + ((int(components),) if components > 1 else ())
-
-
-def _itk(path: str, dtype: Any) -> _Grid:
-    import SimpleITK
-
-    stored = SimpleITK.ReadImage(path)
-    dimension, components = stored.GetDimension(), stored.GetNumberOfComponentsPerPixel()
-    if dimension not in (2, 3, 4) or (dimension == 4 and components > 1):
-        raise ValueError(f"{dimension} dimensions with {components} components, expected 2 to 4 dimensions")
-    values = SimpleITK.GetArrayViewFromImage(stored)
-    order = tuple(reversed(range(dimension)))
-    values = values.transpose(order + ((dimension,) if components > 1 else ()))
-    if dimension == 2:
-        values = np.expand_dims(values, 2)
-    if values.ndim == 3:
-        values = values[..., None]
-    return _Grid(np.array(values, dtype=dtype), _ras_affine(stored, min(dimension, 3)), False)
-
-
-def _ras_affine(stored: Any, dimension: int) -> np.ndarray:
-    """Index-to-RAS affine of a SimpleITK image, which keeps its geometry in LPS."""
-    full = stored.GetDimension()
-    direction = np.asarray(stored.GetDirection(), dtype=np.float64).reshape(full, full)[:dimension, :dimension]
-    affine = np.eye(4)
-    affine[:dimension, :dimension] = direction * np.asarray(stored.GetSpacing()[:dimension])
-    affine[:dimension, 3] = stored.GetOrigin()[:dimension]
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-
-
-def _picture_shape(path: str) -> tuple[int, ...]:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        pages = getattr(picture, "n_frames", 1)
-        return (picture.height, picture.width) + ((pages,) if pages > 1 else ())
-
-
-def _picture_image(path: str) -> _Grid:
-    return _picture(path, {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "CMYK": "RGB", "LA": "L"}, np.float32)
-
-
-def _picture_label(path: str) -> _Grid:
-    from PIL import Image
-
-    grid = _picture(path, {"PA": "P", "RGBA": "RGB", "LA": "L"}, None)
-    with Image.open(path) as picture:
-        mask = "palette" if picture.mode.startswith("P") else "grey"
-    values = grid.values
-    if values.shape[3] > 1:
-        if (values != values[..., :1]).any():
-            raise DataError(f"{path}: a label in colours; store class numbers, or 0 and 255, in one channel")
-        values = values[..., :1]
-    return _Grid(values, None, True, mask)
-
-
-def _picture(path: str, convert: Mapping[str, str], dtype: Any) -> _Grid:
-    from PIL import Image, ImageSequence
-
-    with Image.open(path) as picture:
-        mode = convert.get(picture.mode)
-        if getattr(picture, "n_frames", 1) == 1:
-            pages = [np.array(picture.convert(mode) if mode else picture, dtype=dtype)]
-        else:
-            frames = ImageSequence.Iterator(picture)
-            pages = [np.array(frame.convert(mode) if mode else frame, dtype=dtype) for frame in frames]
-    values = np.stack(pages, axis=2)
-    return _Grid(values if values.ndim == 4 else values[..., None], None, True)
-
-
-def name_without_suffix(path: str | os.PathLike) -> str:
-    """The file's name without its folder and without a readable suffix.
-
-    Example:
-        >>> name_without_suffix("images/case_1.v2.nii.gz")
-        'case_1.v2'
-    """
-    name = Path(path).name
-    suffix = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
-    return name[: len(name) - len(suffix)] if suffix else name

@@ -7,6 +7,7 @@ from monai_al.datasets.decathlon import decathlon
 from monai_al.datasets.folder import folder
 from monai_al.datasets.lgg import lgg
 from monai_al.datasets.phantom import phantom
+from monai_al.datasets.promise12 import promise12
 from monai_al.datasets.summary import describe, description_text
 
-__all__ = ["brats", "decathlon", "describe", "description_text", "folder", "lgg", "phantom"]
+__all__ = ["brats", "decathlon", "describe", "description_text", "folder", "lgg", "phantom", "promise12"]

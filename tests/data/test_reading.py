@@ -16,6 +16,7 @@ from PIL import Image
 
 from monai_al.data import DataError
 from monai_al.data.reading import name_without_suffix, read_volume, stored_label_values, stored_shape
+from monai_al.datasets import folder
 
 TWO = {0: 0, 1: 1}
 
@@ -149,13 +150,13 @@ class TestFilesThatCannotBeRead:
         with pytest.raises(DataError, match=r"a\.txt: unknown kind"):
             stored_shape(tmp_path / "a.txt")
 
-    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.tif", "a.mha"])
+    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.tif", "a.nrrd"])
     def test_truncated(self, tmp_path, name):
         path = tmp_path / name
         noise = np.random.default_rng(0).integers(0, 255, (40, 40, 5)).astype(np.uint8)
         if ".nii" in name:
             save(path, noise)
-        elif name == "a.mha":
+        elif name == "a.nrrd":
             sitk.WriteImage(sitk.GetImageFromArray(noise), path)
         else:
             Image.fromarray(noise[..., 0]).save(path)
@@ -174,7 +175,9 @@ class TestFilesThatCannotBeRead:
         sitk.WriteImage(sitk.GetImageFromArray(np.zeros((8, 8, 8), np.int16)), tmp_path / "a.mhd")
         (tmp_path / "a.raw").write_bytes(b"\0" * 100)
         assert stored_shape(tmp_path / "a.mhd") == (8, 8, 8)
-        with pytest.raises(DataError, match=r"a\.mhd"):
+        with pytest.raises(
+            DataError, match=r"a\.mhd: its voxel file .*a\.raw has 100 bytes, expected 1024 \(8 x 8 x 8"
+        ):
             read_volume(tmp_path / "a.mhd")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -370,10 +373,19 @@ def test_oblique_metaimage_agrees_with_nifti(tmp_path, suffix):
 def test_metaimage_channels_and_2d(tmp_path):
     array = np.arange(48, dtype=np.float32).reshape(2, 3, 4, 2)
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), tmp_path / "a.mha")
-    assert stored_shape(tmp_path / "a.mha") == (4, 3, 2, 2)
+    assert stored_shape(tmp_path / "a.mha") == (4, 3, 2)
     np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").image, array.transpose(3, 2, 1, 0))
     sitk.WriteImage(sitk.GetImageFromArray(array[0, :, :, 0]), tmp_path / "b.mha")
     np.testing.assert_array_equal(read_volume(tmp_path / "b.mha").image[0, :, :, 0], array[0, :, :, 0].T)
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd"])
+def test_colours_are_no_slices(tmp_path, suffix):
+    colours = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    sitk.WriteImage(sitk.GetImageFromArray(colours, isVector=True), tmp_path / f"a{suffix}")
+    assert stored_shape(tmp_path / f"a{suffix}") == (5, 4)
+    assert [item.id for item in folder(tmp_path, labels=None)] == ["a"]
+    np.testing.assert_array_equal(read_volume(tmp_path / f"a{suffix}").image[..., 0], colours.transpose(2, 1, 0))
 
 
 def test_name_without_suffix():
