@@ -3,6 +3,7 @@
 """Handlers that plug into any MONAI engine."""
 
 from monai_al.handlers.embedding import EmbeddingHandler
+from monai_al.handlers.feature_gradient import StopFeatureGradient
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.learning_curve import (
     LateSummaryWriter,
@@ -21,6 +22,7 @@ __all__ = [
     "ItemIds",
     "LateSummaryWriter",
     "QueryHandler",
+    "StopFeatureGradient",
     "UncertaintyHandler",
     "VolumeScoresHandler",
     "VolumeSegmentationHandler",

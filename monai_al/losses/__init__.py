@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from monai_al.losses.learning_loss import LearningLoss
 from monai_al.losses.partial import PartialCrossEntropyLoss, PartialDiceCELoss
+from monai_al.losses.ranking import RankingLoss
 
-__all__ = ["PartialCrossEntropyLoss", "PartialDiceCELoss"]
+__all__ = ["LearningLoss", "PartialCrossEntropyLoss", "PartialDiceCELoss", "RankingLoss"]
