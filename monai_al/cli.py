@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from monai_al.comparison import Comparison
@@ -26,7 +26,7 @@ __all__ = ["asset_folders", "asset_names", "datalist", "find_asset", "main", "pr
 ASSET_KINDS = ("bundles", "configs")
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 ALIASES = {"hippocampus": "decathlon", "spleen": "decathlon"}
-DATASETS = ("brats", "decathlon", "folder", "lgg", "phantom", *ALIASES)
+DATASETS = ("brats", "decathlon", "folder", "lgg", "phantom", "promise12", *ALIASES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -248,12 +248,14 @@ def _add_dataset_options(group) -> None:
             {
                 "action": "store_true",
                 "dest": "require_labels",
-                "help": "brats, folder, lgg: take images without a label, too",
+                "help": "brats, folder, lgg, promise12: take images without a label, too",
             },
         ),
         ("modality", {"help": "brats: flair (default), t1, t1c, t1ce, t2"}),
         ("target", {"help": "brats: whole (default), core, enhancing, raw"}),
         ("grade", {"help": "brats: HGG or LGG only (default: both)"}),
+        ("part", {"help": "promise12: train or test (default: train where there is one)"}),
+        ("whole_gland", {"action": "store_true", "help": "promise12: join the zones 1 and 2 of copies that have them"}),
         ("images", {"help": "folder: sub-folder of the images"}),
         ("labels", {"help": "folder: sub-folder of the labels"}),
         ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
@@ -421,25 +423,37 @@ def _add_compare(commands) -> None:
         commands,
         "compare",
         compare,
-        "run several strategies with several seeds, and print their table",
+        "run several strategies with several seeds, paired by seed, and print their tables and paired tests",
         "  python -m monai_al compare --config selective_uncertainty_table3 \\\n"
         "    --dataset_dir Task04_Hippocampus --output_dir runs/table3 --workers 2\n"
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --seeds 3 4\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --plan\n"
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --table_only\n"
         "The same command goes on where it was stopped; what is done is not done again.\n",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="a comparison: its path, or its installed name")
-    parser.add_argument("--output_dir", required=True, metavar="O", help="where the runs and the table go")
+    parser.add_argument("--output_dir", required=True, metavar="O", help="where the runs, the tables and the figure go")
     parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, for all runs")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds instead of the config's")
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="runs at once (default 1); more need threads in the options"
     )
-    parser.add_argument("--table_only", action="store_true", help="start nothing, only make the table of what is done")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
+        "--plan",
+        action="store_true",
+        help="start nothing, only say what is done, what is left and how long it may take",
+    )
+    only.add_argument(
+        "--table_only", action="store_true", help="start nothing, only make the tables and the figure of what is done"
+    )
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Do the runs of a comparison that are not done yet, and print and write its table.
+    """Do the runs of a comparison that are not done yet; print and write its tables, and draw its figure.
+
+    Before anything is started it says on stderr what is left, how long that may take, and whether there are too few
+    seeds for a significant difference.
 
     Args:
         arguments: as the parser gives them.
@@ -452,21 +466,18 @@ def compare(arguments: argparse.Namespace) -> None:
         >>> main(["compare", "--config", "no/such/file.yaml", "--output_dir", "out"])
         2
     """
-    from dataclasses import replace
-
-    from monai_al.comparison import read_comparison, run_all
+    from monai_al.comparison import run_all
 
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
     path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
-    comparison = read_comparison(path, find_asset)
-    if arguments.seeds:
-        comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
-    if arguments.dataset_dir:
-        folder = str(Path(arguments.dataset_dir).expanduser().resolve())
-        comparison = replace(comparison, options={**comparison.options, "dataset_dir": folder})
+    comparison = _asked_comparison(path, arguments)
     if arguments.table_only and not output.is_dir():
         raise ValueError(f"{output}: no such folder; give the output_dir of a comparison")
+    if not arguments.table_only:
+        _tell_plan(comparison, output, arguments.workers, file=sys.stdout if arguments.plan else sys.stderr)
+    if arguments.plan:
+        return
     try:
         failures = [] if arguments.table_only else run_all(comparison.planned(output), workers=arguments.workers)
     except KeyboardInterrupt:
@@ -474,20 +485,49 @@ def compare(arguments: argparse.Namespace) -> None:
         raise SystemExit(130) from None
     problems = [f"runs that failed: {len(failures)}", *failures] if failures else []
     try:
-        _write_table(comparison.with_seeds_of(output), output, path.stem)
+        _write_tables(comparison.with_seeds_of(output), output, path.stem)
     except ValueError as error:
         problems.append(f"there is no table: {error}")
     if problems:
         raise ValueError("\n".join(problems))
 
 
-def _write_table(comparison: Comparison, output: Path, name: str) -> None:
-    """Print the table of a comparison, and write it."""
-    from monai_al.comparison import comparison_table, comparison_text
+def _asked_comparison(path: Path, arguments: argparse.Namespace) -> Comparison:
+    """What a file holds, with the seeds and the data set of the command line."""
+    from dataclasses import replace
+
+    from monai_al.comparison import read_comparison
+
+    comparison = read_comparison(path, find_asset)
+    if arguments.seeds:
+        comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
+    if arguments.dataset_dir:
+        folder = str(Path(arguments.dataset_dir).expanduser().resolve())
+        comparison = replace(comparison, options={**comparison.options, "dataset_dir": folder})
+    return comparison
+
+
+def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: TextIO) -> None:
+    """Say what is left of a comparison, and warn of too few seeds."""
+    from monai_al.comparison import seeds_warning, work_left, work_text
+
+    work = work_left(comparison.planned(output))
+    print(work_text(comparison.title, work, workers), file=file)
+    warning = seeds_warning(comparison, len(comparison.with_seeds_of(output).seeds))
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
+    """Print the tables of a comparison, and write them and the figure."""
+    from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
     from monai_al.data.files import write_file
 
-    text = comparison_text(comparison, comparison_table(comparison, output))
+    table = comparison_table(comparison, output)
+    text = comparison_text(comparison, table)
     write_file(output / f"{name}.md", lambda file: file.write(f"{text}\n".encode()))
+    if table["curves"]:
+        write_comparison_figure(comparison, table, output / f"{name}.png")
     print(text)
 
 

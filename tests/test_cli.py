@@ -114,7 +114,7 @@ class TestDatalist:
         assert "items     6 " in text
         assert "voxels" not in text
 
-    @pytest.mark.parametrize("name", ["hippocampus", "spleen", "decathlon", "lgg", "brats", "folder"])
+    @pytest.mark.parametrize("name", ["hippocampus", "spleen", "decathlon", "lgg", "brats", "folder", "promise12"])
     def test_missing_folder(self, tmp_path, capsys, name):
         assert main(["datalist", name, "--dataset_dir", str(tmp_path / "gone")]) == 2
         error = capsys.readouterr().err
@@ -289,7 +289,9 @@ class TestCompare:
         monkeypatch.setattr("monai_al.comparison.run_all", lambda *_, **__: ["a, seed 0 ended", "b, seed 1 ended"])
         assert main(["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"]) == 2
         told = capsys.readouterr()
-        assert told.err == "monai_al compare: error: runs that failed: 2\na, seed 0 ended\nb, seed 1 ended\n"
+        plan, *problems = told.err.splitlines()
+        assert plan.startswith("Hippocampus MR: 0 of 36 runs done, ")
+        assert problems == ["monai_al compare: error: runs that failed: 2", "a, seed 0 ended", "b, seed 1 ended"]
         assert "runs to come" in told.out
 
     def test_failures_are_told_where_there_is_no_table(self, tmp_path, capsys, asked, monkeypatch):
@@ -299,11 +301,12 @@ class TestCompare:
         monkeypatch.setattr("monai_al.comparison.comparison_table", no_table)
         command = ["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"]
         assert main(command) == 2
-        end = "there is no table: random and entropy differ\n"
-        assert capsys.readouterr().err == f"monai_al compare: error: {end}"
+        end = "there is no table: random and entropy differ"
+        assert capsys.readouterr().err.splitlines()[1:] == [f"monai_al compare: error: {end}"]
         monkeypatch.setattr("monai_al.comparison.run_all", lambda *_, **__: ["a, seed 0 ended"])
         assert main(command) == 2
-        assert capsys.readouterr().err == f"monai_al compare: error: runs that failed: 1\na, seed 0 ended\n{end}"
+        problems = ["monai_al compare: error: runs that failed: 1", "a, seed 0 ended", end]
+        assert capsys.readouterr().err.splitlines()[1:] == problems
 
     def test_the_table_holds_all_seeds_that_have_runs(self, tmp_path, capsys, asked):
         (tmp_path / "my own.yaml").write_text("{bundle: selective_uncertainty_spleen, runs: {a: {}}, seeds: [0, 1]}")
@@ -328,6 +331,22 @@ class TestCompare:
             assert "0.200 [0.000, 0.400]" in text
         assert [[run.seed for run in runs] for runs, _ in asked] == [[3, 4], [0, 1]]
 
+    def test_plan_starts_nothing_and_warns_of_too_few_seeds(self, tmp_path, capsys, asked):
+        file = tmp_path / "my own.yaml"
+        file.write_text("{bundle: selective_uncertainty_spleen, runs: {a: {}, b: {}}, seeds: [0, 1], baseline: a}")
+        command = ["compare", "--config", "my own.yaml", "--output_dir", "out"]
+        assert main([*command, "--plan"]) == 0
+        told = capsys.readouterr()
+        plan = "my own: 0 of 4 runs done, 0 begun, 4 to come; rounds left: 16. No estimate of the time yet: "
+        assert told.out == f"{plan}no round is finished.\n"
+        assert told.err.startswith("warning: With 2 seeds no difference can be significant")
+        assert asked == []
+        assert list(tmp_path.iterdir()) == [file]
+        assert main([*command, "--seeds", *map(str, range(6))]) == 0
+        assert "warning" not in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            main([*command, "--plan", "--table_only"])
+
     def test_a_stop_is_told_without_traceback(self, tmp_path, capsys, asked, monkeypatch):
         def stopped(*_, **__):
             raise KeyboardInterrupt
@@ -337,14 +356,15 @@ class TestCompare:
             main(["compare", "--config", "selective_uncertainty_table3", "--output_dir", "out"])
         assert stop.value.code == 130
         told = capsys.readouterr()
-        assert told == ("", "stopped, and all runs with it; the same command goes on where they stopped\n")
+        assert told.out == ""
+        assert told.err.endswith("\nstopped, and all runs with it; the same command goes on where they stopped\n")
 
     def test_help(self, capsys):
         with pytest.raises(SystemExit) as stop:
             main(["compare", "--help"])
         assert stop.value.code == 0
         text = capsys.readouterr().out
-        for option in ("--config", "--output_dir", "--dataset_dir", "--seeds", "--workers", "--table_only"):
+        for option in ("--config", "--output_dir", "--dataset_dir", "--seeds", "--workers", "--plan", "--table_only"):
             assert f"  {option} " in text
         assert "python -m monai_al compare --config" in text
         assert "goes on where it was stopped" in text

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from monai_al.comparison.metric import METRICS, SUMMARIES
 from monai_al.data import DataError
 
 __all__ = ["Comparison", "PlannedRun", "read_comparison"]
@@ -31,11 +32,20 @@ class Comparison:
         runs: name -> overlays and options of its own, in the order of the table.
         everything: name of the run on all labels, the line to reach; None where there is none.
         published: a table to print beside ours: ``source``, ``columns`` and ``rows``, name -> values.
+        metrics: what is compared, keys of :data:`monai_al.comparison.metric.METRICS`; the first one has a table of all
+            rounds and a figure.
+        summary: what one number a curve becomes, a key of :data:`monai_al.comparison.metric.SUMMARIES`; None means
+            ``"mean"`` where a table of summaries is asked for.
+        spread: what the standard deviations are over: ``"seeds"``, or ``"all"`` rounds of all seeds.
+        baseline: name of the run that all others are tested against.
+        against: name of a run -> name of the one that it is tested against.
 
     Example:
-        >>> comparison = Comparison("a", "al.yaml", runs={"random": {}, "entropy": {}}, seeds=(0, 1))
+        >>> comparison = Comparison("a", "al.yaml", runs={"random": {}, "entropy": {}}, seeds=(0, 1), baseline="random")
         >>> [(run.name, run.seed) for run in comparison.planned("out")]
         [('random', 0), ('entropy', 0), ('random', 1), ('entropy', 1)]
+        >>> comparison.tested
+        (('entropy', 'random'),)
     """
 
     title: str
@@ -46,6 +56,25 @@ class Comparison:
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everything: str | None = None
     published: Mapping[str, Any] | None = None
+    metrics: tuple[str, ...] = ("dice_3d",)
+    summary: str | None = None
+    spread: str = "seeds"
+    baseline: str | None = None
+    against: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tested(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of runs, (run, the one it is tested against), in the order of the runs."""
+        own = [(name, self.against[name]) for name in self.runs if name in self.against]
+        rest = [name for name in self.runs if name not in (self.baseline, self.everything)]
+        pairs = {*own, *((name, self.baseline) for name in rest if self.baseline is not None)}
+        order = list(self.runs)
+        return tuple(sorted(pairs, key=lambda pair: (order.index(pair[0]), pair not in own)))
+
+    @property
+    def has_summary(self) -> bool:
+        """Whether a table of one number per run and metric is asked for."""
+        return bool(self.summary or self.tested or self.metrics != ("dice_3d",) or self.spread != "seeds")
 
     def planned(self, output_dir: str | Path) -> list[PlannedRun]:
         """All runs, seed by seed, so that what is there at any time is a table of fewer seeds."""
@@ -93,6 +122,7 @@ class PlannedRun:
 
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
+_KEYS |= {"metrics", "summary", "spread", "baseline", "against"}
 _NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
 _SEED = re.compile(r"seed_(-?\d+)")  # a run folder
 _NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
@@ -141,6 +171,11 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         },
         everything=content.get("everything"),
         published=content.get("published"),
+        metrics=tuple(content.get("metrics", ("dice_3d",))),
+        summary=content.get("summary"),
+        spread=content.get("spread") or "seeds",
+        baseline=content.get("baseline"),
+        against=content.get("against", {}),
     )
 
 
@@ -182,6 +217,8 @@ def _check(content: Any, path: Path) -> None:
         _check_part(f"run {name!r}", own, need)
     need(len({name.replace(" ", "_") for name in runs}) == len(runs), "two runs differ only by a space and a _")
     _check_published(content.get("published"), need)
+    _check_summary(content, need)
+    _check_tested(content, need)
 
 
 def _check_part(where: str, part: Any, need: Callable[[bool, str], None]) -> None:
@@ -198,6 +235,30 @@ def _check_part(where: str, part: Any, need: Callable[[bool, str], None]) -> Non
         json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
         need(False, f"options of {where} hold what JSON does not know ({error})")
+
+
+def _check_summary(content: Mapping[str, Any], need: Callable[[bool, str], None]) -> None:
+    metrics, summary, spread = content.get("metrics", ["dice_3d"]), content.get("summary"), content.get("spread")
+    known = isinstance(metrics, list) and bool(metrics) and all(metric in tuple(METRICS) for metric in metrics)
+    different = known and len(set(metrics)) == len(metrics)
+    need(different, f"metrics must be a list of different ones of {', '.join(METRICS)}, got {metrics!r}")
+    need(summary in (None, *SUMMARIES), f"summary must be one of {', '.join(SUMMARIES)}, got {summary!r}")
+    need(spread in (None, "seeds", "all"), f"spread must be seeds or all, got {spread!r}")
+    of_rounds = spread != "all" or summary in (None, "mean")
+    need(of_rounds, f"spread: all is that of all rounds, so summary must be mean, not {summary!r}")
+
+
+def _check_tested(content: Mapping[str, Any], need: Callable[[bool, str], None]) -> None:
+    """Check which runs are tested against which."""
+    names = [name for name in content["runs"] if name != content.get("everything")]
+    baseline, against = content.get("baseline"), content.get("against", {})
+    listed = ", ".join(map(str, names))
+    need(baseline in (None, *names), f"baseline, {baseline!r}, is none of the runs that can be tested: {listed}")
+    need(isinstance(against, dict), f"against should hold {{run: the run it is tested against}}, got {against!r}")
+    for pair in against.items():
+        for name in pair:
+            need(name in names, f"against names {name!r}, which is none of the runs that can be tested: {listed}")
+        need(pair[0] != pair[1], f"against tests {pair[0]!r} against itself")
 
 
 def _check_published(published: Any, need: Callable[[bool, str], None]) -> None:

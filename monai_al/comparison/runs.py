@@ -12,17 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from monai_al.comparison.config import PlannedRun
-from monai_al.data import RunFolder, config_hash
-from monai_al.data.files import read_json, write_json
+from monai_al.comparison.plan import time_text, work_left
+from monai_al.comparison.state import asked_for, asked_otherwise, beside, is_done
+from monai_al.data.files import write_json
 
-__all__ = ["asked_otherwise", "is_done", "run_all"]
+__all__ = ["run_all"]
 
-_PLACES = {"cache_dir", "dataset_dir", "device", "num_workers"}  # may differ without making it another run
+_LOOKS_EVERY = 60.0  # seconds, at how far the runs are
 _HEADER = "-- started at "
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 
@@ -49,12 +50,13 @@ def run_all(planned: Sequence[PlannedRun], *, workers: int = 1, progress: bool =
     running: dict[subprocess.Popen, PlannedRun] = {}
     asked, failures = {}, []
     done = len(planned) - len(waiting)
-    bar = tqdm(total=len(planned), initial=done, desc="runs", unit="run", disable=not progress)
+    bar = _Bar(total=len(planned), initial=done, desc="runs", bar_format=_Bar.FORMAT, disable=not progress)
+    bar.look(planned, workers)
     with bar, _ending(running):
         while waiting or running:
             while waiting and len(running) < workers:
                 run = waiting.pop(0)
-                asked[run.folder] = _asked(run)
+                asked[run.folder] = asked_for(run)
                 with _signals_later():  # none comes between the start of a process and its entry
                     running[_start(run)] = run
                 bar.set_postfix_str(_names(running.values()))
@@ -67,40 +69,34 @@ def run_all(planned: Sequence[PlannedRun], *, workers: int = 1, progress: bool =
                     if progress:
                         bar.write(failure, file=sys.stderr)
                 bar.set_postfix_str(_names(running.values()), refresh=False)
+                bar.look(planned, workers)
                 bar.update()
+            if time.monotonic() > bar.looked + _LOOKS_EVERY:
+                bar.look(planned, workers)
+                bar.refresh()
     return failures
 
 
-def is_done(folder: str | Path) -> bool:
-    """Whether a run folder holds all rounds that were asked for.
+class _Bar(tqdm):
+    """Counts runs; the time that is left is judged by finished rounds."""
 
-    Example:
-        >>> is_done("no/such/folder")
-        False
-    """
-    run = RunFolder(folder)
-    return (run.path / "run.json").exists() and len(run.curve()) == len(run.sizes())
+    FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}{postfix}]"
+    left = "?"
+    looked = float("-inf")
 
+    def look(self, planned: Sequence[PlannedRun], workers: int) -> None:
+        self.looked = time.monotonic()
+        if not self.disable:
+            seconds = work_left(planned).seconds_left(workers)
+            self.left = "?" if seconds is None else time_text(seconds)
 
-def asked_otherwise(run: PlannedRun) -> bool:
-    """Whether a run was done with other configs or options than it would be now, as far as that is recorded.
-
-    Example:
-        >>> asked_otherwise(PlannedRun("random", 0, Path("no/such/folder"), (), {"seed": 0}))
-        False
-    """
-    record = _beside(run, ".done.json")
-    return record.exists() and read_json(record) != _asked(run)
-
-
-def _asked(run: PlannedRun) -> dict[str, str]:
-    files = [*run.config_files, Path(run.config_files[0]).with_name("train.yaml")]
-    texts = [Path(file).read_text(encoding="utf-8") for file in files if Path(file).is_file()]
-    return {"asked": config_hash([texts, {id: run.options[id] for id in run.options if id not in _PLACES}])}
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        return {**super().format_dict, "left": self.left}
 
 
 def _start(run: PlannedRun) -> subprocess.Popen:
-    options, log = _beside(run, ".json"), _beside(run, ".log")
+    options, log = beside(run, ".json"), beside(run, ".log")
     write_json(options, {**run.options, "output_dir": str(run.folder), "progress": False})
     files = [*run.config_files, str(options)]
     with open(log, "a", encoding="utf-8") as file:
@@ -115,9 +111,9 @@ def _start(run: PlannedRun) -> subprocess.Popen:
 
 def _failure(run: PlannedRun, code: int, asked: Mapping[str, str]) -> str | None:
     if code == 0 and is_done(run.folder):
-        write_json(_beside(run, ".done.json"), asked)
+        write_json(beside(run, ".done.json"), asked)
         return None
-    log = _beside(run, ".log")
+    log = beside(run, ".log")
     why = _why(log.read_text(encoding="utf-8", errors="replace"))
     return f"{_names([run])} ended with code {code}: {why} (all of it in {log})"
 
@@ -130,10 +126,6 @@ def _why(log: str) -> str:
 
 def _names(runs: Iterable[PlannedRun]) -> str:
     return "; ".join(f"{run.name}, seed {run.seed}" for run in runs)
-
-
-def _beside(run: PlannedRun, suffix: str) -> Path:
-    return run.folder.with_name(f"{run.folder.name}{suffix}")
 
 
 @contextlib.contextmanager

@@ -1,21 +1,31 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of a comparison: mean and range over the seeds."""
+"""The tables of a comparison: every round with mean and range over the seeds; one number per run, and its tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.comparison.config import Comparison
+from monai_al.comparison.markdown import markdown_table, span
+from monai_al.comparison.metric import METRICS, CurveMetric
+from monai_al.comparison.pairs import check_pairs
 from monai_al.comparison.runs import asked_otherwise, is_done
-from monai_al.data import DataError, RunFolder
+from monai_al.comparison.summary import mean_and_spread, pair_tests
+from monai_al.comparison.summary_text import summary_text, tests_text
+from monai_al.data import RunFolder
+from monai_al.data.files import read_json
 from monai_al.data.run_folder import UNDEFINED
 
 __all__ = ["comparison_table", "comparison_text"]
 
 Curve = list[dict[str, Any]]
+
+_USES_TRUTH = "(uses the truth)"  # stands in the recorded name of such a strategy
+_MARK = "†"
+_WIDE = 10  # rounds from which on they stand in rows
 
 
 def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str, Any]:
@@ -27,15 +37,16 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
 
     Returns:
         ``columns``: for each round the labeled items (fewest and most over the runs) and their share; ``rows``: name ->
-        ``dice`` (one list over the seeds per column), ``best`` (the highest of all rounds, per seed), ``labels`` (for
+        ``values`` (one list over the seeds per column), ``best`` (the best of all rounds, per seed), ``labels`` (for
         each seed whose run on everything is done, the smallest number of labeled items whose round reaches it; None
-        for never) and ``seeds``; ``everything``: its Dice per seed; ``missing``: how many runs are not done;
-        ``otherwise``: how many of the others were done with other configs or options. All Dice are the mean 3D Dice of
-        the test set, None where it is undefined.
+        for never) and ``seeds``; ``everything``: its last value per seed; all of these of the first metric, the mean
+        over the test set, None where it is undefined. ``curves``: name -> seed -> a row per round; ``missing``: how
+        many runs are not done; ``otherwise``: how many of the others were done with other configs or options;
+        ``notes``: what else is to be known of the pairs; ``truth``: names of the runs whose strategy uses the truth.
 
     Raises:
-        DataError: runs differ in their number of rounds, or those of one seed in their initial set or their labeled
-            items, so that they are no pairs.
+        DataError: runs differ in their number of rounds, or those of one seed in more than what was chosen, so that
+            they are no pairs; see :func:`monai_al.comparison.pairs.check_pairs`.
 
     Example:
         >>> table = comparison_table(Comparison("a", "al.yaml", runs={"random": {}}), "no/such/folder")
@@ -44,56 +55,49 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
     """
     planned = comparison.planned(output_dir)
     done = [run for run in planned if is_done(run.folder)]
+    notes = check_pairs(comparison, done)
     curves: dict[str, dict[int, Curve]] = {}
-    for run in done:
+    for run in sorted(done, key=lambda run: list(comparison.runs).index(run.name)):
         curves.setdefault(run.name, {})[run.seed] = RunFolder(run.folder).curve()
-    _check_pairs([run for run in done if run.name != comparison.everything], curves)
-    everything = {seed: curve[-1]["dice_3d"] for seed, curve in curves.pop(comparison.everything or "", {}).items()}
+    metric = comparison.metrics[0]
+    everything = {seed: curve[-1][metric] for seed, curve in curves.pop(comparison.everything or "", {}).items()}
     rounds = zip(*(curve for of_seed in curves.values() for curve in of_seed.values()), strict=True)
     return {
         "columns": [(_range([row["labeled"] for row in rows]), rows[0]["fraction"]) for rows in rounds],
-        "rows": {name: _row(of_seed, everything) for name, of_seed in curves.items()},
+        "rows": {name: _row(of_seed, everything, metric) for name, of_seed in curves.items()},
         "everything": everything,
+        "curves": curves,
         "missing": len(planned) - len(done),
         "otherwise": sum(asked_otherwise(run) for run in done),
+        "notes": notes,
+        "truth": {run.name for run in done if _uses_truth(run.folder)},
     }
 
 
-def _check_pairs(runs: Sequence[PlannedRun], curves: Mapping[str, Mapping[int, Curve]]) -> None:
-    first: dict[int, tuple[PlannedRun, Any]] = {}
-    for run in runs:
-        curve, query = curves[run.name][run.seed], RunFolder(run.folder).query(0)
-        start = (query.ids if query else (), [row["labeled"] for row in curve])
-        other, expected = first.setdefault(run.seed, (run, start))
-        if start != expected:
-            what = "their initial set" if start[0] != expected[0] else "the labeled items of their rounds"
-            raise DataError(
-                f"{run.name} and {other.name} of seed {run.seed} differ in {what}, so they cannot be compared "
-                f"({run.folder} and {other.folder})"
-            )
-        n = len(curves[runs[0].name][runs[0].seed])
-        if len(curve) != n:
-            raise DataError(f"{run.folder} holds {len(curve)} rounds and {runs[0].folder} {n}: they must agree")
-
-
-def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None]) -> dict[str, Any]:
-    dice = [[row["dice_3d"] for row in curve] for curve in curves.values()]
+def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None], name: str) -> dict[str, Any]:
+    values, metric = [[row[name] for row in curve] for curve in curves.values()], METRICS[name]
+    targets = {seed: everything[seed] for seed in curves if seed in everything}
     return {
-        "dice": [list(column) for column in zip(*dice, strict=True)],
-        "best": [max((value for value in own if value is not None), default=None) for own in dice],
-        "labels": [_labels_to_reach(curve, everything[seed]) for seed, curve in curves.items() if seed in everything],
+        "values": [list(column) for column in zip(*values, strict=True)],
+        "best": [metric.best(own) for own in values],
+        "labels": [_labels_to_reach(curves[seed], target, name) for seed, target in targets.items()],
         "seeds": list(curves),
     }
 
 
-def _labels_to_reach(curve: Curve, target: float | None) -> int | None:
+def _labels_to_reach(curve: Curve, target: float | None, name: str) -> int | None:
     if target is None:
         return None
-    return next((row["labeled"] for row in curve if row["dice_3d"] is not None and row["dice_3d"] >= target), None)
+    rows = (row for row in curve if row[name] is not None and METRICS[name].reaches(row[name], target))
+    return next((row["labeled"] for row in rows), None)
+
+
+def _uses_truth(folder: Path) -> bool:
+    return _USES_TRUTH in str(read_json(folder / "run.json").get("strategy"))
 
 
 def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:
-    """The table as Markdown, and the published one beside it.
+    """The tables as Markdown, and the published one beside them.
 
     Args:
         comparison: what is compared.
@@ -106,54 +110,82 @@ def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:
     """
     if not table["rows"]:
         return f"{comparison.title}: nothing to show yet, runs to come: {table['missing']}"
-    head = ["3D Dice", *(f"{100 * share:.1f} % ({_span(n)})" for n, share in table["columns"]), "best", "labels"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    for name, row in table["rows"].items():
-        cells = [*map(_mean_and_range, row["dice"]), _mean_and_range(row["best"]), _reached(row["labels"])]
-        lines.append(_line([name, *cells]))
-    n_seeds = _span(_range([len(row["seeds"]) for row in table["rows"].values()]))
-    notes = [f"{comparison.title}. Mean over {n_seeds} seed{'s' * (n_seeds != '1')} [smallest, largest]."]
-    if table["everything"]:
-        notes.append(f"Trained on everything: {_mean_and_range(list(table['everything'].values()))}.")
+
+    def marked(name: str) -> str:
+        return f"{name} {_MARK}" if name in table["truth"] else name
+
+    title, state = f"{comparison.title}.", _state(table)
+    rounds, of_rounds = _rounds(comparison, table, marked), _about_rounds(comparison, table)
+    parts = [" ".join([title, *of_rounds, *state]), rounds]
+    if comparison.has_summary:
+        tests = pair_tests(comparison, table["curves"])
+        cells = mean_and_spread(comparison, table["curves"])
+        after = f"{METRICS[comparison.metrics[0]].name} after each round."
+        parts = [" ".join([title, *state]), summary_text(comparison, cells, tests, marked)]
+        parts += [tests_text(comparison, tests, marked)] if tests else []
+        parts += [" ".join([after, *of_rounds]), rounds]
+    return "\n\n".join([*parts, *_published(comparison)])
+
+
+def _state(table: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the runs."""
+    told = list(table["notes"])
+    if table["truth"]:
+        told.append(
+            f"{_MARK} chooses by the truth of items that nobody has labeled: a reference, no strategy for real use."
+        )
     if table["missing"]:
-        notes.append(f"Runs not done yet: {table['missing']}.")
+        told.append(f"Runs not done yet: {table['missing']}.")
     if table["otherwise"]:
-        notes.append(f"Runs done with other configs or options than now: {table['otherwise']}.")
-    return "\n".join([" ".join(notes), "", *lines, *_published(comparison)])
+        told.append(f"Runs done with other configs or options than now: {table['otherwise']}.")
+    return told
+
+
+def _about_rounds(comparison: Comparison, table: Mapping[str, Any]) -> list[str]:
+    n_seeds = span([len(row["seeds"]) for row in table["rows"].values()])
+    told = [f"Mean over {n_seeds} seed{'s' * (n_seeds != '1')} [smallest, largest]."]
+    if table["everything"]:
+        values = _mean_and_range(list(table["everything"].values()), METRICS[comparison.metrics[0]])
+        told.append(f"Trained on everything: {values}.")
+    return told
+
+
+def _rounds(comparison: Comparison, table: Mapping[str, Any], marked: Callable[[str], str]) -> str:
+    """A row for each run and a column for each round; the other way round where there are many rounds."""
+    metric = METRICS[comparison.metrics[0]]
+    shares = [f"{100 * share:.1f} % ({span(n)})" for n, share in table["columns"]]
+    lines = [[metric.name, *shares, "best", "labels"]]
+    for name, row in table["rows"].items():
+        cells = [_mean_and_range(values, metric) for values in (*row["values"], row["best"])]
+        lines.append([marked(name), *cells, _reached(row["labels"])])
+    if len(shares) > _WIDE:
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    return markdown_table(lines[0], lines[1:])
 
 
 def _published(comparison: Comparison) -> list[str]:
     published = comparison.published
     if published is None:
         return []
-    head = ["published", *map(str, published["columns"])]
-    rows = [_line([name, *map(str, published["rows"][name])]) for name in published["rows"]]
-    return ["", f"Published ({published['source']}):", "", _line(head), _line(["---"] * len(head)), *rows]
+    rows = [[name, *map(str, values)] for name, values in published["rows"].items()]
+    table = markdown_table(["published", *map(str, published["columns"])], rows)
+    return [f"Published ({published['source']}):", table]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _mean_and_range(values: Sequence[float | None]) -> str:
+def _mean_and_range(values: Sequence[float | None], metric: CurveMetric) -> str:
     defined = [value for value in values if value is not None]
     if len(defined) < len(values) or not defined:
         return UNDEFINED
-    mean = sum(defined) / len(defined)
-    return f"{mean:.3f}" if len(defined) == 1 else f"{mean:.3f} [{min(defined):.3f}, {max(defined):.3f}]"
+    mean, least, most = map(metric.shown, (sum(defined) / len(defined), min(defined), max(defined)))
+    return mean if len(defined) == 1 else f"{mean} [{least}, {most}]"
 
 
 def _reached(labels: Sequence[int | None]) -> str:
     reached = [n for n in labels if n is not None]
     if not reached:
         return UNDEFINED
-    span = _span(_range(reached))
-    return span if len(reached) == len(labels) else f"{span} ({len(reached)} of {len(labels)} seeds)"
+    return span(reached) if len(reached) == len(labels) else f"{span(reached)} ({len(reached)} of {len(labels)} seeds)"
 
 
 def _range(numbers: Sequence[int]) -> tuple[int, int]:
     return min(numbers), max(numbers)
-
-
-def _span(numbers: tuple[int, int]) -> str:
-    return f"{numbers[0]}" if numbers[0] == numbers[1] else f"{numbers[0]} to {numbers[1]}"

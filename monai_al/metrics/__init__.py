@@ -1,24 +1,40 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Dice and HD95 of whole volumes, with an explicit rule for empty masks."""
+"""Dice and HD95 of whole volumes, with an explicit rule for empty masks, and paired tests of their differences."""
 
 from __future__ import annotations
 
 from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, check_empty_policy, dice, dice_counts
 from monai_al.metrics.hd95 import hd95, physical_diagonal
+from monai_al.metrics.significance import (
+    PairedTests,
+    holm,
+    paired_tests,
+    seeds_needed,
+    sign_flip_p,
+    smallest_p,
+    wilcoxon_p,
+)
 from monai_al.metrics.volume import VolumeScores, score_overlapping, score_volume, summarize
 
 __all__ = [
     "EMPTY_POLICIES",
     "NOT_ANNOTATED",
     "DiceCounts",
+    "PairedTests",
     "VolumeScores",
     "check_empty_policy",
     "dice",
     "dice_counts",
     "hd95",
+    "holm",
+    "paired_tests",
     "physical_diagonal",
     "score_overlapping",
     "score_volume",
+    "seeds_needed",
+    "sign_flip_p",
+    "smallest_p",
     "summarize",
+    "wilcoxon_p",
 ]

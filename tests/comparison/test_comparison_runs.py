@@ -136,6 +136,18 @@ def test_several_at_once(stand_in, tmp_path, workers):
     assert 1 < max(at_once) <= workers
 
 
+def test_the_bar_judges_the_time_left_by_finished_rounds(stand_in, tmp_path, capfd):
+    two_hours = (
+        "(folder / 'round_00').mkdir(); (folder / 'round_00' / 'timings.json').write_text('{\"train_s\": 7200}')"
+    )
+    assert run_all(stand_in({"a": {"do": two_hours}, "b": {}}).planned(tmp_path)) == []
+    bar = capfd.readouterr().err
+    assert "<?, a, seed 0]" in bar
+    assert "<4 h 0 min, b, seed 0]" in bar
+    assert "2/2" in bar
+    assert "<0 s" in bar
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -301,7 +313,9 @@ def test_works_outside_the_main_thread(stand_in, tmp_path):
 
 
 def written(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"}
+    """All files but the tables and the figure, with when they were written."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
+    return {path: path.stat().st_mtime_ns for path in files if path.parent != folder}
 
 
 def command(path, output, **runs):
@@ -321,6 +335,7 @@ def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys):
     assert main(compare) == 0
     text = capsys.readouterr().out
     assert (output / "tiny.md").read_text(encoding="utf-8") == text
+    assert (output / "tiny.png").read_bytes()[1:4] == b"PNG"
     record = json.loads((output / "target" / "seed_1" / "run.json").read_text())
     assert record["config"]["learner"]["strategy_settings"]["regions"] == ["target"]
     assert (record["seed"], record["threads"], record["sizes"]) == (1, 1, [4, 4])

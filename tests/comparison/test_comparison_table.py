@@ -24,34 +24,9 @@ def write(path, content):
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def write_run(folder, dice, *, sizes=None, initial=("a/0001", "b/0002")):
-    """A run folder with one round for each Dice, and no more."""
-    sizes = sizes or SIZES[: len(dice)]
-    write(folder / "run.json", {"schema_version": 1, "sizes": sizes, "rounds": len(sizes)})
-    for number, value in enumerate(dice):
-        labeled = sum(sizes[: number + 1])
-        items = [{"id": id, "score": None} for id in initial] if number == 0 else [{"id": f"c/{number:04d}"}]
-        place = folder / f"round_{number:02d}"
-        write(place / "query.json", {"round": number, "strategy": "s", "seed": 0, "items": items})
-        write(
-            place / "metrics.json",
-            {
-                "labeled": labeled, "fraction": labeled / N_ITEMS, "cost": {"total": float(labeled)},
-                "dice_3d": {"mean": value, "per_class": {"liver": value}}, "dice_2d": {"mean": 0.999},
-                "hd95_3d": {"mean": None},
-            },
-        )  # fmt: skip
-
-
 def comparison_of(*names, seeds=(0, 1, 2), everything=None, published=None):
     runs = {name: {} for name in names}
     return Comparison("Mine", "al.yaml", seeds=seeds, runs=runs, everything=everything, published=published)
-
-
-def write_all(root, curves):
-    """``curves``: (name, seed) -> Dice of each round; "all" stands for the run on everything."""
-    for (name, seed), dice in curves.items():
-        write_run(root / name / f"seed_{seed}", dice, sizes=[N_ITEMS] if name == "all" else None)
 
 
 def cells_of(text):
@@ -75,7 +50,7 @@ names = ("random", "entropy")
     targets=st.lists(dices, min_size=3, max_size=3),
 )
 @settings(deadline=None, max_examples=40)
-def test_table_equals_plain_loops(seeds, values, targets):
+def test_table_equals_plain_loops(seeds, values, targets, write_all):
     curves, target, left = {}, {}, list(values)
     for seed, value in zip(seeds, targets, strict=False):
         target[seed] = value
@@ -98,7 +73,7 @@ def test_table_equals_plain_loops(seeds, values, targets):
             expected = []
             for seed in seeds:
                 expected.append(curves[name, seed][column])
-            assert row["dice"][column] == expected
+            assert row["values"][column] == expected
             assert shown[name][column] == cell(expected)
         best, labels = [], []
         for seed in seeds:
@@ -129,7 +104,7 @@ def cell(values):
 # -- the whole text ----------------------------------------------------------------------------------------------------
 
 
-def test_whole_text(tmp_path):
+def test_whole_text(tmp_path, write_all):
     curves = {
         ("random", 0): [0.5, 0.6, 0.75], ("random", 1): [0.3, 0.8, 0.7],
         ("two words", 0): [0.5, 0.625, 0.65], ("two words", 1): [0.3, None, 0.65],
@@ -158,7 +133,7 @@ def test_whole_text(tmp_path):
     ]
 
 
-def test_labels_count_only_seeds_whose_run_on_everything_is_done(tmp_path):
+def test_labels_count_only_seeds_whose_run_on_everything_is_done(tmp_path, write_all):
     comparison = comparison_of("random", "all", everything="all")
     curves = {("random", seed): [0.5, 0.6, 0.7] for seed in range(3)}
     write_all(tmp_path, curves)
@@ -172,13 +147,13 @@ def test_labels_count_only_seeds_whose_run_on_everything_is_done(tmp_path):
         assert cells_of(comparison_text(comparison, comparison_table(comparison, tmp_path)))["random"][-1] == expected
 
 
-def test_reaching_means_at_least(tmp_path):
+def test_reaching_means_at_least(tmp_path, write_all):
     write_all(tmp_path, {("random", 0): [0.5, 0.6, 0.7], ("all", 0): [0.6]})
     table = comparison_table(comparison_of("random", "all", seeds=(0,), everything="all"), tmp_path)
     assert table["rows"]["random"]["labels"] == [40]
 
 
-def test_an_undefined_run_on_everything_is_reached_by_none(tmp_path):
+def test_an_undefined_run_on_everything_is_reached_by_none(tmp_path, write_all):
     write_all(tmp_path, {("random", 0): [0.5, 0.6, 0.7], ("all", 0): [None]})
     comparison = comparison_of("random", "all", seeds=(0,), everything="all")
     text = comparison_text(comparison, comparison_table(comparison, tmp_path))
@@ -187,7 +162,7 @@ def test_an_undefined_run_on_everything_is_reached_by_none(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["nan", "None", "null", "inf"])
-def test_undefined_numbers_are_dashes(tmp_path, unit):
+def test_undefined_numbers_are_dashes(tmp_path, unit, write_all):
     write_all(tmp_path, {("random", 0): [None, None, None], ("all", 0): [None]})
     comparison = comparison_of("random", "all", seeds=(0,), everything="all")
     text = comparison_text(comparison, comparison_table(comparison, tmp_path))
@@ -198,7 +173,7 @@ def test_undefined_numbers_are_dashes(tmp_path, unit):
 # -- what is not there -------------------------------------------------------------------------------------------------
 
 
-def test_runs_that_are_not_done_are_left_out_and_counted(tmp_path):
+def test_runs_that_are_not_done_are_left_out_and_counted(tmp_path, write_run):
     comparison = comparison_of("random", "entropy", seeds=(0, 1))
     assert comparison_text(comparison, comparison_table(comparison, tmp_path)) == (
         "Mine: nothing to show yet, runs to come: 4"
@@ -217,7 +192,7 @@ def test_runs_that_are_not_done_are_left_out_and_counted(tmp_path):
     assert "Mean over 1 to 2 seeds" in text
 
 
-def test_a_run_that_shall_have_more_rounds_is_not_done(tmp_path):
+def test_a_run_that_shall_have_more_rounds_is_not_done(tmp_path, write_run):
     comparison = comparison_of("random", seeds=(0,))
     folder = tmp_path / "random" / "seed_0"
     write_run(folder, [0.5, 0.6, 0.7])
@@ -226,13 +201,13 @@ def test_a_run_that_shall_have_more_rounds_is_not_done(tmp_path):
     assert comparison_table(comparison, tmp_path)["missing"] == 1
 
 
-def test_other_seeds_and_other_folders_are_not_read(tmp_path):
+def test_other_seeds_and_other_folders_are_not_read(tmp_path, write_all):
     write_all(tmp_path, {("random", 0): [0.1] * 3, ("random", 5): [0.9] * 3, ("margin", 0): [0.8] * 3})
     table = comparison_table(comparison_of("random", seeds=(5,)), tmp_path)
-    assert (table["rows"]["random"]["dice"], table["missing"]) == ([[0.9]] * 3, 0)
+    assert (table["rows"]["random"]["values"], table["missing"]) == ([[0.9]] * 3, 0)
 
 
-def test_nothing_is_written(tmp_path):
+def test_nothing_is_written(tmp_path, write_all):
     write_all(tmp_path, {("random", 0): [0.5] * 3})
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     comparison_table(comparison_of("random", "entropy"), tmp_path)
@@ -242,7 +217,7 @@ def test_nothing_is_written(tmp_path):
 # -- what cannot be compared -------------------------------------------------------------------------------------------
 
 
-def test_different_initial_sets_are_refused(tmp_path):
+def test_different_initial_sets_are_refused(tmp_path, write_run):
     comparison = comparison_of("random", "entropy", seeds=(0, 1))
     write_run(tmp_path / "random" / "seed_0", [0.5] * 3)
     write_run(tmp_path / "random" / "seed_1", [0.5] * 3, initial=("z/0009",))  # another seed may differ
@@ -253,7 +228,7 @@ def test_different_initial_sets_are_refused(tmp_path):
         comparison_table(comparison, tmp_path)
 
 
-def test_different_rounds_are_refused(tmp_path):
+def test_different_rounds_are_refused(tmp_path, write_run):
     comparison = comparison_of("random", "entropy", seeds=(0, 1))
     write_run(tmp_path / "random" / "seed_0", [0.5] * 3)
     write_run(tmp_path / "entropy" / "seed_0", [0.5] * 3, sizes=[20, 20, 20])
@@ -265,7 +240,7 @@ def test_different_rounds_are_refused(tmp_path):
         comparison_table(comparison, tmp_path)
 
 
-def test_the_run_on_everything_has_rounds_of_its_own(tmp_path):
+def test_the_run_on_everything_has_rounds_of_its_own(tmp_path, write_all, write_run):
     write_all(tmp_path, {("random", 0): [0.5] * 3})
     write_run(tmp_path / "all" / "seed_0", [0.4, 0.9], sizes=[200, 200], initial=("z/0000",))
     table = comparison_table(comparison_of("all", "random", seeds=(0,), everything="all"), tmp_path)
@@ -273,7 +248,7 @@ def test_the_run_on_everything_has_rounds_of_its_own(tmp_path):
     assert list(table["rows"]) == ["random"]
 
 
-def test_pools_of_different_size_over_the_seeds_show_both_numbers(tmp_path):
+def test_pools_of_different_size_over_the_seeds_show_both_numbers(tmp_path, write_run):
     write_run(tmp_path / "random" / "seed_0", [0.5] * 2, sizes=[20, 20])
     write_run(tmp_path / "random" / "seed_1", [0.5] * 2, sizes=[20, 21])
     comparison = comparison_of("random", seeds=(0, 1))
@@ -282,7 +257,7 @@ def test_pools_of_different_size_over_the_seeds_show_both_numbers(tmp_path):
     assert cells_of(comparison_text(comparison, table))["3D Dice"][:2] == ["5.0 % (20)", "10.0 % (40 to 41)"]
 
 
-def test_a_broken_file_is_named(tmp_path):
+def test_a_broken_file_is_named(tmp_path, write_all):
     write_all(tmp_path, {("random", 0): [0.5] * 3})
     (tmp_path / "random" / "seed_0" / "round_01" / "metrics.json").write_text('{"labeled": ')
     with pytest.raises(ValueError, match=r"round_01/metrics\.json is not valid JSON"):

@@ -1,0 +1,127 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The summary and the paired tests as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from monai_al.comparison.config import Comparison
+from monai_al.comparison.markdown import markdown_table, span
+from monai_al.comparison.metric import METRICS, SUMMARIES
+from monai_al.comparison.summary import MeanAndSpread, PairTest, seeds_warning
+from monai_al.data.run_folder import UNDEFINED
+
+__all__ = ["summary_text", "tests_text"]
+
+_STAR = "*"
+
+
+def summary_text(
+    comparison: Comparison,
+    cells: Mapping[str, Mapping[str, MeanAndSpread]],
+    tests: Sequence[PairTest],
+    marked: Callable[[str], str],
+) -> str:
+    """A row for each metric, a column for each run.
+
+    A star stands where a run is significantly better than every run that it is tested against.
+
+    Args:
+        comparison: what is compared.
+        cells: metric -> name -> mean and standard deviation.
+        tests: of :func:`monai_al.comparison.summary.pair_tests`.
+        marked: from a run's name to how it stands in the table.
+
+    Example:
+        >>> cells = {"dice_3d": {"random": MeanAndSpread(0.7, 0.01, 5)}}
+        >>> print(summary_text(Comparison("a", "al.yaml"), cells, [], str))
+        Mean of all rounds: mean (standard deviation) over 5 seeds.
+        <BLANKLINE>
+        | summary | random |
+        | --- | --- |
+        | 3D Dice | 0.700 (0.010) |
+    """
+    names = list(next(iter(cells.values())))
+    rows = [
+        [METRICS[metric].name, *(_cell(metric, of_name[name], _is_starred(tests, name, metric)) for name in names)]
+        for metric, of_name in cells.items()
+    ]
+    notes = [_what(comparison, cells)]
+    if any(not METRICS[metric].higher_is_better for metric in cells):
+        notes.append("Lower is better for HD95.")
+    if any(_STAR in cell for row in rows for cell in row):
+        notes.append(f"{_STAR} significantly better than every run that it is tested against.")
+    return f"{' '.join(notes)}\n\n{markdown_table(['summary', *map(marked, names)], rows)}"
+
+
+def tests_text(comparison: Comparison, tests: Sequence[PairTest], marked: Callable[[str], str]) -> str:
+    """A row for each pair of runs and metric.
+
+    Args:
+        comparison: what is compared.
+        tests: of :func:`monai_al.comparison.summary.pair_tests`.
+        marked: from a run's name to how it stands in the table.
+
+    Example:
+        >>> print(tests_text(Comparison("a", "al.yaml"), [PairTest("b", "a", "dice_3d", ())], str).splitlines()[-1])
+        | b | a | 3D Dice | 0 | – | – | – | – | – | – |
+    """
+    head = ["run", "against", "metric", "pairs", "difference", "sd", "p Wilcoxon", "p sign-flip", "p t", "p corrected"]
+    n_tests = len(comparison.tested)
+    notes = [
+        "Paired tests, two-sided, over the seeds that both runs have. The sign-flip test decides, its p-values "
+        f"corrected by Holm for the {n_tests} test{'s' * (n_tests != 1)} of a metric: {_STAR} below 0.05.",
+        seeds_warning(comparison, max((len(test.seeds) for test in tests), default=0)) or "",
+        *_left_out(tests),
+    ]
+    rows = [_test_row(test, marked) for test in tests]
+    return f"{' '.join(filter(None, notes))}\n\n{markdown_table(head, rows)}"
+
+
+def _what(comparison: Comparison, cells: Mapping[str, Mapping[str, MeanAndSpread]]) -> str:
+    numbers = [cell.n for of_name in cells.values() for cell in of_name.values()]
+    if comparison.spread == "all":
+        return f"Mean (standard deviation) over all rounds of all seeds, {span(numbers)} values each."
+    seeds = f"{span(numbers)} seed{'s' * (max(numbers) != 1)}"
+    return f"{SUMMARIES[comparison.summary or 'mean']}: mean (standard deviation) over {seeds}."
+
+
+def _cell(metric: str, cell: MeanAndSpread, starred: bool) -> str:
+    if cell.mean is None:
+        return UNDEFINED
+    shown = METRICS[metric].shown
+    return f"{shown(cell.mean)}{_STAR * starred}" + ("" if cell.sd is None else f" ({shown(cell.sd)})")
+
+
+def _is_starred(tests: Sequence[PairTest], name: str, metric: str) -> bool:
+    own = [test for test in tests if (test.run, test.metric) == (name, metric)]
+    return bool(own) and all(test.is_gain and test.is_significant for test in own)
+
+
+def _test_row(test: PairTest, marked: Callable[[str], str]) -> list[str]:
+    pair = [marked(test.run), marked(test.against), METRICS[test.metric].name, str(len(test.seeds))]
+    if test.found is None or test.corrected is None:
+        return [*pair, *[UNDEFINED] * 6]
+    shown, found = METRICS[test.metric].shown, test.found
+    numbers = [f"{'+' * (found.mean > 0)}{shown(found.mean)}", shown(found.sd)]
+    p_values = [_p(p) for p in (found.wilcoxon, found.sign_flip, found.t)]
+    return [*pair, *numbers, *p_values, f"{_p(test.corrected)}{_STAR * test.is_significant}"]
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.00005 else f"{value:.4f}"
+
+
+def _left_out(tests: Sequence[PairTest]) -> list[str]:
+    alone = {(test.run, test.against): test.alone for test in tests if test.alone}
+    told = [f"No pair of {run} and {against}: {_seeds(seeds)}." for (run, against), seeds in alone.items()]
+    return told + [
+        f"{METRICS[test.metric].name} of {test.run} or {test.against} is undefined: {_seeds(test.undefined)}."
+        for test in tests
+        if test.undefined
+    ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

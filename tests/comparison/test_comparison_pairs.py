@@ -1,0 +1,287 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What makes runs of one seed pairs, with run folders that nothing trained."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from monai_al.comparison import Comparison, check_pairs
+from monai_al.data import DataError
+
+ITEMS = [
+    {
+        "id": f"a/{i:04d}",
+        "image": "a.nii",
+        "label": "al.nii",
+        "volume": "a",
+        "patient": "p",
+        "slice": i,
+        "split": "train",
+    }
+    for i in range(3)
+]
+POOL = {
+    "classes": ["background", "liver"],
+    "label_values": {"0": 0},
+    "items": ITEMS,
+    "files": {"a.nii": "1", "al.nii": "2"},
+}
+CPU, GPU = {"device": "cpu"}, {"device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"}
+WEIGHTS = {"conv": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(3)}
+
+
+def config(**settings):
+    """What run.json says of the config; the settings of the training."""
+    learner = {"strategy": "s", "strategy_settings": {}, "seed": 0, "members": 1, "empty_policy": "strict"}
+    training = {"seed": 0, "steps": 10, "optimizer": {"lr": 0.1}, "train": {"trainer": {"max_epochs": "@epochs"}}}
+    return {"learner": learner, "training": {**training, "epochs": 3, **settings}}
+
+
+@pytest.fixture
+def runs_of(tmp_path, write_run):
+    """Write two or more runs, each with what is said of it, and check them as pairs."""
+
+    def check(*, own=None, seed=0, names=("random", "entropy"), everything=None, **records):
+        common = {
+            "seed": seed, "config": config(), "threads": 1, "versions": {"torch": "2.8.0"}, "pool": POOL, "places": CPU,
+        }  # fmt: skip
+        own = own or {}
+        runs = {name: {"overlays": (), "options": {}, **own.get(name, {})} for name in names}
+        comparison = Comparison("a", "al.yaml", seeds=(seed,), runs=runs, everything=everything)
+        planned = comparison.planned(tmp_path)
+        for run in planned:
+            write_run(run.folder, [0.5, 0.6], **{**common, **records.get(run.name, {})})
+        return check_pairs(comparison, planned)
+
+    return check
+
+
+# -- pairs -------------------------------------------------------------------------------------------------------------
+
+
+def test_equal_runs_are_pairs(runs_of):
+    assert runs_of(names=("random", "entropy", "margin")) == []
+
+
+def test_a_strategy_and_its_settings_may_differ(runs_of):
+    other = config()
+    other["learner"] |= {"strategy": "entropy", "strategy_settings": {"regions": ["target"]}}
+    assert runs_of(entropy={"config": other, "strategy": "entropy"}) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"threads": 2}, "differ in their threads: 2 and 1, so"),
+        ({"versions": {"torch": "2.9.0"}}, "differ in their versions: torch 2.9.0 and 2.8.0, so"),
+        ({"versions": {"torch": "2.8.0", "numpy": "2.4"}}, "differ in their versions: numpy 2.4 and None, so"),
+        ({"initial": ("c/0001",)}, "differ in their initial set, so"),
+        ({"initial": ("b/0002", "a/0001")}, "differ in their initial set, so"),
+        ({"sizes": [20, 21]}, "differ in the labeled items of their rounds, so"),
+        (
+            {"config": config(steps=20)},
+            "differ in their steps (20 and 10), which neither's own overlays or options set",
+        ),
+        ({"config": config(warmup=3)}, "differ in their warmup (3 and nothing), which neither's"),
+        ({"config": config(optimizer={"lr": 0.2})}, "differ in their optimizer ({'lr': 0.2} and {'lr': 0.1}), which"),
+    ],
+)
+def test_what_makes_no_pair(runs_of, tmp_path, record, message):
+    with pytest.raises(DataError) as refused:
+        runs_of(entropy=record)
+    text = str(refused.value)
+    assert text.startswith("entropy and random of seed 0 differ in ")
+    assert message in text
+    assert text.endswith(f"({tmp_path / 'entropy' / 'seed_0'} and {tmp_path / 'random' / 'seed_0'})")
+
+
+def changed_pool(**changes):
+    pool = json.loads(json.dumps(POOL))
+    for key, value in changes.items():
+        if key in pool["items"][1]:
+            pool["items"][1][key] = value
+        else:
+            pool[key] = value
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        (changed_pool(files={"a.nii": "1", "al.nii": "3"}), "the content of the label of the item 'a/0000'"),
+        (changed_pool(image="b.nii"), "the content of the image of the item 'a/0001'"),
+        (changed_pool(split="test"), "the split of the item 'a/0001'"),
+        (changed_pool(id="a/0009"), "only one of them holds the item 'a/0001'"),
+        (changed_pool(items=ITEMS[:2]), "only one of them holds the item 'a/0002'"),
+        (changed_pool(items=ITEMS[::-1]), "the order of its items"),
+        (changed_pool(classes=["background", "tumor"]), "classes ["),
+    ],
+)
+@pytest.mark.parametrize("is_everything", [False, True])
+def test_other_pools_make_no_pair(runs_of, pool, message, is_everything):
+    with pytest.raises(DataError) as refused:
+        runs_of(random={"pool": pool}, everything="random" if is_everything else None)
+    assert f"differ in their pool: {message}" in str(refused.value)
+
+
+def test_the_same_pool_elsewhere_is_the_same(runs_of):
+    moved = json.loads(json.dumps(POOL).replace("a.nii", "elsewhere/a.nii").replace("al.nii", "elsewhere/al.nii"))
+    assert runs_of(entropy={"pool": moved}) == []
+
+
+def test_a_folder_under_another_seed_is_refused(runs_of, tmp_path):
+    with pytest.raises(DataError, match=r"random/seed_3 holds a run of seed 5: it is no run of seed 3; move it away"):
+        runs_of(seed=3, random={"seed": 5})
+
+
+def test_runs_of_different_seeds_may_differ(tmp_path, write_run):
+    comparison = Comparison("a", "al.yaml", seeds=(0, 1), runs={"random": {}})
+    for run in comparison.planned(tmp_path):
+        write_run(run.folder, [0.5], seed=run.seed, threads=run.seed, initial=(f"a/{run.seed}",))
+    assert check_pairs(comparison, comparison.planned(tmp_path)) == []
+
+
+# -- settings of its own -----------------------------------------------------------------------------------------------
+
+
+def told(name, ids):
+    return [f"{name} trains in a way of its own ({ids}): it differs from the first round on."]
+
+
+def test_settings_that_a_run_declares_may_differ_and_are_told(runs_of, tmp_path):
+    overlay = tmp_path / "dropout.yaml"
+    overlay.write_text("{dropout: 0.2, 'network::depth': 3, +optimizer: {lr: 0.2}}")
+    other = config(dropout=0.2, network={"depth": 3}, optimizer={"lr": 0.2}, steps=20)
+    other["learner"]["members"] = 5
+    own = {"entropy": {"overlays": (str(overlay),), "options": {"steps": 20, "members": 5}}}
+    names = ("random", "entropy", "margin")
+    expected = told("entropy", "dropout, members, network, optimizer, steps")
+    assert runs_of(names=names, own=own, entropy={"config": other, "initial": ("a/0001", "b/0002")}) == expected
+
+
+def test_a_knob_that_sets_another_id_is_declared(runs_of):
+    own = {"entropy": {"options": {"epochs": 5, "fast": 1}}}
+    command = {"train_map": {"fast": "optimizer#lr"}}
+    other = config(epochs=5, optimizer={"lr": 1})
+    assert runs_of(own=own, entropy={"config": other, "command": command}) == told("entropy", "epochs, optimizer")
+    foreign = config(train={"trainer": {"max_epochs": 5}})
+    assert runs_of(own=own, entropy={"config": foreign}) == told("entropy", "train")
+
+
+def test_training_overlays_are_declared(runs_of, tmp_path):
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    (tmp_path / "bundle" / "configs" / "learning_loss.yaml").write_text("{loss: mine}")
+    overlay = tmp_path / "learning_loss.yaml"
+    overlay.write_text("+train_overlays: [learning_loss]")
+    more = {
+        "command": {"train_overlays": ["learning_loss"]},
+        "places": {**CPU, "bundle_root": str(tmp_path / "bundle")},
+    }
+    own = {"entropy": {"overlays": (str(overlay),)}}
+    assert runs_of(own=own, entropy={"config": config(loss="mine"), **more}) == told("entropy", "loss")
+    with pytest.raises(DataError, match=r"differ in their steps \(20 and 10\)"):
+        runs_of(own=own, entropy={"config": config(loss="mine", steps=20), **more})
+    (tmp_path / "bundle" / "configs" / "learning_loss.yaml").unlink()  # what it sets cannot be known any more
+    assert runs_of(own=own, entropy={"config": config(loss="mine"), **more}) == told("entropy", "loss")
+
+
+def test_a_declared_setting_excuses_only_the_run_that_declares_it(runs_of):
+    own = {"random": {"options": {"steps": 20}}}
+    assert runs_of(own=own, random={"config": config(steps=20)}) == told("random", "steps")
+    with pytest.raises(DataError, match=r"margin and entropy of seed 0 differ in their steps \(30 and 10\)"):
+        runs_of(names=("random", "entropy", "margin"), own=own, margin={"config": config(steps=30)})
+
+
+def test_scores_under_different_rules_are_never_compared(runs_of):
+    other = config()
+    other["learner"]["empty_policy"] = "count_empty"
+    with pytest.raises(DataError, match="differ in their empty_policy .'count_empty' and 'strict'., so"):
+        runs_of(own={"entropy": {"options": {"empty_policy": "count_empty"}}}, entropy={"config": other})
+
+
+# -- the run on everything ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [("random", "all", "entropy"), ("all", "random", "entropy")])
+def test_the_run_on_everything_has_its_own_start_and_the_same_training(runs_of, names):
+    whole = {"sizes": [200, 200], "initial": ("z/0001",), "weights": {"conv": torch.zeros(1)}}
+    others = dict.fromkeys(("random", "entropy"), {"weights": WEIGHTS})
+    assert runs_of(names=names, everything="all", all=whole, **others) == []
+    with pytest.raises(DataError, match=r"their steps \((20 and 10|10 and 20)\)"):
+        runs_of(names=names, everything="all", all={**whole, "config": config(steps=20)}, **others)
+    with pytest.raises(DataError, match="their threads"):
+        runs_of(names=names, everything="all", all={**whole, "threads": 2}, **others)
+
+
+# -- first models ------------------------------------------------------------------------------------------------------
+
+OTHER = {**WEIGHTS, "conv": WEIGHTS["conv"] + torch.tensor([0, 0, 1e-3])}
+
+
+def test_equal_first_models_are_told_from_others(runs_of):
+    assert runs_of(random={"weights": WEIGHTS}, entropy={"weights": WEIGHTS}) == []
+    again = {name: value.clone() for name, value in reversed(WEIGHTS.items())}  # another file, the same weights
+    assert runs_of(random={"weights": WEIGHTS}, entropy={"weights": again}) == []
+    with pytest.raises(DataError, match="entropy and random of seed 0 differ in their first model, though they were"):
+        runs_of(random={"weights": WEIGHTS}, entropy={"weights": OTHER})
+
+
+def test_a_torch_without_gpu_tells_that_it_was_a_cpu(runs_of):
+    places = dict.fromkeys(("random", "entropy"), {"places": GPU, "versions": {"torch": "2.8.0+cpu"}})
+    places["entropy"] = {**places["entropy"], "weights": OTHER}
+    places["random"] = {**places["random"], "weights": WEIGHTS}
+    with pytest.raises(DataError, match="their first model"):
+        runs_of(**places)
+
+
+def test_on_a_gpu_first_models_may_differ_and_it_is_told(runs_of):
+    gpu = {"places": GPU}
+    models = {"random": {**gpu, "weights": WEIGHTS}, "entropy": {**gpu, "weights": OTHER}, "margin": gpu}
+    notes = runs_of(names=("random", "entropy", "margin"), **{**models, "margin": {**gpu, "weights": WEIGHTS}})
+    assert notes == [
+        "The first models of 1 of 2 runs are not those of their partners, though they were trained alike (largest "
+        "difference 1.0e-03): a GPU may do that, a CPU not."
+    ]
+    for wrong in ({"conv": torch.zeros(2, 4), "steps": torch.tensor(3)}, {"conv": WEIGHTS["conv"]}):
+        with pytest.raises(DataError, match="their first model"):
+            runs_of(**{**models, "entropy": {**gpu, "weights": wrong}, "margin": gpu})
+
+
+def test_members_are_compared_one_by_one(runs_of, tmp_path):
+    torch.save({"model": OTHER}, tmp_path / "other.pt")
+    gpu = {"places": GPU, "weights": WEIGHTS}
+    assert runs_of(random=gpu, entropy=gpu) == []
+    for name in ("random", "entropy"):
+        (tmp_path / name / "seed_0" / "round_00" / "model_1.pt").write_bytes((tmp_path / "other.pt").read_bytes())
+    assert runs_of(random=gpu, entropy=gpu) == []
+    (tmp_path / "entropy" / "seed_0" / "round_00" / "model_1.pt").unlink()
+    with pytest.raises(DataError, match="their first model"):
+        runs_of(random=gpu, entropy=gpu)
+
+
+def test_models_of_runs_that_train_differently_are_not_compared(runs_of):
+    own = {"entropy": {"options": {"steps": 20}}}
+    other = {"config": config(steps=20), "weights": OTHER}
+    assert runs_of(own=own, random={"weights": WEIGHTS}, entropy=other) == told("entropy", "steps")
+
+
+def test_without_models_their_scores_tell(tmp_path, write_run):
+    comparison = Comparison("a", "al.yaml", seeds=(0,), runs={"random": {}, "entropy": {}})
+    for places, scores, expected in (
+        (CPU, [0.5, 0.6], None),
+        (GPU, [0.4, 0.6], "1.0e-01"),
+        (GPU, [None, 0.6], "1.0e+00"),
+        (CPU, [0.4, 0.6], DataError),
+    ):
+        for run in comparison.planned(tmp_path):
+            write_run(run.folder, scores if run.name == "random" else [0.5, 0.6], places=places)
+        if expected is DataError:
+            with pytest.raises(DataError, match="their first model"):
+                check_pairs(comparison, comparison.planned(tmp_path))
+        else:
+            notes = check_pairs(comparison, comparison.planned(tmp_path))
+            assert [expected in note for note in notes] == ([] if expected is None else [True])
