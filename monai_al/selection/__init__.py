@@ -15,6 +15,7 @@ from monai_al.selection.check import (
 )
 from monai_al.selection.merge_alternating import merge_alternating
 from monai_al.selection.ranks import ranks
+from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.top_k import top_k
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "check_scores",
     "merge_alternating",
     "ranks",
+    "stochastic_batches",
     "tie_rng",
     "top_k",
 ]

@@ -35,6 +35,9 @@ class Strategy(ABC):
     """
 
     name: str = ""
+    uses_truth: bool = False
+    """Whether ``select`` looks at the ground truth, as ``round.present``: a baseline of simulations, no strategy for
+    real annotation."""
 
     def needs(self) -> dict[str, Measure | str]:
         """Name -> a measure, whose scores ``select`` finds as ``round.scores[name]``, or an embedding's layer.
@@ -86,10 +89,27 @@ class Strategy(ABC):
             )
         return scores
 
+    def embeddings(self, round: Round, name: str) -> np.ndarray:
+        """The embeddings ``(N, D)`` that were asked for under this name.
+
+        Raises:
+            ValueError: ``round`` has none, or not one row per item.
+        """
+        if name not in round.embeddings:
+            known = ", ".join(map(repr, round.embeddings)) or "none"
+            raise ValueError(f"strategy {self.name!r} needs the embeddings {name!r}; this round has {known}")
+        embeddings = np.asarray(round.embeddings[name])
+        if embeddings.ndim != 2 or len(embeddings) != len(round.pool):
+            raise ValueError(
+                f"strategy {self.name!r} needs one embedding {name!r} per item of the pool ({len(round.pool)}), got "
+                f"the shape {embeddings.shape}"
+            )
+        return embeddings
+
     def make_query(
         self,
         round: Round,
-        indices: np.ndarray,
+        indices: Sequence[int] | np.ndarray,
         scores: Sequence[float] | np.ndarray | None = None,
         reasons: Sequence[str | None] | None = None,
     ) -> Query:

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from monai_al.data import Query, Round
-from monai_al.selection import merge_alternating, top_k
 from monai_al.strategies.base import Strategy, ranked_reasons
-from monai_al.strategies.uncertainty import check_measure
-from monai_al.uncertainty import MEASURES, REGIONS, Measure
+from monai_al.strategies.selector import Selector
+from monai_al.strategies.uncertainty import named_measure
+from monai_al.uncertainty import REGIONS, Augmentation, Measure
 
 __all__ = ["Selective"]
 
@@ -22,16 +26,21 @@ class Selective(Strategy):
     image segmentation", 2024, eq. 1-5. An item whose region is empty ranks last in that region's list.
 
     Args:
-        measure: ``"entropy"``, ``"least_confidence"``, ``"margin"``, ``"mc_dropout"`` or ``"bald"``; the last two need
-            a network with dropout, and find the regions on the mean probability.
+        measure: as in :class:`~monai_al.strategies.Uncertainty`; those of several predictions find the regions on the
+            mean probability.
         regions: ``"both"``, ``"target"`` (the paper's ablation) or ``"boundary"``.
         reduction: ``"sum"`` (as in the paper) or ``"mean"`` over the region.
         threshold: T of the target region, in [0, 1).
         width: B of the boundary region, in (0, 0.5].
-        passes: number of predictions of ``"mc_dropout"`` and ``"bald"``.
+        passes: number of predictions with dropout on, or of copies; None: 10 with dropout, 8 copies.
+        selector: how the scores choose, as in :class:`~monai_al.strategies.Uncertainty`. None and ``"top_k"`` merge the
+            two rankings, see :func:`~monai_al.selection.merge_alternating`. Any other one chooses ceil(budget / 2)
+            items by the target region, and then floor(budget / 2) of the rest by the boundary region; the query holds
+            them in turn.
+        augmentation: arguments of :class:`~monai_al.uncertainty.Augmentation`, for the measures of augmented copies.
 
     Raises:
-        ValueError: an argument is unknown or out of range.
+        ValueError: an argument is unknown, out of range, or without a use.
 
     Example:
         >>> from monai_al.data import Item, Pool
@@ -48,19 +57,21 @@ class Selective(Strategy):
         reduction: str = "sum",
         threshold: float = 0.2,
         width: float = 0.1,
-        passes: int = 10,
+        passes: int | None = None,
+        selector: str | Callable[..., ArrayLike] | None = None,
+        augmentation: Mapping[str, Any] | Augmentation | None = None,
     ) -> None:
-        check_measure(measure)
         if regions != "both" and regions not in REGIONS:
             raise ValueError(f"regions {regions!r} is none of both, {', '.join(REGIONS)}")
-        self.name = f"selective {measure}" if regions == "both" else f"selective {measure} ({regions})"
         self.regions = REGIONS if regions == "both" else (regions,)
-        self.measures: dict[str, Measure] = {
-            f"{measure} {region}": Measure(
-                MEASURES[measure], region=region, reduction=reduction, threshold=threshold, width=width, passes=passes
-            )
+        common = {"reduction": reduction, "threshold": threshold, "width": width}
+        self.measures = {
+            f"{measure} {region}": named_measure(measure, passes, augmentation, region=region, **common)
             for region in self.regions
         }
+        self.selector = Selector.of(selector)
+        name = f"selective {measure}" if regions == "both" else f"selective {measure} ({regions})"
+        self.name = self.selector.named(name)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""
@@ -69,15 +80,15 @@ class Selective(Strategy):
     def select(self, round: Round, budget: int) -> Query:
         """See :meth:`Strategy.select`."""
         lists = [self.scores(round, name) for name in self.measures]
-        rng = round.rng("ties")
         if len(lists) == 2:
-            chosen = merge_alternating(lists[0], lists[1], budget, round.labeled, rng)
+            chosen = self.selector.choose_in_turn(lists[0], lists[1], budget, round)
         else:
-            chosen = top_k(lists[0], budget, round.labeled, rng)
+            chosen = self.selector.choose(lists[0], budget, round)
         turns = np.arange(len(chosen)) % len(lists)
         scores = np.stack(lists)[turns, chosen]
         told = [
             ranked_reasons(f"{region} region", values, chosen, round.labeled, f"empty {region} region")
             for region, values in zip(self.regions, lists, strict=True)
         ]
-        return self.make_query(round, chosen, scores, [told[turn][place] for place, turn in enumerate(turns)])
+        reasons = [told[turn][place] for place, turn in enumerate(turns)]
+        return self.make_query(round, chosen, scores, self.selector.reasons(reasons))

@@ -9,7 +9,7 @@ import pytest
 
 from monai_al.data import Item, Pool, Query, QueryItem, Round
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
-from monai_al.uncertainty import MEASURES, Measure
+from monai_al.uncertainty import MEASURES, Augmentation, Measure
 
 INF = math.inf
 
@@ -37,12 +37,13 @@ def test_uncertainty_takes_the_highest_scores_in_order():
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_needs(measure):
-    assert Uncertainty(measure, "sum", 20).needs() == {measure: Measure(MEASURES[measure], reduction="sum", passes=20)}
+    assert Uncertainty(measure).needs() == {measure: MEASURES[measure]}
+    assert Uncertainty(measure, "sum", 20).needs() == {measure: Measure.of(measure, reduction="sum", passes=20)}
     assert Uncertainty(measure).name == measure
     selective = Selective(measure, threshold=0.3, width=0.2, passes=5)
     common = {"reduction": "sum", "threshold": 0.3, "width": 0.2, "passes": 5}
     assert selective.needs() == {
-        f"{measure} {region}": Measure(MEASURES[measure], region=region, **common) for region in ("target", "boundary")
+        f"{measure} {region}": Measure.of(measure, region=region, **common) for region in ("target", "boundary")
     }
     assert selective.name == f"selective {measure}"
     assert list(Selective(measure, "boundary").needs()) == [f"{measure} boundary"]
@@ -53,6 +54,22 @@ def test_needs(measure):
 def test_defaults_are_the_papers():
     need = Selective().needs()["entropy target"]
     assert need == Measure("entropy", region="target", reduction="sum", threshold=0.2, width=0.1, passes=10)
+
+
+def test_passes_are_the_measures_own_unless_given():
+    passes = {name: Uncertainty(name).measures[name].passes for name in ("bald", "mc_dropout", "tta", "tta_entropy")}
+    assert passes == {"bald": 10, "mc_dropout": 10, "tta": 8, "tta_entropy": 8}
+    assert {need.passes for need in Selective("tta").needs().values()} == {8}
+    assert {need.passes for need in Selective("tta", passes=3).needs().values()} == {3}
+
+
+@pytest.mark.parametrize("augmentation", [{"rotation": 20, "flips": True}, Augmentation(rotation=20, flips=True)])
+@pytest.mark.parametrize("measure", ["tta", "tta_entropy"])
+def test_augmentation(measure, augmentation):
+    for strategy in (Uncertainty(measure, augmentation=augmentation), Selective(measure, augmentation=augmentation)):
+        for need in strategy.needs().values():
+            assert need.augmentation == Augmentation(rotation=20, flips=True)
+    assert Uncertainty(measure).needs()[measure].augmentation is None
 
 
 def test_selective_worked_merge():
@@ -102,6 +119,12 @@ def test_ties_follow_the_seed_and_not_the_name():
         (lambda: Uncertainty("predictive_entropy"), "mc_dropout"),
         (lambda: Uncertainty("entropy", "max"), "reduction 'max'"),
         (lambda: Uncertainty("bald", passes=1), "passes"),
+        (lambda: Uncertainty("bald", augmentation={}), "'bald' takes no augmentation: only tta, tta_entropy do"),
+        (lambda: Selective("entropy", augmentation=Augmentation()), "'entropy' takes no augmentation"),
+        (lambda: Uncertainty("tta", augmentation={"rotation": 90}), "rotation must be"),
+        (lambda: Uncertainty("tta", augmentation={"angle": 9}), "augmentation 'angle' is none of rotation, noise"),
+        (lambda: Uncertainty(selector="top"), "selector 'top' is none of top_k, stochastic_batches"),
+        (lambda: Selective(selector="top"), "selector 'top'"),
         (lambda: Selective("bold"), "'bold'"),
         (lambda: Selective("entropy", "background"), "regions 'background' is none of both, target, boundary"),
         (lambda: Selective("entropy", reduction="max"), "reduction"),

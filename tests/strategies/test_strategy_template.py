@@ -4,25 +4,53 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from monai_al.data import Item, Pool, Query, Round
-from monai_al.strategies import Random, Selective, Strategy, Uncertainty
+from monai_al.selection import stochastic_batches
+from monai_al.strategies import (
+    CentralStratified,
+    EvenlySpaced,
+    ForegroundAwareRandom,
+    LearningLoss,
+    PatientStratifiedRandom,
+    Random,
+    Selective,
+    Strategy,
+    Uncertainty,
+)
 from monai_al.uncertainty import MEASURES, Measure
 
-STRATEGIES = [
-    Random(),
+SCORING = [
     *(Uncertainty(measure) for measure in MEASURES),
     Uncertainty("margin", reduction="sum"),
+    Uncertainty("tta", augmentation={"flips": True}),
     *(Selective(measure) for measure in MEASURES),
     Selective("entropy", regions="target"),
     Selective("entropy", regions="boundary", reduction="mean"),
+    LearningLoss(),
 ]
-RANDOM = {"random"}
-"""Names of the strategies whose answer depends on the seed also where nothing is tied."""
+DRAWING = [
+    Random(),
+    PatientStratifiedRandom(),
+    EvenlySpaced(),
+    EvenlySpaced(slices_per_volume=3),
+    CentralStratified(),
+    ForegroundAwareRandom(),
+    ForegroundAwareRandom(1 / 3),
+    *(Uncertainty(measure, selector="stochastic_batches") for measure in MEASURES),
+    *(Selective(measure, selector="stochastic_batches") for measure in MEASURES),
+    Selective("entropy", regions="target", selector="stochastic_batches"),
+    LearningLoss(selector="stochastic_batches"),
+    LearningLoss(functools.partial(stochastic_batches, partition=True, reduction="max")),
+]
+"""Those whose answer depends on the seed also where nothing is tied."""
+STRATEGIES = [*SCORING, *DRAWING]
 
 N = 40
 LABELED = [3, 0, 17, 39]
@@ -41,7 +69,10 @@ class SecretItem(Item):
 
 
 def a_pool(order=range(N)) -> Pool:
-    return Pool([SecretItem(f"v{i // 8}/{i % 8:04d}", "missing.nii", f"v{i // 8}", f"p{i // 16}") for i in order])
+    items = [
+        SecretItem(f"v{i // 8}/{i % 8:04d}", "missing.nii", f"v{i // 8}", f"p{i // 16}", slice=i % 8) for i in order
+    ]
+    return Pool(items, classes=["background", "liver", "spleen"])
 
 
 def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_seed=0, empty=()) -> Round:
@@ -55,11 +86,10 @@ def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_se
             values[[*labeled, *empty]] = -math.inf
             scores[name] = values[order]
         else:
-            embeddings[name] = rng.normal(size=(N, 8))[order]
+            embeddings[name] = rng.normal(size=(N, 1 if isinstance(strategy, LearningLoss) else 8))[order]
+    present = (rng.random((N, 3)) < (1, 0.3, 0.1))[order] if strategy.uses_truth else None
     positions = [int(np.flatnonzero(order == i)[0]) for i in labeled]
-    return Round(
-        2, a_pool(order), labeled=np.array(positions, dtype=np.int64), seed=seed, scores=scores, embeddings=embeddings
-    )
+    return Round(2, a_pool(order), np.array(positions, dtype=np.int64), seed, scores, embeddings, present)
 
 
 each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
@@ -106,12 +136,18 @@ def test_reproducible(strategy, empty):
 @each_strategy
 def test_another_seed_gives_another_answer_where_it_is_random(strategy):
     answers = {strategy.query(a_round(strategy, seed=seed), 10).ids for seed in range(4)}
-    assert len(answers) == (4 if strategy.name in RANDOM else 1)
+    assert len(answers) == (4 if strategy in DRAWING else 1)
+
+
+@each_strategy
+def test_another_round_draws_differently_where_it_is_random(strategy):
+    answers = {strategy.query(replace(a_round(strategy), number=number), 10).ids for number in range(4)}
+    assert (len(answers) > 1) == (strategy in DRAWING)
 
 
 @each_strategy
 def test_the_order_of_the_pool_does_not_matter(strategy):
-    if strategy.name in RANDOM:
+    if strategy in DRAWING:
         pytest.skip("draws positions at random")
     order = np.random.default_rng(9).permutation(N)
     assert set(strategy.query(a_round(strategy, order), 9).ids) == set(strategy.query(a_round(strategy), 9).ids)
@@ -158,10 +194,43 @@ def test_missing_and_wrong_needs_are_named(strategy):
         nan = np.where(np.arange(N) == 5, math.nan, complete.scores[name])
         with pytest.raises(ValueError, match=r"\[5\] is nan"):
             strategy.query(Round(2, complete.pool, complete.labeled, 0, {**complete.scores, name: nan}), 3)
+    for name, values in complete.embeddings.items():
+        with pytest.raises(ValueError, match=f"needs the embeddings '{name}'"):
+            strategy.query(replace(complete, embeddings={}), 3)
+        with pytest.raises(ValueError, match="one embedding"):
+            strategy.query(replace(complete, embeddings={name: values[:3]}), 3)
+        nan = np.where(np.arange(N)[:, None] == 5, math.nan, values)
+        with pytest.raises(ValueError, match="item 'v0/0005' is nan"):
+            strategy.query(replace(complete, embeddings={name: nan}), 3)
+    if strategy.uses_truth:
+        with pytest.raises(ValueError, match="only for simulations with ground truth"):
+            strategy.query(replace(complete, present=None), 3)
+        for wrong in (complete.present[:3], complete.present[:, 0], complete.present.astype(int)):
+            with pytest.raises(ValueError, match=r"one row of classes per item of the pool \(40\), bool"):
+                strategy.query(replace(complete, present=wrong), 3)
 
 
 @each_strategy
 def test_an_empty_pool_is_an_error(strategy):
     scores = {name: np.empty(0) for name, need in strategy.needs().items() if isinstance(need, Measure)}
+    embeddings = {name: np.empty((0, 1)) for name in strategy.needs() if name not in scores}
     with pytest.raises(ValueError, match="empty"):
-        strategy.query(Round(0, Pool([]), labeled=[], seed=0, scores=scores), 0)
+        strategy.query(Round(0, Pool([]), [], 0, scores, embeddings), 0)
+
+
+@each_strategy
+def test_whole_images_are_items_too(strategy):
+    round = a_round(strategy)
+    pool = Pool([Item(item.id, item.image, item.id, item.id) for item in round.pool], round.pool.classes)
+    query = strategy.query(replace(round, pool=pool), 12)
+    assert len(set(query.ids)) == 12
+    assert all(item.reason is None or item.reason for item in query.items)
+
+
+@each_strategy
+def test_reads_the_truth_only_where_it_says_so(strategy):
+    assert strategy.uses_truth == ("truth" in strategy.name)
+    if not strategy.uses_truth:
+        round = a_round(strategy)
+        rows = np.random.default_rng(5).random((N, 3)) < 0.5
+        assert strategy.query(round, 10) == strategy.query(replace(round, present=rows), 10)

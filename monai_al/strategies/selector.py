@@ -1,0 +1,192 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How the scores of a strategy become a choice."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from monai_al.data import Round
+from monai_al.selection import candidates, check_scores, merge_alternating, stochastic_batches, top_k
+
+__all__ = ["SELECTORS", "Selector"]
+
+SELECTORS: Mapping[str, Callable[..., ArrayLike]] = MappingProxyType(
+    {"top_k": top_k, "stochastic_batches": stochastic_batches}
+)
+"""Names that users know -> functions of the form ``(scores, budget, labeled, rng) -> indices``."""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A selection function, with its name and settings for the record of a run; made by :meth:`of`.
+
+    Args:
+        function: ``(scores, budget, labeled, rng) -> indices``.
+        name: of :data:`SELECTORS`, or module and name of another function.
+        settings: what the function is given beside its four arguments.
+
+    Raises:
+        ValueError: a setting of a function of :data:`SELECTORS` is wrong.
+
+    Example:
+        >>> Selector.of("stochastic_batches")
+        Selector(name='stochastic_batches', settings={})
+        >>> Selector.of(functools.partial(stochastic_batches, partition=True)).settings
+        {'partition': True}
+    """
+
+    function: InitVar[Callable[..., ArrayLike]]
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self, function: Callable[..., ArrayLike]) -> None:
+        object.__setattr__(self, "_function", function)
+        if self.name in SELECTORS:  # a wrong setting shows at once, not after a training
+            try:
+                function(np.zeros(1), 0, np.empty(0, dtype=np.int64), np.random.default_rng(0))
+            except TypeError as error:
+                raise ValueError(f"selector {self.name!r}: {error}") from None
+
+    @classmethod
+    def of(cls, selector: str | Callable[..., ArrayLike] | Selector | None) -> Selector:
+        """A selector from what users write; None is ``"top_k"``.
+
+        Raises:
+            ValueError: the name is unknown, it is no function, or a setting is wrong.
+
+        Example:
+            >>> Selector.of("batches")
+            Traceback (most recent call last):
+            ...
+            ValueError: selector 'batches' is none of top_k, stochastic_batches
+        """
+        if isinstance(selector, Selector):
+            return selector
+        if selector is None or isinstance(selector, str):
+            name = "top_k" if selector is None else selector
+            if name not in SELECTORS:
+                raise ValueError(f"selector {name!r} is none of {', '.join(SELECTORS)}")
+            return cls(SELECTORS[name], name)
+        if not callable(selector):
+            raise ValueError(
+                f"selector must be {', '.join(SELECTORS)} or a function, got {selector!r}; in a config, a function "
+                "with settings is {_target_: ..., _mode_: callable, ...}"
+            )
+        return cls(selector, *_name_and_settings(selector))
+
+    @property
+    def ranks_only(self) -> bool:
+        """Whether it takes the highest scores."""
+        return self.name == "top_k"
+
+    @property
+    def title(self) -> str:
+        """Its name in words.
+
+        Example:
+            >>> Selector.of("stochastic_batches").title
+            'stochastic batches'
+        """
+        return self.name.rpartition(".")[2].replace("_", " ")
+
+    def named(self, scores: str) -> str:
+        """The name of a strategy that selects by these scores.
+
+        Example:
+            >>> Selector.of(None).named("entropy"), Selector.of("stochastic_batches").named("entropy")
+            ('entropy', 'entropy with stochastic batches')
+        """
+        return scores if self.ranks_only else f"{scores} with {self.title}"
+
+    def reasons(self, reasons: list[str]) -> list[str]:
+        """The reasons with what the selector adds to them.
+
+        Example:
+            >>> Selector.of("stochastic_batches").reasons(["entropy, rank 2 of 3"])
+            ['entropy, rank 2 of 3, in the best of the stochastic batches']
+        """
+        if self.ranks_only:
+            return reasons
+        added = "in the best of the stochastic batches" if self.name == "stochastic_batches" else f"by {self.title}"
+        return [f"{reason}, {added}" for reason in reasons]
+
+    def choose(self, scores: np.ndarray, budget: int, round: Round) -> np.ndarray:
+        """``(budget,)`` positions of unlabeled items, in pick order.
+
+        Args:
+            scores: ``(N,)``, higher = more informative.
+            budget: how many items.
+            round: gives the labeled items and the random draws: another round draws differently, the same round the
+                same.
+
+        Raises:
+            ValueError: what :func:`~monai_al.selection.top_k` refuses, or what the function itself refuses.
+            RuntimeError: the function did not return ``budget`` distinct unlabeled positions.
+
+        Example:
+            >>> from monai_al.data import Item, Pool
+            >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abc"]), labeled=[0], seed=0)
+            >>> Selector.of("top_k").choose(np.array([3.0, 1.0, 2.0]), 1, round)
+            array([2])
+        """
+        return self._choose(scores, budget, round.labeled, self._rng(round))
+
+    def choose_in_turn(self, first: np.ndarray, second: np.ndarray, budget: int, round: Round) -> np.ndarray:
+        """Like :meth:`choose`, with items of two lists in turn, the first list first.
+
+        ``"top_k"`` merges the two rankings, see :func:`~monai_al.selection.merge_alternating`. Any other function
+        chooses ceil(budget / 2) items by the first list, and then floor(budget / 2) of the rest by the second.
+
+        Args:
+            first: scores ``(N,)``, higher = more informative.
+            second: scores ``(N,)`` of the same items.
+            budget: how many items.
+            round: as in :meth:`choose`.
+        """
+        rng = self._rng(round)
+        if self.ranks_only:
+            return merge_alternating(first, second, budget, round.labeled, rng)
+        _, budget = candidates(len(first), budget, round.labeled)
+        chosen = np.empty(budget, dtype=np.int64)
+        chosen[::2] = self._choose(first, (budget + 1) // 2, round.labeled, rng)
+        taken = np.concatenate([round.labeled, chosen[::2]])
+        chosen[1::2] = self._choose(second, budget // 2, taken, rng)
+        return chosen
+
+    def _rng(self, round: Round) -> np.random.Generator:
+        return round.rng("ties" if self.ranks_only else "selector")
+
+    def _choose(self, scores: np.ndarray, budget: int, labeled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        values = check_scores(scores)
+        unlabeled, budget = candidates(len(values), budget, labeled)
+        if budget == 0:
+            return np.empty(0, dtype=np.int64)
+        chosen = np.asarray(self._function(values, budget, labeled, rng))  # type: ignore[attr-defined]
+        whole = chosen.shape == (budget,) and np.issubdtype(chosen.dtype, np.integer)
+        if not whole or len(np.unique(chosen)) < budget or not np.isin(chosen, unlabeled).all():
+            raise RuntimeError(
+                f"selector {self.name!r} must return {budget} distinct positions of unlabeled items, got {chosen!r}"
+            )
+        return chosen.astype(np.int64, copy=False)
+
+
+def _name_and_settings(function: Callable[..., ArrayLike]) -> tuple[str, dict[str, Any]]:
+    if isinstance(function, functools.partial):
+        if function.args:
+            raise ValueError(f"give the settings of a selector by name, not by position: {function.args!r}")
+        name, settings = _name_and_settings(function.func)
+        return name, {**settings, **function.keywords}
+    for name, known in SELECTORS.items():
+        if function is known:
+            return name, {}
+    if hasattr(function, "__qualname__"):
+        return f"{function.__module__}.{function.__qualname__}", {}
+    return f"{type(function).__module__}.{type(function).__qualname__}", dict(getattr(function, "__dict__", {}))
