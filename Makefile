@@ -41,6 +41,9 @@ format: $(VENV)/installed-dev
 benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/feeding.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/dropout_passes.py
+	$(BIN)/python benchmarks/test_time_augmentation.py
+	$(BIN)/python benchmarks/stochastic_batches.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

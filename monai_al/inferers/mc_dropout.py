@@ -13,6 +13,8 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from monai_al.inferers.shared_prefix import SharedPrefix
+
 __all__ = ["MCDropoutInferer", "dropout_enabled"]
 
 
@@ -34,7 +36,7 @@ def dropout_enabled(network: nn.Module) -> Iterator[nn.Module]:
         ...     [module.training for module in network]
         [False, True]
     """
-    active = {module for module in network.modules() if isinstance(module, _DropoutNd) and module.p > 0}
+    active = _active_dropout(network)
     if not active:
         raise ValueError(
             f"{type(network).__name__} has no active dropout layer, so its passes would all be equal: build it with a "
@@ -55,6 +57,10 @@ class MCDropoutInferer(Inferer):
 
     Y. Gal, Z. Ghahramani, "Dropout as a Bayesian approximation", ICML 2016. Between two passes, and after an error or
     when the passes are not used up, the network is in the modes it came in.
+
+    Where each prediction is one call of the network and no gradients are recorded, what the network computes before
+    its first active dropout layer is computed once for all passes, with the same predictions:
+    :class:`~monai_al.inferers.SharedPrefix`.
 
     Args:
         passes: number of predictions.
@@ -93,9 +99,11 @@ class MCDropoutInferer(Inferer):
         Raises:
             ValueError: the network has no active dropout layer.
         """
+        one_call = type(self.inferer) is SimpleInferer and self.passes > 1
+        called = SharedPrefix(network, _active_dropout(network)) if one_call else network
         for seed in self._seeds():
             with dropout_enabled(network), _seeded(seed, inputs.device):
-                prediction = self.inferer(inputs, network, *args, **kwargs)
+                prediction = self.inferer(inputs, called, *args, **kwargs)
             yield prediction
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
@@ -107,6 +115,10 @@ class MCDropoutInferer(Inferer):
             return [None] * self.passes
         generator = torch.Generator().manual_seed(self.seed)
         return torch.randint(2**62, (self.passes,), generator=generator).tolist()
+
+
+def _active_dropout(network: nn.Module) -> set[nn.Module]:
+    return {module for module in network.modules() if isinstance(module, _DropoutNd) and module.p > 0}
 
 
 @contextmanager

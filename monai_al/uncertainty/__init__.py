@@ -3,10 +3,11 @@
 """Uncertainty: class probabilities -> a map -> one number per item. Tensors in, tensors out."""
 
 from monai_al.uncertainty.activation import ACTIVATIONS, check_activation, probabilities
+from monai_al.uncertainty.augmentation import Augmentation
 from monai_al.uncertainty.check import check_probabilities, check_samples
 from monai_al.uncertainty.logits import entropy_from_logits, score_logits
 from monai_al.uncertainty.maps import MAPS, entropy, least_confidence, margin
-from monai_al.uncertainty.measure import MEASURES, Measure
+from monai_al.uncertainty.measure import MEASURES, SAMPLES, Measure
 from monai_al.uncertainty.reduce import REDUCTIONS, reduce_map
 from monai_al.uncertainty.regions import REGIONS, boundary_region, target_region
 from monai_al.uncertainty.samples import mutual_information, predictive_entropy, variance, variance_ratio
@@ -18,7 +19,9 @@ __all__ = [
     "MEASURES",
     "REDUCTIONS",
     "REGIONS",
+    "SAMPLES",
     "SAMPLE_MAPS",
+    "Augmentation",
     "Measure",
     "RunningSamples",
     "boundary_region",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,24 +13,17 @@ import torch
 from torch import Tensor
 
 from monai_al.uncertainty import _pixel
+from monai_al.uncertainty.augmentation import Augmentation
 from monai_al.uncertainty.check import check_probabilities, rows
 from monai_al.uncertainty.maps import MAPS
 from monai_al.uncertainty.reduce import REDUCTIONS, reduce_map
 from monai_al.uncertainty.regions import REGIONS, check_threshold, check_width, region_of
 from monai_al.uncertainty.streaming import SAMPLE_MAPS, RunningSamples
 
-__all__ = ["MEASURES", "Measure"]
+__all__ = ["MEASURES", "SAMPLES", "Measure"]
 
-MEASURES: Mapping[str, str] = MappingProxyType(
-    {
-        "entropy": "entropy",
-        "least_confidence": "least_confidence",
-        "margin": "margin",
-        "mc_dropout": "predictive_entropy",
-        "bald": "mutual_information",
-    }
-)
-"""Names that users know -> names of maps."""
+SAMPLES = ("dropout", "augmentation", "members")
+"""Where several predictions come from: passes with dropout on, augmented copies, or the members of an ensemble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +37,12 @@ class Measure:
         reduction: ``"mean"`` or ``"sum"``.
         threshold: of the target region, in [0, 1).
         width: of the boundary region, in (0, 0.5].
-        passes: number of predictions for the maps that need several.
+        passes: number of predictions for the maps that need several; the members of an ensemble are all taken.
+        samples: where several predictions come from: ``"dropout"``, ``"augmentation"`` or ``"members"``.
+        augmentation: how ``"augmentation"`` changes the images; None: as :class:`Augmentation` does by default.
 
     Raises:
-        ValueError: a name is unknown or a number out of range.
+        ValueError: a name is unknown, a number out of range, or an argument without a use.
 
     Example:
         >>> import torch
@@ -61,6 +56,8 @@ class Measure:
     threshold: float = 0.2
     width: float = 0.1
     passes: int = 10
+    samples: str = "dropout"
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         known = (*MAPS, *SAMPLE_MAPS)
@@ -75,6 +72,12 @@ class Measure:
         least = 2 if self.stochastic and self.map != "predictive_entropy" else 1
         if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < least:
             raise ValueError(f"passes must be an integer of at least {least} for {self.map}, got {self.passes!r}")
+        if self.samples not in SAMPLES:
+            raise ValueError(f"samples {self.samples!r} is none of {', '.join(SAMPLES)}")
+        if self.samples != "dropout" and not self.stochastic:
+            raise ValueError(f"{self.map} needs one prediction, so samples={self.samples!r} has no use")
+        if self.augmentation is not None and self.samples != "augmentation":
+            raise ValueError(f"an augmentation has no use where the predictions come from {self.samples}")
 
     @classmethod
     def of(cls, measure: str | Measure, **settings: Any) -> Measure:
@@ -93,10 +96,11 @@ class Measure:
         """
         if isinstance(measure, Measure):
             return measure
-        name = MEASURES.get(measure, measure)
-        if name not in (*MAPS, *SAMPLE_MAPS):
-            raise ValueError(f"measure {measure!r} is none of {', '.join({**MEASURES, **dict.fromkeys(SAMPLE_MAPS)})}")
-        return cls(name, **settings)
+        if measure in MEASURES:
+            return replace(MEASURES[measure], **settings)
+        if measure in (*MAPS, *SAMPLE_MAPS):
+            return cls(measure, **settings)
+        raise ValueError(f"measure {measure!r} is none of {', '.join({**MEASURES, **dict.fromkeys(SAMPLE_MAPS)})}")
 
     @property
     def stochastic(self) -> bool:
@@ -160,3 +164,21 @@ class Measure:
             return scores
         finite = torch.isfinite(rows(pixels).sum(1))
         return scores.masked_fill(~finite, torch.nan)
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "entropy": Measure("entropy"),
+        "least_confidence": Measure("least_confidence"),
+        "margin": Measure("margin"),
+        "mc_dropout": Measure("predictive_entropy"),
+        "bald": Measure("mutual_information"),
+        "tta": Measure("mutual_information", passes=8, samples="augmentation"),
+        "tta_entropy": Measure("predictive_entropy", passes=8, samples="augmentation"),
+        "ensemble_entropy": Measure("predictive_entropy", samples="members"),
+        "ensemble_mutual_information": Measure("mutual_information", samples="members"),
+        "ensemble_variance": Measure("variance", samples="members"),
+        "ensemble_variance_ratio": Measure("variance_ratio", samples="members"),
+    }
+)
+"""Names that users know -> measures."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from monai_al.uncertainty import (
     MAPS,
     MEASURES,
     SAMPLE_MAPS,
+    Augmentation,
     Measure,
     RunningSamples,
     boundary_region,
@@ -126,6 +128,9 @@ def test_multilabel_measure():
         ({"passes": 0}, "passes"),
         ({"passes": 2.5}, "passes"),
         ({"map": "mutual_information", "passes": 1}, "at least 2"),
+        ({"map": "variance", "samples": "dice"}, "samples 'dice' is none of dropout, augmentation, members"),
+        ({"samples": "members"}, "needs one prediction"),
+        ({"map": "variance", "augmentation": Augmentation()}, "no use where the predictions come from dropout"),
     ],
 )
 def test_refuses_wrong_settings(settings, message):
@@ -134,9 +139,14 @@ def test_refuses_wrong_settings(settings, message):
 
 
 def test_names():
-    for name, map in MEASURES.items():
-        assert Measure.of(name).map == map
-    assert {name for name in MEASURES if Measure.of(name).stochastic} == {"mc_dropout", "bald"}
+    for name, measure in MEASURES.items():
+        assert Measure.of(name) == measure
+        assert Measure.of(name, reduction="sum") == replace(measure, reduction="sum")
+    assert {name for name in MEASURES if not Measure.of(name).stochastic} == {"entropy", "least_confidence", "margin"}
+    kinds = {name: measure.samples for name, measure in MEASURES.items() if measure.stochastic}
+    assert {"mc_dropout", "bald"} == {name for name, kind in kinds.items() if kind == "dropout"}
+    assert all(name.startswith("tta") == (kind == "augmentation") for name, kind in kinds.items())
+    assert all(name.startswith("ensemble") == (kind == "members") for name, kind in kinds.items())
     assert Measure.of("variance", passes=3) == Measure("variance", passes=3)
     assert Measure.of(Measure("margin")) == Measure("margin")
     with pytest.raises(ValueError, match="'bold' is none of entropy"):
@@ -233,3 +243,20 @@ def test_score_logits_errors():
         score_logits(torch.zeros(1, 1), {"m": Measure()})
     with pytest.raises(ValueError, match="multilabel"):
         score_logits(torch.zeros(1, 3), {"m": Measure()}, activation="sigmoid")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"rotation": 45}, "rotation must be a number of at least 0 and below 45"),
+        ({"rotation": -1}, "rotation"),
+        ({"noise": float("nan")}, "noise must be a number of at least 0"),
+        ({"noise": True}, "noise"),
+        ({"flips": 1}, "flips must be True or False"),
+        ({"rotation": 0, "noise": 0.0}, "changes nothing"),
+    ],
+)
+def test_refuses_a_wrong_augmentation(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**settings)
+    assert Augmentation(rotation=0, noise=0, quarter_turns=True).noise == 0
