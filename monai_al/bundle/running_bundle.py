@@ -82,6 +82,7 @@ class RunningBundle:
         overlays: Sequence[str] = (),
         train_map: Mapping[str, Any] | None = None,
         own: str | None = None,
+        defaults: str | None = None,
     ) -> None:
         """Refuse every flat id that nothing refers to, here or in the training config.
 
@@ -92,6 +93,8 @@ class RunningBundle:
             overlays: names of the overlays that are laid over it.
             train_map: knob -> id or ids.
             own: name of this config itself, where MONAI and other tools read ids of it that nothing refers to.
+            defaults: name of this config itself: an id that keeps the value it has there is no override, also where an
+                overlay took away what referred to it.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist.
@@ -106,7 +109,8 @@ class RunningBundle:
             inner = _read(self.files(training, overlays))
             used = _referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
-        unknown = [id for id in self.config if id not in known]
+        kept = {} if defaults is None else _parsed(self.file(defaults))
+        unknown = [id for id, value in self.config.items() if id not in known and not (id in kept and kept[id] == value)]
         if unknown:
             raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
 

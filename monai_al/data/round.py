@@ -26,6 +26,8 @@ class Round:
         seed: the experiment's seed.
         scores: name -> ``(N,)`` scores in pool order, higher = more informative; labeled items hold ``-inf``.
         embeddings: name -> ``(N, D)`` embeddings in pool order.
+        present: bool ``(N, C)``, which classes the ground truth of each item holds, in pool order; only for strategies
+            that say ``uses_truth``, None for all others.
 
     Example:
         >>> from monai_al.data import Item, Pool
@@ -40,6 +42,7 @@ class Round:
     seed: int
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
     embeddings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    present: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labeled", np.asarray(self.labeled, dtype=np.int64))

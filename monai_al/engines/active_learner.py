@@ -8,7 +8,7 @@ import functools
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,11 @@ class ActiveLearner(Engine):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
         needs = _needs(self.strategy).values()
+        self._check_members(needs)
         self.pool_data.prepare()
         trained = self.training.load(None, self.activation)
         self.pool_data.try_network(trained, [need for need in needs if isinstance(need, Measure)])
         for layer in (need for need in needs if isinstance(need, str)):
-            if self.members > 1:
-                raise ValueError(f"strategy {self.strategy.name} needs the layer {layer!r} of one network: members = 1")
             find_layer(trained.network, layer)
         self.folder.lock()
         try:
@@ -334,7 +333,15 @@ class ActiveLearner(Engine):
         for name, values in scores.items():
             values[seen] = found[name]
             values[labeled] = -np.inf
-        return Round(number, self.pool, labeled, self.seed, scores, embeddings)
+        present = self.pool_data.present(self.pool.items) if self.strategy.uses_truth else None
+        return Round(number, self.pool, labeled, self.seed, scores, embeddings, present)
+
+    def _check_members(self, needs: Iterable[Measure | str]) -> None:
+        for need in needs:
+            if isinstance(need, str) and self.members > 1:
+                raise ValueError(f"strategy {self.strategy.name} needs the layer {need!r} of one network: members = 1")
+            if isinstance(need, Measure) and need.samples == "members" and self.members < 2:
+                raise ValueError(f"strategy {self.strategy.name} needs several networks per round: --members 5")
 
     # -- details ---------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from monai_al.engines.entry_items import (
 from monai_al.engines.entry_loading import KeepPlace, one_by_one
 from monai_al.engines.entry_scores import score_entry, spacing_matters, truth_of
 from monai_al.engines.entry_transforms import EntryTransforms
-from monai_al.engines.first_try import check_dropout, output_channels
+from monai_al.engines.first_try import check_samples, output_channels
 from monai_al.engines.passes import run_pass
 from monai_al.metrics import VolumeScores, summarize
 from monai_al.uncertainty import Measure
@@ -96,9 +96,9 @@ class EntryData:
 
         Raises:
             DataError: the preprocessing or the network cannot work on it, or the label's channels do not fit.
-            ValueError: a measure needs dropout and the network has none.
+            ValueError: a measure needs dropout or members and the network has none.
         """
-        check_dropout(trained.network, measures)
+        check_samples(trained.network, measures)
         without = [item.id for item in self.data.part("test") if item.label is None]
         if without:
             raise DataError(
@@ -233,6 +233,18 @@ class EntryData:
             foreground = truth.any(0) if self.overlapping else (truth > 0) & (truth != NOT_ANNOTATED)
             self._voxels[item.id] = (foreground.size, int(foreground.sum()))
         return self._voxels[item.id]
+
+    def present(self, items: Sequence[Item]) -> np.ndarray:
+        """Which classes the ground truth of each item holds, bool ``(N, C)``; all False without a label."""
+        numbers = range(1, len(self.data.classes))
+        found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
+        for row, item in zip(found, items, strict=True):
+            if item.label is not None:
+                truth, _ = self._truth(item)
+                classes = list(truth) if self.overlapping else [truth == number for number in numbers]
+                row[1:] = [bool(np.any(mask)) for mask in classes]
+                row[0] = bool((~truth.any(0) if self.overlapping else truth == 0).any())
+        return found
 
     def _truth(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, or masks of overlapping classes, on the stored grid; and its affine."""

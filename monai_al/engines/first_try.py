@@ -13,7 +13,7 @@ from monai_al.data import DataError
 from monai_al.inferers import dropout_enabled
 from monai_al.uncertainty import Measure
 
-__all__ = ["check_dropout", "output_channels"]
+__all__ = ["check_samples", "output_channels"]
 
 
 def output_channels(trained: Any, image: torch.Tensor, name: str) -> int:
@@ -48,15 +48,17 @@ def output_channels(trained: Any, image: torch.Tensor, name: str) -> int:
     return output.shape[1]
 
 
-def check_dropout(network: torch.nn.Module, measures: Iterable[Measure]) -> None:
-    """Refuse a network without dropout where a measure needs it.
+def check_samples(network: torch.nn.Module, measures: Iterable[Measure]) -> None:
+    """Refuse a network that cannot give the several predictions that a measure needs.
+
+    Members are not looked for: the network of a first try is one of them.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has no dropout.
 
     Example:
-        >>> check_dropout(torch.nn.Conv2d(1, 3, 1), [Measure("entropy")])
+        >>> check_samples(torch.nn.Conv2d(1, 3, 1), [Measure("entropy")])
     """
-    if any(measure.stochastic for measure in measures):
+    if any(measure.stochastic and measure.samples == "dropout" for measure in measures):
         with dropout_enabled(network):
             pass  # raises where there is no dropout

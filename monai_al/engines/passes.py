@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ignite.handlers import ProgressBar
 from monai.engines import SupervisedEvaluator
-from monai.inferers import Inferer
+from monai.inferers import Inferer, SimpleInferer
 
 from monai_al.data import Item, VolumeCache
 from monai_al.handlers.embedding import EmbeddingHandler
@@ -94,8 +94,8 @@ def score_items(
         ``(N, D)``.
 
     Raises:
-        ValueError: the network gives probabilities or embeddings that are not finite, has no dropout where that is
-            needed, or has no such layer.
+        ValueError: the network gives probabilities or embeddings that are not finite, has no dropout or no members
+            where they are needed, or has no such layer.
 
     Example:
         >>> score_items(torch.nn.Identity(), [], needs={})
@@ -105,10 +105,20 @@ def score_items(
         return {}
     measures = {name: need for name, need in needs.items() if isinstance(need, Measure)}
     embedders = {name: EmbeddingHandler(need, name=name) for name, need in needs.items() if isinstance(need, str)}
-    scorer = [UncertaintyHandler(measures, activation=activation, seed=seed)] if measures else []
+    inferer = None
+    if not embedders and all(one.stochastic and one.samples != "augmentation" for one in measures.values()):
+        inferer, options["inferer"] = options.get("inferer") or SimpleInferer(), _NoPrediction()
+    scorer = [UncertaintyHandler(measures, activation, inferer, seed=seed)] if measures else []
     run_pass(network, loader, [*scorer, *embedders.values()], **options)
     scores = {name: np.asarray(scorer[0].scores[name], dtype=np.float64) for name in measures}
     return scores | {name: handler.embeddings for name, handler in embedders.items()}
+
+
+class _NoPrediction(Inferer):
+    """Where only further predictions count, the evaluator need not make one of its own."""
+
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return inputs
 
 
 def evaluate_volumes(

@@ -231,9 +231,7 @@ class _Artist:
         text += "labeled."
         if not self.measures:
             return f"{text} The strategy {shown.strategy} looks at no uncertainty: the entropy decided nothing."
-        if self.measures[0].stochastic:
-            text += f" The uncertainty is that of {self.measures[0].passes} passes, drawn anew for this report."
-        return text
+        return text + _from_several(self.measures[0])
 
     def _see_items(
         self, chosen: Sequence[ShownItem], network: TrainedNetwork | None, number: int
@@ -411,3 +409,15 @@ def _told(error: BaseException) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _from_several(measure: Measure) -> str:
+    """Where the predictions come from that an uncertainty is made of, for people; nothing where it is one."""
+    if not measure.stochastic:
+        return ""
+    source = {
+        "dropout": f"{measure.passes} passes, drawn anew for this report",
+        "augmentation": f"the image and {measure.passes - 1} changed copies, drawn anew for this report",
+        "members": "all networks of the round",
+    }
+    return f" The uncertainty is that of {source[measure.samples]}."

@@ -5,17 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents
+from monai.networks import eval_mode
 
 from monai_al.handlers.whole_volumes import hard_labels
-from monai_al.inferers import MCDropoutInferer
-from monai_al.uncertainty import MAPS, SAMPLE_MAPS, Measure, RunningSamples, maps, probabilities
+from monai_al.inferers import several_predictions
+from monai_al.uncertainty import MAPS, SAMPLE_MAPS, Augmentation, Measure, RunningSamples, maps, probabilities
 
 __all__ = ["PredictionWatcher", "SeenItem", "recorded_measures", "seen_items"]
 
@@ -118,10 +119,23 @@ class PredictionWatcher:
         first = self.measures[0]
         if first.stochastic:
             running = RunningSamples((first.map,), multilabel=several)
-            inferer = MCDropoutInferer(first.passes, engine.inferer, seed=self.seed)
-            for logits in inferer.samples(engine.state.output["image"], engine.network):
-                running.update(probabilities(logits, self.activation))
-            heat, probs = getattr(running, first.map)(), running.mean
+            predictions = several_predictions(
+                first.samples,
+                engine.state.output["image"],
+                engine.network,
+                passes=first.passes,
+                inferer=engine.inferer,
+                activation=self.activation,
+                seed=self.seed,
+                augmentation=None if first.augmentation is None else asdict(first.augmentation),
+            )
+            outside = torch.zeros_like(probs[:, 0], dtype=torch.bool)
+            with eval_mode(engine.network):  # the engine has left its own evaluation mode already
+                for again, inside in predictions:
+                    running.update(again)
+                    if inside is not None:
+                        outside |= ~inside
+            heat, probs = getattr(running, first.map)().masked_fill(outside, 0), running.mean
         else:
             heat = getattr(maps, first.map)(probs, multilabel=several)
         regions = {m.region: m.region_of(probs, multilabel=several) for m in self.measures if m.region is not None}
@@ -171,6 +185,8 @@ def recorded_measures(settings: Any) -> list[Measure]:
     if isinstance(settings, Mapping):
         if settings.get("map") in (*MAPS, *SAMPLE_MAPS) and "reduction" in settings:
             known = {name: settings[name] for name in Measure.__dataclass_fields__ if name in settings}
+            if known.get("augmentation"):
+                known["augmentation"] = Augmentation(**known["augmentation"])
             return [Measure(**known)]
         return [measure for value in settings.values() for measure in recorded_measures(value)]
     return [measure for value in settings for measure in recorded_measures(value)] if isinstance(settings, list) else []

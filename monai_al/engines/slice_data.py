@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from monai_al.data import NOT_ANNOTATED, DataError, Item, Pool, SliceDataset, VolumeCache
 from monai_al.engines.annotation_cost import annotation_cost
-from monai_al.engines.first_try import check_dropout, output_channels
+from monai_al.engines.first_try import check_samples, output_channels
 from monai_al.engines.passes import evaluate_volumes
 from monai_al.metrics import VolumeScores, summarize
 from monai_al.uncertainty import Measure
@@ -57,7 +57,7 @@ class SliceData:
 
         Raises:
             DataError: the network cannot predict it, or its channels are not the classes.
-            ValueError: a measure needs dropout and the network has none.
+            ValueError: a measure needs dropout or members and the network has none.
         """
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
         channels = output_channels(trained, first["image"], first["id"])
@@ -65,7 +65,7 @@ class SliceData:
             raise DataError(
                 f"the network has {channels} output channels for the {len(classes)} classes {', '.join(classes)}"
             )
-        check_dropout(trained.network, measures)
+        check_samples(trained.network, measures)
 
     def adapted(self, trained: Any) -> Any:
         """The network as it is."""
@@ -122,11 +122,25 @@ class SliceData:
         """See :func:`monai_al.engines.annotation_cost.annotation_cost`."""
         return annotation_cost(labeled, returns, self._voxels)
 
-    def _voxels(self, item: Item) -> tuple[int, int]:
+    def present(self, items: Sequence[Item]) -> np.ndarray:
+        """Which classes the ground truth of each item holds, bool ``(N, C)``; all False without a label."""
+        found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
+        for row, item in zip(found, items, strict=True):
+            plane = self._truth(item)
+            if plane is not None:
+                values = np.unique(plane)
+                row[values[values != NOT_ANNOTATED]] = True
+        return found
+
+    def _truth(self, item: Item) -> np.ndarray | None:
+        """Class numbers of an item on the stored grid."""
         truth = self.cache.get(item).truth
-        if truth is None:
+        return truth if truth is None or item.slice is None else truth[item.slice]
+
+    def _voxels(self, item: Item) -> tuple[int, int]:
+        plane = self._truth(item)
+        if plane is None:
             return 0, 0
-        plane = truth if item.slice is None else truth[item.slice]
         return plane.size, int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED)))
 
     def placeholder_spacing(self, items: Sequence[Item]) -> bool:

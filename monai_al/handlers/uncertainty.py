@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 from monai.inferers import Inferer
+from monai.networks import eval_mode
 from monai.utils import CommonKeys
 from torch import Tensor
 
 from monai_al.data.files import write_json
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.result_files import of_this_process, result_path
-from monai_al.inferers.mc_dropout import MCDropoutInferer
-from monai_al.uncertainty import Measure, RunningSamples, check_activation, probabilities, score_logits
+from monai_al.inferers import several_predictions
+from monai_al.uncertainty import Measure, RunningSamples, check_activation, score_logits
 
 __all__ = ["UncertaintyHandler"]
 
@@ -35,12 +36,14 @@ class UncertaintyHandler:
     ``engine.state.uncertainty_ids``. An item is called as :class:`~monai_al.handlers.ItemIds` says. Each process keeps
     the items it saw itself.
 
-    Measures that need several predictions run the network again with dropout on; those with the same number of
-    passes share them, and the passes are folded into running statistics, one prediction in memory at a time.
+    Measures that need several predictions run the network again: with dropout on, on augmented copies, or member by
+    member, for which the engine's network must be a :class:`~monai_al.networks.MeanOfMembers`. Measures that ask for
+    the same predictions share them, and these are folded into running statistics, one in memory at a time.
 
     Args:
-        measure: a name (``"entropy"``, ``"least_confidence"``, ``"margin"``, ``"mc_dropout"``, ``"bald"``), a measure,
-            or a dictionary name -> measure. A single measure's scores go by its name, or by the name of its map.
+        measure: a name of :data:`~monai_al.uncertainty.MEASURES`, such as ``"entropy"``, ``"bald"`` or ``"tta"``, a
+            measure, or a dictionary name -> measure. A single measure's scores go by its name, or by the name of its
+            map.
         activation: from the output to probabilities: ``"softmax"``, ``"sigmoid"``, ``"multilabel"`` or ``"none"``.
         inferer: makes one of several predictions; default: the engine's own inferer.
         chunk: measures of one prediction work on this many items at a time, which then stay in the processor's cache.
@@ -153,10 +156,11 @@ class UncertaintyHandler:
         valid = self._batch_mask(engine.state.batch, logits)
         once = {name: measure for name, measure in self.measures.items() if not measure.stochastic}
         scores = self._score_once(logits, once, valid) if once else {}
-        for passes, measures in self._stochastic():
-            running = self._run_passes(engine, passes, measures)
+        for measures in self._sharing_predictions():
+            running, inside = self._predict_again(engine, list(measures.values()), logits)
+            counted = _both(valid, self._inside(inside, ids))
             for name, measure in measures.items():
-                scores[name] = measure.score_unchecked(running, valid=valid)
+                scores[name] = measure.score_unchecked(running, valid=counted)
         for name, values in scores.items():
             self._refuse_not_finite(values.masked_fill(values == -torch.inf, 0), ids)
             self._parts[name].append(values.double().cpu().numpy())
@@ -166,25 +170,54 @@ class UncertaintyHandler:
             logits, measures, activation=self.activation, valid=valid, multilabel=self.multilabel, chunk=self.chunk
         )
 
-    def _stochastic(self) -> Iterator[tuple[int, dict[str, Measure]]]:
-        several = sorted(
-            (item for item in self.measures.items() if item[1].stochastic), key=lambda item: item[1].passes
-        )
-        for passes, group in groupby(several, key=lambda item: item[1].passes):
-            yield passes, dict(group)
+    def _sharing_predictions(self) -> list[dict[str, Measure]]:
+        """The measures that need several predictions, those together that need the same ones."""
+        groups: dict[Any, dict[str, Measure]] = {}
+        for name, measure in self.measures.items():
+            if measure.stochastic:
+                passes = 0 if measure.samples == "members" else measure.passes
+                groups.setdefault((measure.samples, passes, measure.augmentation), {})[name] = measure
+        return list(groups.values())
 
-    def _run_passes(self, engine: Any, passes: int, measures: dict[str, Measure]) -> RunningSamples:
-        seed = None if self.seed is None else int(torch.randint(2**62, (1,), generator=self._seeds))
-        inferer = MCDropoutInferer(passes, engine.inferer if self.inferer is None else self.inferer, seed=seed)
+    def _predict_again(
+        self, engine: Any, measures: Sequence[Measure], logits: Tensor
+    ) -> tuple[RunningSamples, Tensor | None]:
+        """Running statistics, and the pixels that all predictions have, bool ``(B, *spatial)``; None for all."""
+        first, seen, augments = measures[0], len(self._items.seen), measures[0].samples == "augmentation"
+        seed = self.seed if augments or self.seed is None else int(torch.randint(2**62, (1,), generator=self._seeds))
+        predictions = several_predictions(
+            first.samples,
+            engine.state.output[self.image_key],
+            engine.network,
+            passes=first.passes,
+            inferer=engine.inferer if self.inferer is None else self.inferer,
+            activation=self.activation,
+            seed=seed,
+            augmentation=None if first.augmentation is None else asdict(first.augmentation),
+            numbers=range(seen - len(logits), seen),
+            first=logits if self.inferer is None else None,
+        )
         running = RunningSamples(
-            {measure.map: None for measure in measures.values()},
+            {measure.map: None for measure in measures},
             multilabel=self.multilabel,
             validate=self.activation == "none",
         )
-        with torch.autocast("cuda", enabled=getattr(engine, "amp", False), **getattr(engine, "amp_kwargs", {})):
-            for logits in inferer.samples(engine.state.output[self.image_key], engine.network):
-                running.update(probabilities(logits, self.activation))
-        return running
+        inside: Tensor | None = None
+        amp = torch.autocast("cuda", enabled=getattr(engine, "amp", False), **getattr(engine, "amp_kwargs", {}))
+        with eval_mode(engine.network), amp:  # the engine has left its own evaluation mode already
+            for probs, valid in predictions:
+                running.update(probs)
+                inside = _both(inside, valid)
+        return running, inside
+
+    def _inside(self, inside: Tensor | None, ids: list[Any]) -> Tensor | None:
+        if inside is not None:
+            empty = (~inside.flatten(1).any(1)).nonzero().flatten().tolist()
+            if empty:
+                raise ValueError(
+                    f"no pixel of item {ids[empty[0]]!r} stays in sight in all augmented copies: lower the rotation"
+                )
+        return inside
 
     def _batch_mask(self, batch: Any, logits: Tensor) -> Tensor | None:
         found = batch.get(self.valid_key) if isinstance(batch, Mapping) else None
@@ -207,6 +240,13 @@ class UncertaintyHandler:
                 f"the network's probabilities are not finite for item {items}: look for NaN in its image and in the "
                 "network's weights"
             )
+
+
+def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Where both masks hold; None is a mask that holds everywhere."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
 def _named(measure: str | Measure | Mapping[str, str | Measure]) -> dict[str, Measure]:

@@ -128,18 +128,31 @@ def test_flat_ids_of_the_training_config_are_forwarded_unresolved(bundle):
     assert forwarded == {"steps": "$1 + 1", "dataset_dir": raw}
 
 
-def test_every_overlay_names_only_ids_that_are_read():
-    names = ["active_learning.yaml", "train.yaml"]
-    outer, inner = (ConfigParser.load_config_file(str(BUNDLE / "configs" / name)) for name in names)
-    configs = BUNDLE.parents[1] / "configs"
-    laid_over = [path for kind in ("datasets", "strategies", "tracking") for path in (configs / kind).rglob("*.yaml")]
-    overlays = [*sorted(laid_over), BUNDLE / "configs" / "paper.yaml"]
+@pytest.mark.parametrize("bundle", ["selective_uncertainty_spleen", "stochastic_batches_prostate"])
+def test_every_overlay_names_only_ids_that_are_read(bundle):
+    root = BUNDLE.parent / bundle
+    loop, configs = str(root / "configs" / "active_learning.yaml"), BUNDLE.parents[1] / "configs"
+    kinds = ("datasets", "selectors", "strategies", "tracking")
+    laid_over = [path for kind in kinds for path in (configs / kind).rglob("*.yaml")]
+    overlays = [*sorted(laid_over), root / "configs" / "paper.yaml"]
     assert len(overlays) > 10
     for overlay in overlays:
         content = ConfigParser.load_config_file(str(overlay))
         assert not any("#" in id or "::" in id for id in content), f"{overlay.name} sets a nested id"
-        merged = ConfigParser.load_config_files([str(BUNDLE / "configs" / "active_learning.yaml"), str(overlay)])
-        RunningBundle(BUNDLE, merged).check_overrides("train.yaml")
+        merged = ConfigParser.load_config_files([loop, str(overlay)])
+        RunningBundle(root, merged).check_overrides(
+            "train.yaml", merged["train_overlays"], defaults="active_learning.yaml"
+        )
+
+
+def test_an_id_whose_reader_an_overlay_took_away_is_an_error_only_where_it_is_set():
+    files = [BUNDLE / "configs" / "active_learning.yaml", BUNDLE.parents[1] / "configs" / "strategies" / "random.yaml"]
+    merged = ConfigParser.load_config_files([str(file) for file in files])
+    RunningBundle(BUNDLE, merged).check_overrides("train.yaml", defaults="active_learning.yaml")
+    with pytest.raises(BundleConfigError, match="--selector: nothing in the bundle refers to it"):
+        RunningBundle(BUNDLE, {**merged, "selector": "top_k"}).check_overrides(
+            "train.yaml", defaults="active_learning.yaml"
+        )
 
 
 @pytest.mark.parametrize(

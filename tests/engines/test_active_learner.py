@@ -243,6 +243,40 @@ def test_mc_dropout_needs_dropout(learner):
     assert all(item.score > 0 for item in active.folder.query(1).items)
 
 
+def test_an_ensemble_needs_members(learner):
+    with pytest.raises(ValueError, match="needs several networks per round: --members 5"):
+        learner(Uncertainty("ensemble_variance"), "a").run()
+    active = learner(Uncertainty("ensemble_variance_ratio"), "b", members=2, rounds=2)
+    active.run()
+    assert all(item.score is not None for item in active.folder.query(1).items)
+
+
+def test_augmented_copies_choose(learner):
+    active = learner(Uncertainty("tta", passes=2), rounds=2)
+    active.run()
+    assert all(item.score > 0 for item in active.folder.query(1).items)
+
+
+def test_only_a_strategy_that_says_so_sees_the_truth(learner):
+    class Curious(Strategy):
+        name = "curious"
+
+        def select(self, round, budget):
+            self.present = round.present
+            return self.make_query(round, round.unlabeled[:budget])
+
+    curious = Curious()
+    learner(curious, "a", rounds=2).run()
+    assert curious.present is None
+    Curious.uses_truth = True
+    active = learner(curious, "b", rounds=2)
+    active.run()
+    assert curious.present.shape == (len(active.pool), 2)
+    labels = [active.pool_data.cache.get(item).truth[item.slice] for item in active.pool]
+    assert curious.present.tolist() == [[bool((label == c).any()) for c in (0, 1)] for label in labels]
+    assert 0 < curious.present[:, 1].sum() < len(active.pool)
+
+
 def test_shares_of_the_pool(learner):
     active = learner(Random(), budget=[0.1, 0.5], rounds=2)
     active.run()

@@ -15,6 +15,7 @@ from monai.transforms import SpatialPadd
 from monai_al.data import Item, Pool, VolumeCache, slices_of
 from monai_al.engines import evaluate_volumes, run_pass, score_items
 from monai_al.engines.slice_data import SliceData
+from monai_al.networks import MeanOfMembers
 from monai_al.uncertainty import Measure
 
 SHAPES = {"a": (8, 8, 3), "b": (8, 8, 4), "c": (8, 16, 2), "d": (8, 8, 1)}
@@ -125,6 +126,23 @@ def test_scores_do_not_depend_on_the_batch_size(data):
         for name, values in scores.items():
             assert (values.dtype, values.shape) == (np.float64, (10,))
             np.testing.assert_allclose(values, found[0][name], rtol=1e-5)
+
+
+def test_the_evaluator_predicts_nothing_where_only_further_predictions_count(data):
+    items, cache = data
+    net, calls = network(dropout=0.5), []
+    net.register_forward_hook(lambda *_: calls.append(1))
+    several = {"bald": Measure.of("bald", passes=3), "mc": Measure.of("mc_dropout", passes=3)}
+    alone = score_items(net, batches(items, cache), several, seed=4)
+    n_batches = 3
+    assert len(calls) == 3 * n_batches
+    beside = score_items(net, batches(items, cache), {**several, "entropy": Measure()}, seed=4)
+    assert len(calls) == (3 + 4) * n_batches
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, beside[name])
+    members = MeanOfMembers([network(), network()], lambda logits: logits.softmax(1))
+    found = score_items(members, batches(items, cache), {"m": Measure.of("ensemble_variance")}, activation="none")
+    assert found["m"].tolist() == [0.0] * 10
 
 
 def test_scores_are_those_of_each_item_alone(data):

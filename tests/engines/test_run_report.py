@@ -23,7 +23,7 @@ from monai_al.engines.run_report import write_report
 from monai_al.engines.seen_items import SeenItem, recorded_measures
 from monai_al.report.page import ShownItem, ShownRound
 from monai_al.strategies import Random, Selective, Uncertainty
-from monai_al.uncertainty import Measure, boundary_region, entropy, target_region
+from monai_al.uncertainty import Augmentation, Measure, boundary_region, entropy, target_region
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
 
@@ -404,6 +404,11 @@ class TestRoundPictures:
         (Random(), []),
         (Uncertainty("margin"), [Measure("margin")]),
         (Uncertainty("bald", passes=7), [Measure("mutual_information", passes=7)]),
+        (Uncertainty("ensemble_variance"), [Measure("variance", samples="members")]),
+        (
+            Uncertainty("tta", augmentation={"rotation": 5}, selector="stochastic_batches"),
+            [Measure.of("tta", augmentation=Augmentation(rotation=5))],
+        ),
         (Selective("entropy"), list(Selective("entropy").measures.values())),
     ],
 )

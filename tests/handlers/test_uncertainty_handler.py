@@ -16,8 +16,9 @@ from monai.transforms import Activationsd, AsDiscreted, Compose
 from torch import nn
 
 from monai_al.handlers import UncertaintyHandler
-from monai_al.inferers import MCDropoutInferer
-from monai_al.uncertainty import Measure, RunningSamples, probabilities
+from monai_al.inferers import MCDropoutInferer, TTAInferer
+from monai_al.networks import MeanOfMembers
+from monai_al.uncertainty import Augmentation, Measure, RunningSamples, probabilities
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)
@@ -141,7 +142,7 @@ def test_stochastic_measures_share_their_passes():
     assert (handler.scores["bald"] > 0).all()
     assert list(handler.scores) == list(measures)
 
-    seed = int(torch.randint(2**62, (2,), generator=torch.Generator().manual_seed(5))[1])
+    seed = int(torch.randint(2**62, (1,), generator=torch.Generator().manual_seed(5)))
     running = RunningSamples()
     for logits in MCDropoutInferer(4, seed=seed).samples(data, net):
         running.update(logits.detach().softmax(1))
@@ -319,3 +320,104 @@ def test_one_file_in_several_batches():
     handler = UncertaintyHandler()
     run(handler, loader, network())
     assert handler.ids == ["a", "b", "b#1", "b#2"]
+
+
+SAMPLE_MAPS = ("predictive_entropy", "mutual_information", "variance", "variance_ratio")
+
+
+def test_members_are_asked_one_by_one():
+    nets = [network() for _ in range(3)]
+    for seed, net in enumerate(nets):
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(next(net.parameters()))
+    data, measures = images(5), {name: Measure(name, samples="members") for name in SAMPLE_MAPS}
+    handler = UncertaintyHandler({**measures, "entropy": Measure()}, "none")
+    run(handler, batches(data, 2), MeanOfMembers(nets, lambda logits: logits.softmax(1)))
+    with torch.no_grad():
+        stack = np.stack([net.eval()(data).softmax(1).double().numpy() for net in nets])
+
+    def entropy(p: np.ndarray) -> np.ndarray:
+        return -(p * np.log(p)).sum(-3)
+
+    labels = stack.argmax(2)
+    agreeing = np.stack([(labels == c).sum(0) for c in range(3)]).max(0)
+    expected = {
+        "predictive_entropy": entropy(stack.mean(0)),
+        "mutual_information": entropy(stack.mean(0)) - entropy(stack).mean(0),
+        "variance": stack.var(0).mean(1),
+        "variance_ratio": 1 - agreeing / 3,
+        "entropy": entropy(stack.mean(0)),
+    }
+    for name, pixels in expected.items():
+        np.testing.assert_allclose(handler.scores[name], pixels.mean((1, 2)), rtol=1e-4, atol=1e-6)
+
+
+def test_identical_members_diverge_by_exactly_nothing():
+    net = network()
+    for measure in ("mutual_information", "variance", "variance_ratio"):
+        handler = UncertaintyHandler({"m": Measure(measure, samples="members")}, "none")
+        run(handler, batches(images(), 3), MeanOfMembers([net] * 5, lambda logits: logits.softmax(1)))
+        assert handler.scores["m"].tolist() == [0.0] * 7
+    handler = UncertaintyHandler("ensemble_entropy", "none")
+    run(handler, batches(images(), 3), MeanOfMembers([net] * 5, lambda logits: logits.softmax(1)))
+    assert (handler.scores["ensemble_entropy"] > 0.1).all()
+
+
+def test_members_need_an_ensemble():
+    with pytest.raises(ValueError, match="members"):
+        run(UncertaintyHandler("ensemble_variance"), batches(images(), 3), network())
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(rotation=5, noise=0.0, flips=True)])
+def test_augmented_copies_count_where_all_of_them_see(augmentation):
+    net, data = network(), images(5)
+    measures = {
+        "tta": Measure.of("tta", passes=4, augmentation=augmentation),
+        "sum": Measure.of("tta_entropy", passes=4, augmentation=augmentation, reduction="sum"),
+    }
+    handler = UncertaintyHandler(measures, seed=3)
+    run(handler, batches(data, 5), net)
+    settings = Augmentation() if augmentation is None else augmentation
+    inferer = TTAInferer(4, rotation=settings.rotation, noise=settings.noise, flips=settings.flips, seed=3)
+    with torch.no_grad():
+        stack, valid = inferer(data, net.eval())
+    running = RunningSamples()
+    for probs in stack:
+        running.update(probs)
+    assert not valid.all()
+    for name, measure in measures.items():
+        np.testing.assert_allclose(handler.scores[name], measure.score(running, valid=valid).numpy(), rtol=1e-4)
+
+
+def test_augmented_scores_do_not_depend_on_the_batch_size():
+    scores = []
+    for size in (1, 3, 7):
+        handler = UncertaintyHandler({"tta": Measure.of("tta", passes=3)}, seed=0)
+        run(handler, batches(images(), size), network())
+        scores.append(handler.scores["tta"])
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-4)
+    np.testing.assert_allclose(scores[0], scores[2], rtol=1e-4)
+
+
+def test_the_engine_s_own_prediction_is_the_first_of_the_augmented_copies():
+    net, calls = network(), []
+    net.register_forward_hook(lambda *_: calls.append(1))
+    run(UncertaintyHandler({"tta": Measure.of("tta", passes=4)}, seed=0), batches(images(), 7), net)
+    assert len(calls) == 4
+
+
+def test_padding_does_not_count_in_augmented_copies_either():
+    net, data = network(), images(4)
+    valid = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    valid[:, :, 4:12, 4:12] = True
+    handler = UncertaintyHandler({"tta": Measure.of("tta_entropy", passes=2, reduction="sum")}, seed=0)
+    run(handler, batches(data, 4, valid=valid), net)
+    assert (handler.scores["tta"] < 64 * math.log(3)).all()
+
+
+def test_an_item_out_of_sight_in_a_copy_is_an_error():
+    net = network()
+    data = torch.randn(1, 1, 2, 64, generator=torch.Generator().manual_seed(0))
+    measure = Measure.of("tta", passes=30, augmentation=Augmentation(rotation=44.0))
+    with pytest.raises(ValueError, match="no pixel of item 'case/0000' stays in sight"):
+        run(UncertaintyHandler({"tta": measure}, seed=1), batches(data, 1), net)
