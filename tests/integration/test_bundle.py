@@ -22,20 +22,75 @@ SMALL = {
     "image_size": [32, 32], "channels": [4, 8], "steps": 3, "batch_size": 4, "progress": False, "device": "cpu",
 }  # fmt: skip
 STRATEGIES = sorted(path.stem for path in (ROOT / "configs" / "strategies").glob("*.yaml"))
+BASELINES = [  # nothing to score, so no selector either
+    "central_stratified", "evenly_spaced", "foreground_aware_random_33", "foreground_aware_random_66",
+    "patient_stratified_random", "random",
+]  # fmt: skip
+NAMES = {  # where the name of the overlay is not that of the strategy
+    "foreground_aware_random_33": "foreground-aware random 33 % (uses the truth)",
+    "foreground_aware_random_66": "foreground-aware random 66 % (uses the truth)",
+    "mc_dropout_divergence": "bald",
+    "patient_stratified_random": "patient-stratified random",
+}
 
 
-def run(*names, **overrides):
-    files = [str(CONFIGS / "active_learning.yaml"), *(str(ROOT / "configs" / f"{name}.yaml") for name in names)]
+def run(*names, configs=CONFIGS, **overrides):
+    files = [str(configs / "active_learning.yaml"), *(str(ROOT / "configs" / f"{name}.yaml") for name in names)]
     monai.bundle.run(config_file=files, **{**SMALL, "rounds": 2, "budget": 4, **overrides})
+
+
+def second_query(run_dir):
+    return json.loads((run_dir / "round_01" / "query.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_overlay(strategy, tmp_path):
-    run(f"strategies/{strategy}", output_dir=str(tmp_path / "run"))
-    query = json.loads((tmp_path / "run" / "round_01" / "query.json").read_text())
-    assert query["strategy"].replace(" ", "_") == strategy
+    few = {"members": 2} if strategy.startswith("ensemble") else {}
+    run(f"strategies/{strategy}", output_dir=str(tmp_path / "run"), **few)
+    query = second_query(tmp_path / "run")
+    assert query["strategy"] == NAMES.get(strategy, query["strategy"])
+    assert strategy in NAMES or query["strategy"].replace(" ", "_") == strategy
     assert len({item["id"] for item in query["items"]}) == 4
+    assert all((item["score"] is None) == (strategy in BASELINES) for item in query["items"])
     assert (tmp_path / "cache").is_dir()  # beside the run, for other runs to share
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in BASELINES])
+def test_every_scoring_strategy_with_stochastic_batches(strategy, tmp_path):
+    """In the bundle that has them by default, and in the other one by one overlay."""
+    selective = strategy.startswith("selective")
+    names, configs = [f"strategies/{strategy}"], ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
+    if selective:
+        names, configs = [*names, "selectors/stochastic_batches"], CONFIGS
+    few = {"members": 2} if strategy.startswith("ensemble") else {}
+    run(*names, configs=configs, output_dir=str(tmp_path / "run"), test_fraction=0.25, **few)
+    query = second_query(tmp_path / "run")
+    assert query["strategy"].endswith(" with stochastic batches")
+    assert all("best of the stochastic batches" in item["reason"] for item in query["items"])
+
+
+def test_stochastic_batches_with_settings(tmp_path):
+    """One batch is a random choice; another selector is another run."""
+    mine = tmp_path / "mine.json"
+    settings = {"_target_": "monai_al.selection.stochastic_batches", "_mode_": "callable", "n_batches": 1}
+    mine.write_text(json.dumps({"selector": settings}), encoding="utf-8")
+    files = [str(CONFIGS / "active_learning.yaml"), str(mine)]
+    monai.bundle.run(config_file=files, output_dir=str(tmp_path / "run"), rounds=2, budget=4, **SMALL)
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    selector = record["config"]["learner"]["strategy_settings"]["selector"]
+    assert selector == {"name": "stochastic_batches", "settings": {"n_batches": 1}}
+    assert record["strategy"] == "selective entropy with stochastic batches"
+
+
+def test_learning_loss_trains_with_the_ranking_and_stops_its_features(tmp_path):
+    configs = ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
+    files = [str(configs / "train.yaml"), str(configs / "learning_loss.yaml")]
+    settings = {**SMALL, "steps": 8, "steps_per_epoch": 1, "output_dir": str(tmp_path / "train")}
+    workflow = monai.bundle.ConfigWorkflow(files, workflow_type="train", logging_file=False, **settings)
+    workflow.initialize()
+    workflow.run()
+    assert workflow.network_def.stop_gradient  # after 8 * 20 // 75 = 2 of 8 epochs
+    assert set(workflow.network_def.state_dict()) > {"loss_predictor.out.weight", "network.head.conv.conv.weight"}
 
 
 def test_training_config_runs_alone(tmp_path):
@@ -50,6 +105,16 @@ def test_training_config_runs_alone_with_validation(tmp_path):
     validation = {"validation_fraction": 0.25, "steps": 4, "steps_per_epoch": 2, "model": "best", "early_stopping": 3}
     monai.bundle.run(config_file=str(CONFIGS / "train.yaml"), output_dir=str(tmp_path / "t"), **{**SMALL, **validation})
     assert (tmp_path / "t" / "models" / "best.pt").is_file()
+
+
+def test_the_other_paper_overlay_trains(tmp_path):
+    small = {"image_size": [32, 32], "channels": [4, 8], "steps": 4, "steps_per_epoch": 2, "rounds": 2, "budget": 4}
+    configs = ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
+    files = [str(configs / name) for name in ("active_learning.yaml", "paper.yaml")]
+    shares = {"validation_fraction": 0.25, "test_fraction": 0.25}
+    monai.bundle.run(config_file=files, output_dir=str(tmp_path / "run"), **{**SMALL, **small, **shares})
+    metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
+    assert (metrics["model"], metrics["validation_labeled"]) == ("last", 0)
 
 
 def test_paper_overlay_trains(tmp_path):
