@@ -19,6 +19,7 @@ from collections.abc import Callable
 import torch
 from monai.inferers import SimpleInferer
 from monai.networks.nets import FlexibleUNet
+from scoring import keep_freed_memory
 from torch import Tensor, nn
 
 from monai_al.inferers import MCDropoutInferer, dropout_enabled
@@ -26,6 +27,7 @@ from monai_al.inferers import MCDropoutInferer, dropout_enabled
 
 def main() -> None:
     args = parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     decoder = (64, 32, 16, 8, 8)
@@ -91,7 +93,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--passes", type=int, default=10, help="predictions of one batch (default: 10)")
     parser.add_argument("--batch-size", type=int, default=8, help="images in the batch (default: 8)")
     parser.add_argument("--size", type=int, default=128, help="side of an image in pixels (default: 128)")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats of each (default: 5)")
+    parser.add_argument("--repeats", type=int, default=15, help="repeats of each (default: 15)")
     parser.add_argument("--at-most", type=float, help="fail where the ratio is above this")
     return parser.parse_args()
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 import warnings
-from collections.abc import Callable
 
 import monai.data
 import torch
+from dropout_passes import fastest
 from monai.networks.nets import UNet
 from monai.transforms import Compose, RandGaussianNoised, RandRotated
+from scoring import keep_freed_memory
 from torch import Tensor, nn
 
 from monai_al.inferers import TTAInferer
@@ -32,9 +32,10 @@ from monai_al.inferers import TTAInferer
 
 def main() -> None:
     args = parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = UNet(2, 1, 4, channels=(8, 16, 32), strides=(2, 2)).eval()
+    network = UNet(2, 1, 4, channels=(4, 8, 16), strides=(2, 2)).eval()
     slices = torch.rand(args.slices, 1, args.size, args.size)
     theirs = one_image_at_a_time(network, args.passes)
 
@@ -69,19 +70,6 @@ def one_image_at_a_time(network: nn.Module, passes: int) -> monai.data.TestTimeA
             nearest_interp=False,
             progress=False,
         )
-
-
-def fastest(*functions: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds of the fastest call of each function; they are called in turn, after one call of each to warm up."""
-    for function in functions:
-        function()
-    times: list[list[float]] = [[] for _ in functions]
-    for _ in range(repeats):
-        for function, each in zip(functions, times, strict=True):
-            start = time.process_time()
-            function()
-            each.append(time.process_time() - start)
-    return [min(each) for each in times]
 
 
 def parse_args() -> argparse.Namespace:
