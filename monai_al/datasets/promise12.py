@@ -65,7 +65,7 @@ def promise12(
         DataError: the folder is missing or holds no such cases, two cases of one part have the same name, an image or
             label is missing, or a header's voxel file is missing or has another size than the header says (all of them
             are listed, with the bytes expected).
-        ValueError: an unknown part.
+        ValueError: an unknown part, or ``whole_gland`` is neither True nor False.
 
     Example:
         >>> import tempfile, SimpleITK
@@ -97,6 +97,8 @@ def promise12(
             pairs.append(Pair(case.images[0], next(iter(case.labels), None), _volume(case), _volume(case)))
     notes += [f"{len(strangers)} other image files are left out: {shortened(strangers)}."] if strangers else []
     notes += complete(folder, problems, skip_incomplete)
+    if not isinstance(whole_gland, bool):
+        raise ValueError(f"whole_gland must be True or False, got {whole_gland!r}")
     classes, label_values = ("background", "prostate"), WHOLE_GLAND if whole_gland else {0: 0, 1: 1}
     return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=folder, notes=notes)
 

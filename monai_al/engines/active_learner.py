@@ -371,6 +371,7 @@ class ActiveLearner(Engine):
             "activation": self.activation,
             "empty_policy": self.empty_policy,
             "scoring_batch_size": self.scoring_batch_size,
+            "uses_truth": self.strategy.uses_truth,
         }
         plan = {"items": len(self.pool), "rounds": self.rounds, "budget": self.budget, "sizes": self.sizes}
         threads = self.threads or torch.get_num_threads()

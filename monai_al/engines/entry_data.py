@@ -96,7 +96,7 @@ class EntryData:
 
         Raises:
             DataError: the preprocessing or the network cannot work on it, or the label's channels do not fit.
-            ValueError: a measure needs dropout or members and the network has none.
+            ValueError: a measure needs dropout and the network has none.
         """
         check_samples(trained.network, measures)
         without = [item.id for item in self.data.part("test") if item.label is None]
@@ -235,15 +235,20 @@ class EntryData:
         return self._voxels[item.id]
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
-        """Which classes the ground truth of each item holds, bool ``(N, C)``; all False without a label."""
+        """Which classes the ground truth of each item holds, bool ``(N, C)``.
+
+        Raises:
+            DataError: an item has no label.
+        """
         numbers = range(1, len(self.data.classes))
         found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
         for row, item in zip(found, items, strict=True):
-            if item.label is not None:
-                truth, _ = self._truth(item)
-                classes = list(truth) if self.overlapping else [truth == number for number in numbers]
-                row[1:] = [bool(np.any(mask)) for mask in classes]
-                row[0] = bool((~truth.any(0) if self.overlapping else truth == 0).any())
+            if item.label is None:
+                raise DataError(f"{item.id} has no label, and the strategy uses the truth of every item")
+            truth, _ = self._truth(item)
+            classes = list(truth) if self.overlapping else [truth == number for number in numbers]
+            row[1:] = [bool(np.any(mask)) for mask in classes]
+            row[0] = bool((~truth.any(0) if self.overlapping else truth == 0).any())
         return found
 
     def _truth(self, item: Item) -> tuple[np.ndarray, np.ndarray]:

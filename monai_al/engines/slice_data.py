@@ -57,7 +57,7 @@ class SliceData:
 
         Raises:
             DataError: the network cannot predict it, or its channels are not the classes.
-            ValueError: a measure needs dropout or members and the network has none.
+            ValueError: a measure needs dropout and the network has none.
         """
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
         channels = output_channels(trained, first["image"], first["id"])
@@ -123,13 +123,18 @@ class SliceData:
         return annotation_cost(labeled, returns, self._voxels)
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
-        """Which classes the ground truth of each item holds, bool ``(N, C)``; all False without a label."""
+        """Which classes the ground truth of each item holds, bool ``(N, C)``.
+
+        Raises:
+            DataError: an item has no label.
+        """
         found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
         for row, item in zip(found, items, strict=True):
             plane = self._truth(item)
-            if plane is not None:
-                values = np.unique(plane)
-                row[values[values != NOT_ANNOTATED]] = True
+            if plane is None:
+                raise DataError(f"{item.id} has no label, and the strategy uses the truth of every item")
+            values = np.unique(plane)
+            row[values[values != NOT_ANNOTATED]] = True
         return found
 
     def _truth(self, item: Item) -> np.ndarray | None:

@@ -33,6 +33,8 @@ class Chooses(Protocol):
         >>> strategy: Chooses = Random()
     """
 
+    name: str
+
     def needs(self) -> Mapping[str, Any]:
         """Name -> a measure, or a layer's path."""
 
@@ -101,6 +103,8 @@ class QueryHandler:
     ) -> None:
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
             raise ValueError(f"budget must be a number of items, at least 1, got {budget!r}")
+        if getattr(strategy, "uses_truth", False):
+            raise ValueError(f"strategy {strategy.name!r} uses the truth, which an evaluator's items do not tell")
         self.strategy = strategy
         self.budget = budget
         self.labeled = [str(id) for id in labeled]

@@ -158,7 +158,8 @@ class UncertaintyHandler:
         scores = self._score_once(logits, once, valid) if once else {}
         for measures in self._sharing_predictions():
             running, inside = self._predict_again(engine, list(measures.values()), logits)
-            counted = _both(valid, self._inside(inside, ids))
+            counted = _both(valid, inside)
+            self._refuse_out_of_sight(valid, counted, ids)
             for name, measure in measures.items():
                 scores[name] = measure.score_unchecked(running, valid=counted)
         for name, values in scores.items():
@@ -210,14 +211,15 @@ class UncertaintyHandler:
                 inside = _both(inside, valid)
         return running, inside
 
-    def _inside(self, inside: Tensor | None, ids: list[Any]) -> Tensor | None:
-        if inside is not None:
-            empty = (~inside.flatten(1).any(1)).nonzero().flatten().tolist()
-            if empty:
-                raise ValueError(
-                    f"no pixel of item {ids[empty[0]]!r} stays in sight in all augmented copies: lower the rotation"
-                )
-        return inside
+    def _refuse_out_of_sight(self, valid: Tensor | None, counted: Tensor | None, ids: list[Any]) -> None:
+        if counted is None:
+            return
+        had_pixels = torch.ones(len(counted), dtype=torch.bool) if valid is None else valid.flatten(1).any(1).cpu()
+        lost = (had_pixels & ~counted.flatten(1).any(1).cpu()).nonzero().flatten().tolist()
+        if lost:
+            raise ValueError(
+                f"no pixel of item {ids[lost[0]]!r} stays in sight in all augmented copies: lower the rotation"
+            )
 
     def _batch_mask(self, batch: Any, logits: Tensor) -> Tensor | None:
         found = batch.get(self.valid_key) if isinstance(batch, Mapping) else None

@@ -6,8 +6,8 @@ from monai_al.strategies.base import Strategy
 from monai_al.strategies.central_stratified import CentralStratified
 from monai_al.strategies.evenly_spaced import EvenlySpaced
 from monai_al.strategies.foreground_aware_random import ForegroundAwareRandom
-from monai_al.strategies.learning_loss import LearningLoss
 from monai_al.strategies.patient_stratified_random import PatientStratifiedRandom
+from monai_al.strategies.predicted_loss import PredictedLoss
 from monai_al.strategies.random import Random
 from monai_al.strategies.selective import Selective
 from monai_al.strategies.selector import SELECTORS, Selector
@@ -18,7 +18,7 @@ __all__ = [
     "CentralStratified",
     "EvenlySpaced",
     "ForegroundAwareRandom",
-    "LearningLoss",
+    "PredictedLoss",
     "PatientStratifiedRandom",
     "Random",
     "Selective",

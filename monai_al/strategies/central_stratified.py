@@ -57,7 +57,6 @@ class CentralStratified(Strategy):
                 of_volume = [i for i in left[patient] if round.pool[i].volume == volume]
                 i = nearest(round.pool, of_volume, first + share * length - 0.5)
                 left[patient].remove(i)
-                counts[patient] += 1
                 chosen.append(i)
                 place = "a whole" if round.pool[i].slice is None else f"at {100 * share:.0f} % of volume"
                 reasons.append(f"patient {patient}, {place} {volume}")

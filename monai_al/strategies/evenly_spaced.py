@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from monai_al.data import Item, Query, Round
+from collections import Counter
+
+from monai_al.data import Item, Pool, Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
-from monai_al.strategies.groups import extents, fewest_first, labeled_of, nearest, unlabeled_of
+from monai_al.strategies.groups import extents, fewest_first, nearest, number, unlabeled_of
 
 __all__ = ["EvenlySpaced"]
 
@@ -15,9 +17,11 @@ __all__ = ["EvenlySpaced"]
 class EvenlySpaced(Strategy):
     """Volume by volume, the slices at the centres of equal parts of the volume.
 
-    Volumes with the fewest labeled items come first, equal ones in a drawn order. Where the slice at a centre is taken,
-    the nearest unlabeled one stands for it, of two the lower. When all volumes were visited and the budget is not full,
-    it goes round again. A baseline: no network is needed.
+    Volumes with the fewest labeled items come first, equal ones in a drawn order. A volume has ``slices_per_volume``
+    parts, twice as many when it has that many labeled slices already, then three times, and so on. Each slice is chosen
+    in the part with the fewest labeled slices, of equal parts the lowest: the unlabeled slice nearest to its centre, of
+    two the lower. When all volumes were visited and the budget is not full, it goes round again. A baseline: no network
+    is needed.
 
     Args:
         slices_per_volume: number of parts, and of slices from a volume on each visit.
@@ -43,24 +47,32 @@ class EvenlySpaced(Strategy):
     def select(self, round: Round, budget: int) -> Query:
         """See :meth:`Strategy.select`."""
         _, budget = candidates(len(round.pool), budget, round.labeled)
-        rng, counts = round.rng("random"), labeled_of(round, "volume")
-        left, places = unlabeled_of(round, "volume"), extents(round.pool)
+        rng, left, places = round.rng("random"), unlabeled_of(round, "volume"), extents(round.pool)
+        taken = {volume: [i for i in round.labeled.tolist() if round.pool[i].volume == volume] for volume in left}
         chosen: list[int] = []
         reasons: list[str] = []
         while len(chosen) < budget:
+            counts = {volume: len(of_volume) for volume, of_volume in taken.items()}
             for volume in fewest_first([volume for volume in left if left[volume]], counts, rng):
-                for part in range(min(self.slices_per_volume, len(left[volume]), budget - len(chosen))):
+                for _ in range(min(self.slices_per_volume, len(left[volume]), budget - len(chosen))):
+                    part, parts = self._emptiest_part(round.pool, taken[volume], *places[volume])
                     first, length = places[volume]
-                    centre = first + (part + 0.5) * length / self.slices_per_volume - 0.5
-                    i = nearest(round.pool, left[volume], centre)
+                    i = nearest(round.pool, left[volume], first + (part + 0.5) * length / parts - 0.5)
                     left[volume].remove(i)
-                    counts[volume] += 1
+                    taken[volume].append(i)
                     chosen.append(i)
-                    reasons.append(self._reason(round.pool[i], part))
+                    reasons.append(_reason(round.pool[i], part, parts))
         return self.make_query(round, chosen, reasons=reasons)
 
-    def _reason(self, item: Item, part: int) -> str:
-        if item.slice is None:
-            return f"{item.volume} as a whole"
-        of_parts = "" if self.slices_per_volume == 1 else f"part {part + 1} of {self.slices_per_volume} of "
-        return f"centre of {of_parts}volume {item.volume}"
+    def _emptiest_part(self, pool: Pool, taken: list[int], first: int, length: int) -> tuple[int, int]:
+        """A part of a volume, and how many parts there are."""
+        parts = self.slices_per_volume * (len(taken) // self.slices_per_volume + 1)
+        filled = Counter(int((number(pool[i]) - first + 0.5) * parts / length) for i in taken)
+        return min(range(parts), key=lambda part: filled[part]), parts
+
+
+def _reason(item: Item, part: int, parts: int) -> str:
+    if item.slice is None:
+        return f"{item.volume} as a whole"
+    of_parts = "" if parts == 1 else f"part {part + 1} of {parts} of "
+    return f"centre of {of_parts}volume {item.volume}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from monai_al.data import Item, Pool, Round
 
-__all__ = ["extents", "fewest_first", "labeled_of", "nearest", "unlabeled_of"]
+__all__ = ["extents", "fewest_first", "labeled_of", "nearest", "number", "unlabeled_of"]
 
 
 def unlabeled_of(round: Round, level: str) -> dict[str, list[int]]:
@@ -68,7 +68,7 @@ def extents(pool: Pool) -> dict[str, tuple[int, int]]:
     """
     numbers: dict[str, list[int]] = {}
     for item in pool:
-        numbers.setdefault(item.volume, []).append(_number(item))
+        numbers.setdefault(item.volume, []).append(number(item))
     return {volume: (min(found), max(found) - min(found) + 1) for volume, found in numbers.items()}
 
 
@@ -85,8 +85,14 @@ def nearest(pool: Pool, positions: Sequence[int], place: float) -> int:
         >>> nearest(pool, [3, 1, 0], 2.0)
         1
     """
-    return min(positions, key=lambda i: (round(abs(_number(pool[i]) - place), 6), _number(pool[i]), i))
+    return min(positions, key=lambda i: (round(abs(number(pool[i]) - place), 6), number(pool[i]), i))
 
 
-def _number(item: Item) -> int:
+def number(item: Item) -> int:
+    """An item's slice number; a whole image or volume has 0.
+
+    Example:
+        >>> number(Item("v/7", "v", "v", "v", slice=7))
+        7
+    """
     return 0 if item.slice is None else item.slice

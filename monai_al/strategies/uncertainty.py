@@ -105,6 +105,8 @@ def named_measure(
     if name not in MEASURES:
         raise ValueError(f"measure {name!r} is none of {', '.join(MEASURES)}")
     if passes is not None:
+        if not MEASURES[name].stochastic or MEASURES[name].samples == "members":
+            raise ValueError(f"measure {name!r} takes no passes: only those of dropout and of augmented copies do")
         settings["passes"] = passes
     if augmentation is not None:
         settings["augmentation"] = _augmentation(name, augmentation)

@@ -421,3 +421,10 @@ def test_an_item_out_of_sight_in_a_copy_is_an_error():
     measure = Measure.of("tta", passes=30, augmentation=Augmentation(rotation=44.0))
     with pytest.raises(ValueError, match="no pixel of item 'case/0000' stays in sight"):
         run(UncertaintyHandler({"tta": measure}, seed=1), batches(data, 1), net)
+    corner = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    corner[0, 0, 0, 0] = True
+    with pytest.raises(ValueError, match="no pixel of item 'case/0000' stays in sight"):
+        run(UncertaintyHandler({"tta": measure}, seed=1), batches(images(2), 2, valid=corner), net)
+    handler = UncertaintyHandler({"tta": Measure.of("tta")}, seed=1)
+    run(handler, batches(images(1), 1, valid=corner[1:]), net)  # all padding, as without augmentation
+    assert handler.scores["tta"].tolist() == [-math.inf]

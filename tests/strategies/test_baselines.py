@@ -103,10 +103,30 @@ def test_evenly_spaced_worked_example():
     assert EvenlySpaced().query(a_round(a_pool([10])), 1).items[0].reason == "centre of volume p0v0"
 
 
-def test_the_nearest_unlabeled_slice_stands_for_a_labeled_one():
+def test_a_volume_that_is_visited_again_has_more_parts_and_the_emptiest_gives_a_slice():
     pool = a_pool([9])
-    for labeled, expected in (((), 4), ((4,), 3), ((4, 3), 5), ((2, 3, 4, 5), 6), (range(8), 8)):
+    for labeled, expected in (((), 4), ((4,), 2), ((4, 3), 1), ((2, 3, 4, 5), 0), (range(8), 8)):
         assert EvenlySpaced().query(a_round(pool, list(labeled)), 1).ids == (f"p0v0/{expected}",)
+
+
+def test_the_nearest_unlabeled_slice_stands_for_a_labeled_one():
+    for labeled, expected in (((), 1), ((1,), 4), ((1, 4), 7)):
+        assert EvenlySpaced(3).query(a_round(a_pool([9]), list(labeled)), 1).ids == (f"p0v0/{expected}",)
+    assert EvenlySpaced(2).query(a_round(a_pool([4]), [1, 2]), 1).ids == ("p0v0/0",)
+    assert EvenlySpaced(2).query(a_round(a_pool([8]), [5]), 2).ids == ("p0v0/1", "p0v0/2")
+
+
+@pytest.mark.parametrize(("k", "budget"), [(1, 1), (1, 3), (4, 2), (4, 3), (3, 5)])
+def test_slices_stay_spread_over_rounds_that_end_within_a_volume(k, budget):
+    pool, labeled = a_pool([20], [20]), []
+    while len(labeled) < 16:
+        query = EvenlySpaced(k).query(a_round(pool, labeled), min(budget, 16 - len(labeled)))
+        labeled += [pool.index(id) for id in query.ids]
+        for start in (0, 20):
+            places = sorted(i - start for i in labeled if start <= i < start + 20)
+            if len(places) % k == 0 and places:
+                gaps = np.diff([-1, *places, 20])
+                assert max(gaps) <= 2 * 20 / len(places) + 1
 
 
 def test_evenly_spaced_visits_all_volumes_before_one_again():

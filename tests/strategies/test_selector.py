@@ -17,7 +17,7 @@ from monai_al import strategies
 from monai_al.data import Item, Pool, Round
 from monai_al.engines.run_record import plain
 from monai_al.selection import merge_alternating, stochastic_batches, top_k
-from monai_al.strategies import SELECTORS, LearningLoss, Selective, Selector, Strategy, Uncertainty
+from monai_al.strategies import SELECTORS, PredictedLoss, Selective, Selector, Strategy, Uncertainty
 from monai_al.uncertainty import MEASURES, Measure
 
 INF = math.inf
@@ -62,7 +62,7 @@ def positions(query) -> list[int]:
 
 def scoring(selector) -> list[Strategy]:
     regions = [Selective("entropy", regions, selector=selector) for regions in ("both", "target")]
-    return [Uncertainty("margin", selector=selector), *regions, LearningLoss(selector)]
+    return [Uncertainty("margin", selector=selector), *regions, PredictedLoss(selector)]
 
 
 # -- which strategies, which selectors ---------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def scoring(selector) -> list[Strategy]:
 def test_every_scoring_strategy_takes_a_selector():
     ours = [cls for _, cls in inspect.getmembers(strategies, inspect.isclass) if issubclass(cls, Strategy)]
     scoring_ones = {cls for cls in ours if not inspect.isabstract(cls) and cls().needs()}
-    assert {Uncertainty, Selective, LearningLoss} <= scoring_ones
+    assert {Uncertainty, Selective, PredictedLoss} <= scoring_ones
     for cls in scoring_ones:
         for name in SELECTORS:
             assert cls(selector=name).selector.name == name
@@ -179,7 +179,7 @@ def test_rounds_draw_differently_and_runs_repeat():
     ],
 )
 def test_a_wrong_selector_is_refused_at_once(selector, message):
-    for make in (Uncertainty, Selective, LearningLoss):
+    for make in (Uncertainty, Selective, PredictedLoss):
         with pytest.raises(ValueError, match=message):
             make(selector=selector)
 

@@ -38,10 +38,16 @@ def test_uncertainty_takes_the_highest_scores_in_order():
 @pytest.mark.parametrize("measure", MEASURES)
 def test_needs(measure):
     assert Uncertainty(measure).needs() == {measure: MEASURES[measure]}
-    assert Uncertainty(measure, "sum", 20).needs() == {measure: Measure.of(measure, reduction="sum", passes=20)}
+    drawn = MEASURES[measure].stochastic and MEASURES[measure].samples != "members"
+    passes = {"passes": 5} if drawn else {}
+    expected = Measure.of(measure, reduction="sum", **passes)
+    assert Uncertainty(measure, "sum", **passes).needs() == {measure: expected}
+    if not drawn:
+        with pytest.raises(ValueError, match=f"measure '{measure}' takes no passes"):
+            Uncertainty(measure, passes=5)
     assert Uncertainty(measure).name == measure
-    selective = Selective(measure, threshold=0.3, width=0.2, passes=5)
-    common = {"reduction": "sum", "threshold": 0.3, "width": 0.2, "passes": 5}
+    selective = Selective(measure, threshold=0.3, width=0.2, **passes)
+    common = {"reduction": "sum", "threshold": 0.3, "width": 0.2, **passes}
     assert selective.needs() == {
         f"{measure} {region}": Measure.of(measure, region=region, **common) for region in ("target", "boundary")
     }

@@ -17,8 +17,8 @@ from monai_al.strategies import (
     CentralStratified,
     EvenlySpaced,
     ForegroundAwareRandom,
-    LearningLoss,
     PatientStratifiedRandom,
+    PredictedLoss,
     Random,
     Selective,
     Strategy,
@@ -33,7 +33,7 @@ SCORING = [
     *(Selective(measure) for measure in MEASURES),
     Selective("entropy", regions="target"),
     Selective("entropy", regions="boundary", reduction="mean"),
-    LearningLoss(),
+    PredictedLoss(),
 ]
 DRAWING = [
     Random(),
@@ -46,8 +46,8 @@ DRAWING = [
     *(Uncertainty(measure, selector="stochastic_batches") for measure in MEASURES),
     *(Selective(measure, selector="stochastic_batches") for measure in MEASURES),
     Selective("entropy", regions="target", selector="stochastic_batches"),
-    LearningLoss(selector="stochastic_batches"),
-    LearningLoss(functools.partial(stochastic_batches, partition=True, reduction="max")),
+    PredictedLoss(selector="stochastic_batches"),
+    PredictedLoss(functools.partial(stochastic_batches, partition=True, reduction="max")),
 ]
 """Those whose answer depends on the seed also where nothing is tied."""
 STRATEGIES = [*SCORING, *DRAWING]
@@ -86,7 +86,7 @@ def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_se
             values[[*labeled, *empty]] = -math.inf
             scores[name] = values[order]
         else:
-            embeddings[name] = rng.normal(size=(N, 1 if isinstance(strategy, LearningLoss) else 8))[order]
+            embeddings[name] = rng.normal(size=(N, 1 if isinstance(strategy, PredictedLoss) else 8))[order]
     present = (rng.random((N, 3)) < (1, 0.3, 0.1))[order] if strategy.uses_truth else None
     positions = [int(np.flatnonzero(order == i)[0]) for i in labeled]
     return Round(2, a_pool(order), np.array(positions, dtype=np.int64), seed, scores, embeddings, present)

@@ -14,12 +14,12 @@ from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import Measure
 
-__all__ = ["LearningLoss"]
+__all__ = ["PredictedLoss"]
 
 NEED = "predicted loss"
 
 
-class LearningLoss(Strategy):
+class PredictedLoss(Strategy):
     """The items with the highest loss as a small module beside the network predicts it.
 
     D. Yoo, I. S. Kweon, "Learning loss for active learning", CVPR 2019, section 3. The network is trained together with
@@ -38,7 +38,7 @@ class LearningLoss(Strategy):
         >>> from monai_al.data import Item, Pool
         >>> pool = Pool([Item(i, i, i, i) for i in "abc"])
         >>> round = Round(1, pool, labeled=[0], seed=0, embeddings={"predicted loss": np.array([[0.9], [0.2], [0.5]])})
-        >>> [(item.id, item.reason) for item in LearningLoss().query(round, budget=1).items]
+        >>> [(item.id, item.reason) for item in PredictedLoss().query(round, budget=1).items]
         [('c', 'predicted loss, rank 1 of 2')]
     """
 

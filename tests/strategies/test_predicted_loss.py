@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monai_al.data import Item, Pool, Round
-from monai_al.strategies import LearningLoss
+from monai_al.strategies import PredictedLoss
 
 
 def a_round(predicted, labeled=(), seed=0) -> Round:
@@ -16,15 +16,15 @@ def a_round(predicted, labeled=(), seed=0) -> Round:
 
 def test_takes_the_highest_predicted_losses_in_order():
     predicted = np.array([[0.1], [-2.0], [0.7], [0.7], [9.0]], dtype=np.float32)
-    query = LearningLoss().query(a_round(predicted, labeled=[4]), 4)
+    query = PredictedLoss().query(a_round(predicted, labeled=[4]), 4)
     assert query.ids == ("i2", "i3", "i0", "i1")
     np.testing.assert_allclose([item.score for item in query.items], [0.7, 0.7, 0.1, -2.0], rtol=1e-6)
     assert [item.reason for item in query.items] == [f"predicted loss, rank {rank} of 4" for rank in (1, 2, 3, 4)]
 
 
 def test_asks_for_one_layer_and_nothing_else():
-    assert LearningLoss().needs() == {"predicted loss": "loss_predictor"}
-    assert LearningLoss(layer="network.head").needs() == {"predicted loss": "network.head"}
+    assert PredictedLoss().needs() == {"predicted loss": "loss_predictor"}
+    assert PredictedLoss(layer="network.head").needs() == {"predicted loss": "network.head"}
 
 
 def test_what_labeled_items_predict_does_not_matter():
@@ -33,7 +33,7 @@ def test_what_labeled_items_predict_does_not_matter():
         answers = []
         for value in (-1e6, 1e6, np.nan):
             predicted[[3, 8]] = value
-            answers.append(LearningLoss(selector).query(a_round(predicted.copy(), labeled=[3, 8]), 5))
+            answers.append(PredictedLoss(selector).query(a_round(predicted.copy(), labeled=[3, 8]), 5))
         assert answers[0] == answers[1] == answers[2]
 
 
@@ -50,4 +50,4 @@ def test_what_labeled_items_predict_does_not_matter():
 )
 def test_wrong_predictions_are_named(predicted, message):
     with pytest.raises(ValueError, match=message):
-        LearningLoss().query(a_round(predicted), 2)
+        PredictedLoss().query(a_round(predicted), 2)
