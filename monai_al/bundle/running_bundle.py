@@ -110,9 +110,8 @@ class RunningBundle:
             used = _referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         kept = {} if defaults is None else _parsed(self.file(defaults))
-        unknown = [
-            id for id, value in self.config.items() if id not in known and not (id in kept and kept[id] == value)
-        ]
+        known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
+        unknown = [id for id in self.config if id not in known]
         if unknown:
             raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
 

@@ -171,7 +171,9 @@ def seeds_warning(comparison: Comparison, n_seeds: int) -> str | None:
     if not n_tests or n_seeds >= seeds_needed(n_tests, ALPHA):
         return None
     smallest = smallest_p(max(n_seeds, 1))
-    corrected = f", and {min(1, smallest * n_tests):.3g} when {n_tests} tests of a metric are corrected" if n_tests > 1 else ""
+    corrected = (
+        f", and {min(1, smallest * n_tests):.3g} when {n_tests} tests of a metric are corrected" if n_tests > 1 else ""
+    )
     return (
         f"With {n_seeds} seed{'s' * (n_seeds != 1)} no difference can be significant: the smallest p-value of the "
         f"exact tests is {smallest:.3g}{corrected}; take at least {seeds_needed(n_tests, ALPHA)} seeds."

@@ -246,7 +246,7 @@ def test_score_logits_errors():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"rotation": 45}, "rotation must be a number of at least 0 and below 45"),
         ({"rotation": -1}, "rotation"),
