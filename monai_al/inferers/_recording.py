@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from monai_al.inferers._leaves import are_known, leaves, map_leaves, same, storages, tensors
 
-__all__ = ["Recording", "is_trackable"]
+__all__ = ["Recording", "Step", "is_trackable"]
+
+Step = tuple[nn.Module, bool]
 
 
 @dataclass(eq=False, slots=True)
@@ -38,26 +40,31 @@ class _Slot:
 
 
 class Recording:
-    """Outputs by key. PyTorch counts the changes in place of every tensor; these counts are compared.
+    """Outputs by the step's number. PyTorch counts the changes in place of every tensor; these counts are compared.
 
     Args:
         inputs: the leaves of the network's arguments, which must stay as they are.
-        held: what the network holds, of which the tensors must stay as they are.
+        held: what the network holds, which must stay as it is.
+
+    Attributes:
+        steps: the modules that were called, one after the other, and whether they bore a hook.
     """
 
     def __init__(self, inputs: Sequence[Any], held: Sequence[Any]) -> None:
         self.inputs = list(inputs)
+        self.steps: list[Step] = []
+        self._held = list(held)
         self._steady = [(tensor, tensor._version) for tensor in tensors((*inputs, *held))]
-        self._outputs: dict[Hashable, Any] = {}
+        self._outputs: dict[int, Any] = {}
         self._slots: dict[int, _Slot] = {}
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._outputs
+    def __contains__(self, number: int) -> bool:
+        return number in self._outputs
 
-    def holds_for(self, inputs: list[Any]) -> bool:
-        """The inputs are those that were recorded, and nothing has changed since."""
+    def holds_for(self, inputs: list[Any], held: list[Any]) -> bool:
+        """The inputs and what the network holds are those that were recorded, and nothing has changed since."""
         steady = all(tensor._version == version for tensor, version in self._steady)
-        return steady and self.is_unchanged() and same(self.inputs, inputs)
+        return steady and self.is_unchanged() and same(self.inputs, inputs) and same(self._held, held)
 
     def is_unchanged(self) -> bool:
         return not any(slot.changed for slot in self._slots.values())
@@ -68,12 +75,12 @@ class Recording:
         recorded = storages(slot.tensor for slot in self._slots.values())
         return are_known(parts) and all(map(is_trackable, tensors(parts))) and not storages(tensors(parts)) & recorded
 
-    def keep(self, key: Hashable, given: Sequence[Tensor], output: Any) -> None:
+    def keep(self, number: int, given: Sequence[Tensor], output: Any) -> None:
         """Record what a module made of what it was given."""
-        self._outputs[key] = map_leaves(functools.partial(self._slot, storages(given)), output)
+        self._outputs[number] = map_leaves(functools.partial(self._slot, storages(given)), output)
 
-    def take(self, key: Hashable) -> Any:
-        """What was kept under this key, as it was then."""
+    def take(self, number: int) -> Any:
+        """What was kept for this step, as it was then."""
         copies: dict[_Slot, Tensor] = {}
 
         def tensor_of(leaf: Any) -> Any:
@@ -83,7 +90,7 @@ class Recording:
                 copies[leaf] = leaf.tensor.clone()
             return copies.get(leaf, leaf.tensor)
 
-        return map_leaves(tensor_of, self._outputs[key])
+        return map_leaves(tensor_of, self._outputs[number])
 
     def forget(self) -> None:
         self._outputs.clear()

@@ -66,7 +66,7 @@ def several_predictions(
         return ((probabilities(output, activation), None) for output in outputs)
     if kind == "augmentation":
         tta = TTAInferer(passes, inferer, activation=activation, seed=seed, **(augmentation or {}))
-        return ((probs, valid) for probs, valid in tta.samples(inputs, network, numbers=numbers, first=first))
+        return tta.samples(inputs, network, numbers=numbers, first=first)
     if kind == "members":
         return ((probs, None) for probs in MembersInferer(inferer).samples(inputs, network))
     raise ValueError(f"kind {kind!r} is none of {', '.join(SAMPLES)}")

@@ -4,22 +4,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from monai_al.inferers._leaves import are_known, leaves, same, storages, tensors
-from monai_al.inferers._recording import Recording, is_trackable
+from monai_al.inferers._recording import Recording, Step, is_trackable
 
 __all__ = ["SharedPrefix"]
 
 FOREIGN_RUNTIMES = ("torch.nn.parallel", "torch.distributed", "torch._dynamo")
-
-Key = tuple[nn.Module, int]
 
 
 class SharedPrefix:
@@ -27,13 +25,14 @@ class SharedPrefix:
 
     The first call records what the outermost modules without a random layer return before the first random layer is
     called. The later calls take that instead of computing it again and return bit for bit what the network returns.
-    Modules that change their input in place, such as ``nn.ReLU(inplace=True)``, and modules with hooks run in every
-    call. Between the calls the network is as it was.
+    Modules that change their input in place, such as ``nn.ReLU(inplace=True)``, run in every call, and so does a module
+    while it or one within it bears a forward hook. Between the calls the network is as it was.
 
     All is computed in every call where it is not sure that a recorded part may stand for its computation:
 
     * an operation between the modules, or after the first random layer, changes a recorded tensor in place;
-    * an input, a weight or an attribute of a module changes, or the arguments are others;
+    * an input, a weight or a buffer changes in place, other than by its ``data``, or the arguments are others;
+    * an attribute of a module, a weight or a hook among them, is another object than before;
     * something else has drawn from PyTorch's random state before the first random layer;
     * gradients are recorded (use ``torch.no_grad``), or ``torch.inference_mode`` is on;
     * a part of the network is scripted, compiled, or run on several devices.
@@ -70,7 +69,7 @@ class SharedPrefix:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns for these arguments."""
         if self._recording is not None:
-            if self._recording.holds_for(leaves((args, kwargs))):
+            if self._recording.holds_for(leaves((args, kwargs)), _attributes(self.network)):
                 later = _LaterCall(self._modules, self.random_layers, self._recording)
                 return later.run(self.network, args, kwargs)
             self._recording = None
@@ -87,7 +86,7 @@ class SharedPrefix:
         first = _FirstCall(self._modules, self.random_layers, recording)
         prediction = first.run(self.network, args, kwargs)
         sure = first.over and first.sure and recording.is_free_of(prediction)
-        if sure and same(held, _attributes(self.network)):
+        if sure and recording.holds_for(leaves((args, kwargs)), _attributes(self.network)):
             self._recording = recording
         return prediction
 
@@ -103,7 +102,7 @@ class _Call:
         self.recording = recording
         self.over = False
         self.inside = False
-        self._counts: Counter[nn.Module] = Counter()
+        self.number = -1
 
     def run(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -116,7 +115,12 @@ class _Call:
             for module in (*self.modules, *self.random_layers):
                 vars(module).pop("forward", None)
 
-    def outermost(self, key: Key, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def outermost(
+        self, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        raise NotImplementedError
+
+    def begin(self, step: Step) -> None:
         raise NotImplementedError
 
     def first_random_layer(self) -> None:
@@ -125,11 +129,14 @@ class _Call:
     def _module_called(self, module: nn.Module, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if self.inside or self.over:
             return forward(*args, **kwargs)
-        key = (module, self._counts[module])
-        self._counts[module] += 1
+        hooked = _bears_hook(module)
+        self.number += 1
+        self.begin((module, hooked))
+        if hooked or self.over:
+            return forward(*args, **kwargs)
         self.inside = True
         try:
-            return self.outermost(key, forward, args, kwargs)
+            return self.outermost(module, forward, args, kwargs)
         finally:
             self.inside = False
 
@@ -148,13 +155,15 @@ class _FirstCall(_Call):
         self._random_state = self._read_random_state()
         return super().run(network, args, kwargs)
 
-    def outermost(self, key: Key, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def outermost(
+        self, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         given = leaves((args, kwargs))
         self._go_on_if(self.recording.is_unchanged() and all(map(is_trackable, tensors(given))))
         if not self.sure:
             return forward(*args, **kwargs)
         versions = [tensor._version for tensor in tensors(given)]
-        if any(getattr(part, "inplace", False) for part in key[0].modules()):
+        if any(getattr(part, "inplace", False) for part in module.modules()):
             self.recording.copy_parts_of(tensors(given))
         output = forward(*args, **kwargs)
         made = leaves(output)
@@ -162,8 +171,11 @@ class _FirstCall(_Call):
         self._go_on_if(all(is_trackable(tensor) and not tensor.requires_grad for tensor in tensors(made)))
         untouched = versions == [tensor._version for tensor in tensors(given)] and same(given, leaves((args, kwargs)))
         if self.sure and untouched and are_known([*given, *made]) and not _passes_on(output, given):
-            self.recording.keep(key, tensors(given), output)
+            self.recording.keep(self.number, tensors(given), output)
         return output
+
+    def begin(self, step: Step) -> None:
+        self.recording.steps.append(step)
 
     def first_random_layer(self) -> None:
         self.over = True
@@ -180,25 +192,29 @@ class _FirstCall(_Call):
 
 
 class _LaterCall(_Call):
-    """Takes what was recorded and computes the rest."""
+    """Takes what was recorded and computes the rest; all of it once a module comes that did not come before."""
 
-    def outermost(self, key: Key, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.recording.take(key) if key in self.recording else forward(*args, **kwargs)
+    def outermost(
+        self, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if self.number in self.recording:
+            return self.recording.take(self.number)
+        return forward(*args, **kwargs)
+
+    def begin(self, step: Step) -> None:
+        self.over = self.recording.steps[self.number : self.number + 1] != [step]
 
 
-def _modules_without(random_layers: Collection[nn.Module], network: nn.Module) -> list[nn.Module]:
-    """The modules in which there is neither a random layer nor a hook, which is to run in every call."""
-    free: dict[nn.Module, bool] = {}
+def _modules_without(random_layers: frozenset[nn.Module], network: nn.Module) -> list[nn.Module]:
+    """The modules in which there is no random layer."""
+    return [module for module in network.modules() if random_layers.isdisjoint(module.modules())]
 
-    def visit(module: nn.Module) -> bool:
-        if module not in free:
-            children = [visit(child) for child in module.children()]
-            hooked = bool(module._forward_hooks or module._forward_pre_hooks)
-            free[module] = all(children) and not hooked and module not in random_layers
-        return free[module]
 
-    visit(network)
-    return [module for module, is_free in free.items() if is_free]
+def _bears_hook(module: nn.Module) -> bool:
+    """It, a module within it or every module of PyTorch bears a forward hook now, which is to run in every call."""
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        return True
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
 
 
 def _runs_elsewhere(module: nn.Module) -> bool:

@@ -251,7 +251,7 @@ OF_THE_OVERLAYS = {
     "folder": ["image_size"],
     "hippocampus": ["default_steps", "image_size", "preprocessing"],
     "lgg": ["image_size", "preprocessing"],
-    "promise12": ["image_size", "preprocessing"],
+    "promise12": ["image_size"],
     "spleen": ["image_size"],
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import itertools
 from collections import Counter, OrderedDict, namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +16,10 @@ from monai.data import MetaTensor
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 from monai.networks.nets import BasicUNet, DynUNet, UNet
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from monai_al.inferers import MCDropoutInferer, SharedPrefix, dropout_enabled
+from monai_al.networks import DropoutUNet, LossPredictor
 
 COMPUTED: Counter[str] = Counter()
 
@@ -513,21 +516,37 @@ def test_a_list_that_a_module_fills():
     assert_equal(Net(through, encoder=Filling(), drop=nn.Dropout(0.5)), image())
 
 
-def test_changes_between_two_passes_are_seen():
+CHANGES = {
+    "weight_in_place": lambda net, x: net.first.weight.mul_(2),
+    "weight": lambda net, x: setattr(net.first, "weight", nn.Parameter(net.first.weight * 2)),
+    "all_weights": lambda net, x: net.load_state_dict({k: v + 1 for k, v in net.state_dict().items()}, assign=True),
+    "buffer_in_place": lambda net, x: net.norm.running_mean.add_(1),
+    "buffer": lambda net, x: setattr(net.norm, "running_mean", torch.ones(4)),
+    "attribute": lambda net, x: setattr(net.norm, "eps", 0.5),
+    "mode": lambda net, x: net.norm.train(),
+    "module": lambda net, x: setattr(net, "up", nn.Conv2d(8, 4, 1)),
+    "module_in_a_container": lambda net, x: net.down.append(nn.Tanh()),
+    "hook": lambda net, x: net.down.register_forward_hook(lambda module, given, output: output * 2),
+    "input": lambda net, x: x.add_(1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_between_two_passes_are_seen(name):
     net, x = DecoderDropout(), image()
-    drop = [net.drop]
     with torch.no_grad(), dropout_enabled(net):
-        for change in (lambda: net.first.weight.mul_(2), lambda: x.add_(1), lambda: net.norm.running_mean.add_(1)):
-            shared = SharedPrefix(net, drop)
-            shared(x)
-            shared(x)
-            assert shared.sharing
-            change()
-            torch.manual_seed(2)
-            ours = shared(x)
-            assert not shared.sharing
-            torch.manual_seed(2)
-            assert torch.equal(ours, net(x))
+        shared = SharedPrefix(net, [net.drop])
+        shared(x)
+        torch.manual_seed(2)
+        before = shared(x)
+        assert shared.sharing
+        CHANGES[name](net, x)
+        torch.manual_seed(2)
+        ours = shared(x)
+        assert not shared.sharing
+        torch.manual_seed(2)
+        assert torch.equal(ours, net(x))
+        assert not torch.equal(ours, before)
 
 
 def test_other_arguments_are_not_shared():
@@ -569,6 +588,66 @@ def test_hooks_run_in_every_pass():
     seen.clear()
     assert computed(net, image()) == {"first": 1, "down": 4, "up": 1, "last": 4}
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("register", [register_module_forward_hook, register_module_forward_pre_hook])
+def test_hooks_of_all_modules_run_in_every_pass(register):
+    net, seen = DecoderDropout(), []
+    handle = register(lambda module, *given: seen.append(module))
+    try:
+        computed(net, image())
+    finally:
+        handle.remove()
+    assert seen == 4 * seen[: len(seen) // 4]
+    assert set(net.modules()) == set(seen)
+
+
+@pytest.mark.parametrize("hooked", list(itertools.product([False, True], repeat=3)))
+def test_hooks_that_come_and_go_within_the_passes(hooked):
+    """One convolution is called within a module, whose hook may be there or not, and then by itself."""
+    plan, seen = itertools.cycle(hooked), []
+
+    def through(m: Any, x: Tensor) -> Tensor:
+        handle = m.block.register_forward_hook(lambda *_: seen.append(1)) if next(plan) else None
+        y = m.block(x)
+        if handle is not None:
+            handle.remove()
+        return m.drop(m.block[1](m.block[1](y)))
+
+    net = Net(through, block=nn.Sequential(nn.Tanh(), Conv()), drop=nn.Dropout(0.5))
+    ours, theirs = both(net, image(), passes=6)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert len(seen) == 4 * sum(hooked)
+
+
+FEATURES = {
+    "sequential": (
+        lambda: nn.Sequential(nn.Sequential(Conv(), nn.ReLU()), nn.Dropout(0.5), Conv(name="last")),
+        ["0.0", "0", "2"],
+    ),
+    "dropout_unet": (
+        lambda: DropoutUNet(4, 2, (4, 6, 8)),
+        ["encoder_1.convs", "encoder_1", "encoder_2", "bottleneck", "decoder_1"],
+    ),
+    "dropout_in_decoder": (lambda: DropoutUNet(4, 2, (4, 6, 8), dropout_in=["concat"]), ["encoder_1", "bottleneck"]),
+}
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_that_a_network_collects_by_hooks_in_its_forward(name):
+    build, layers = FEATURES[name]
+    net = LossPredictor(build(), layers, 8, in_channels=4, image_size=(16, 16))
+    losses: list[Tensor] = []
+    net.loss_predictor.register_forward_hook(lambda module, given, output: losses.append(output))
+    assert_equal(net, image(size=(16, 16)))
+    ours, theirs = losses[:4], losses[4:]
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert sharing(net, image(size=(16, 16)))
+
+
+def test_what_lies_within_a_layer_with_a_hook_is_shared():
+    net = LossPredictor(nn.Sequential(nn.Sequential(Conv(), nn.ReLU()), nn.Dropout(0.5)), ["0"], channels=[4])
+    assert computed(net, image()) == {"conv": 1}
 
 
 def test_gradients_flow_through_every_pass():
