@@ -5,22 +5,22 @@
 from __future__ import annotations
 
 import filecmp
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.comparison.done_run import DoneRun
 from monai_al.data import DataError, RunFolder
 from monai_al.data.files import read_json
 
 __all__ = ["check_pairs"]
 
-_OF_STRATEGY = {"strategy", "strategy_settings", "seed"}
 _ALWAYS_SAME = {"empty_policy"}  # scores under two rules are no scores of one kind
 _SCORES = ("dice_3d", "dice_2d", "hd95_3d")
 _MISSING = object()
+_LONG = 60  # characters of a value in a message
 
 
 @dataclass
@@ -44,42 +44,15 @@ class _Found:
         return told
 
 
-class _Done:
-    """A run that is done, with what is recorded of it."""
-
-    def __init__(self, comparison: Comparison, run: PlannedRun) -> None:
-        self.run = run
-        self.path = run.folder
-        self.folder = RunFolder(run.folder)
-        self.record = read_json(run.folder / "run.json")
-        self.is_everything = run.name == comparison.everything
-        self.own = comparison.runs[run.name]
-        self.labeled = [row["labeled"] for row in self.folder.curve()]
-        self.settings = dict(_settings(self.record.get("config") or {}))
-
-    @property
-    def initial(self) -> tuple[str, ...]:
-        query = self.folder.query(0)
-        return query.ids if query else ()
-
-    @property
-    def on_cpu(self) -> bool:
-        torch = str((self.record.get("versions") or {}).get("torch"))
-        return str((self.record.get("places") or {}).get("device")) == "cpu" or torch.endswith("+cpu")
-
-    @functools.cached_property
-    def declared(self) -> set[str]:
-        return _declared(self)
-
-
 def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]:
     """Hold the runs that are done to being pairs.
 
     Runs of one seed must have the same initial set, labeled items per round, pool (ids, splits and the content of its
-    files), threads, versions and settings, except for settings that overlays or options of their own set. Where all
-    settings of the training are the same, the model of round 0 must be, too: that of a CPU to the bit, that of a GPU is
-    reported. The run on everything has an initial set, rounds and a first model of its own. All runs must have the
-    same number of rounds.
+    files), threads, versions and settings, except for settings that overlays or options of their own set; where those
+    of both say the same of a setting, it must be the same, too. Where all settings of the training are the same, the
+    model of round 0 must be, too: that of a CPU to the bit, that of a GPU is reported. The run on everything has an
+    initial set, rounds and a first model of its own. All runs must have the same number of rounds, and those of one
+    name the same settings for every seed.
 
     Args:
         comparison: what is compared.
@@ -89,18 +62,19 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
         Sentences about what differs and may.
 
     Raises:
-        DataError: two runs are no pair; the message names both folders and what differs.
+        DataError: two runs are no pair, or no seeds of one row; the message names both folders and what differs.
 
     Example:
         >>> check_pairs(Comparison("a", "al.yaml"), [])
         []
     """
-    found, by_seed = _Found(), {}
-    first: _Done | None = None
+    found, by_seed, rows = _Found(), {}, {}
+    first: DoneRun | None = None
     for run in runs:
-        own = _Done(comparison, run)
-        others: list[_Done] = by_seed.setdefault(run.seed, [])
+        own = DoneRun(comparison, run)
+        others: list[DoneRun] = by_seed.setdefault(run.seed, [])
         _check_seed(own)
+        _check_row(own, rows.setdefault(run.name, own))
         for what, other in _differences(own, others, found):
             raise DataError(
                 f"{run.name} and {other.run.name} of seed {run.seed} differ in {what}, so they cannot be compared "
@@ -117,13 +91,13 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
     return found.notes()
 
 
-def _check_seed(own: _Done) -> None:
+def _check_seed(own: DoneRun) -> None:
     seed = own.record.get("seed", own.run.seed)
     if seed != own.run.seed:
         raise DataError(f"{own.path} holds a run of seed {seed}: it is no run of seed {own.run.seed}; move it away")
 
 
-def _differences(own: _Done, others: Sequence[_Done], found: _Found) -> Iterator[tuple[str, _Done]]:
+def _differences(own: DoneRun, others: Sequence[DoneRun], found: _Found) -> Iterator[tuple[str, DoneRun]]:
     """What makes a run no partner of those of its seed, the first thing of each."""
     for other in others[:1]:  # these are the same for all others
         for key in ("threads", "versions"):
@@ -144,7 +118,7 @@ def _differences(own: _Done, others: Sequence[_Done], found: _Found) -> Iterator
         yield from ((what, twin) for what in _of_first_models(own, twin, found))
 
 
-def _of_record(own: _Done, other: _Done, key: str) -> Iterator[str]:
+def _of_record(own: DoneRun, other: DoneRun, key: str) -> Iterator[str]:
     ours, theirs = own.record.get(key), other.record.get(key)
     if ours == theirs:
         return
@@ -189,71 +163,56 @@ def _items(pool: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-def _settings(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
-    """(part, id) -> value, of all that decides a training and its evaluation."""
-    for part in ("learner", "training"):
-        yield from (((part, id), value) for id, value in config.get(part, {}).items() if id not in _OF_STRATEGY)
-
-
-def _of_settings(own: _Done, other: _Done, found: _Found) -> Iterator[str]:
-    apart = [
-        key
-        for key in {**own.settings, **other.settings}
-        if own.settings.get(key, _MISSING) != other.settings.get(key, _MISSING)
-    ]
-    if not apart:
-        return
-    for key in apart:
+def _of_settings(own: DoneRun, other: DoneRun, found: _Found) -> Iterator[str]:
+    for key in _apart(own.settings, other.settings):
         id = key[1].removesuffix("_settings")
-        declaring = [run for run in (own, other) if id in run.declared]
-        if id in _ALWAYS_SAME or not declaring:
-            values = [_short(run.settings.get(key, _MISSING)) for run in (own, other)]
-            why = "" if id in _ALWAYS_SAME else ", which neither's own overlays or options set"
-            yield f"their {id} ({values[0]} and {values[1]}){why}"
-            return
-        for run in declaring:
-            found.own_training.setdefault(run.run.name, set()).add(id)
+        saying = [run for run in (own, other) if id in run.said]
+        values = _shown(own.settings.get(key, _MISSING), other.settings.get(key, _MISSING))
+        if id in _ALWAYS_SAME:
+            yield f"their {id} {values}"
+        elif not saying:
+            yield f"their {id} {values}, which neither's own overlays or options set"
+        elif len(saying) == 2 and own.said[id] == other.said[id]:
+            yield f"their {id} {values}, though what their own overlays and options say of it is the same by now"
+        else:
+            for run in saying:
+                found.own_training.setdefault(run.run.name, set()).add(id)
 
 
-def _declared(done: _Done) -> set[str]:
-    """The ids that a run's own overlays and options set, in the loop's config or the training's."""
-    from monai.bundle import ConfigParser
-
-    from monai_al.bundle import RunningBundle
-    from monai_al.bundle.knobs import targets_of
-
-    def ids_in(file: str | Path) -> set[str]:
-        return {_first(id) for id in ConfigParser.load_config_file(str(file))}
-
-    ids = {_first(id) for id in done.own.get("options", ())}
-    ids = ids.union(*(ids_in(file) for file in done.own.get("overlays", ())))
-    command = done.record.get("command") or {}
-    training = (done.record.get("config") or {}).get("training", {})
-    parser, knobs = ConfigParser(dict(training)), command.get("train_map")
-    knobs = knobs if isinstance(knobs, Mapping) else None
-    ids |= {_first(id) for knob in tuple(ids) for id in targets_of(knob, parser, knobs)}
-    if "train_overlays" in ids:
-        bundle = RunningBundle(Path((done.record.get("places") or {}).get("bundle_root", ".")), {})
-        files = [bundle.file(name) for name in command.get("train_overlays") or ()]
-        is_there = all(file.is_file() for file in files)
-        ids = ids.union(*map(ids_in, files)) if is_there else ids | set(training)
-    return ids
+def _check_row(own: DoneRun, other: DoneRun) -> None:
+    """Runs of a row differ in their seed alone."""
+    ours, theirs = own.of_row, other.of_row
+    key = next(iter(_apart(ours, theirs)), None)
+    if key is not None:
+        raise DataError(
+            f"seeds {own.run.seed} and {other.run.seed} of {own.run.name} differ in their {key[1]} "
+            f"{_shown(ours.get(key, _MISSING), theirs.get(key, _MISSING))}, so they are no row: do one of them again "
+            f"({own.path} and {other.path})"
+        )
 
 
-def _first(id: str) -> str:
-    """The top-level id that an override changes."""
-    return id.lstrip("+~").replace("::", "#").split("#")[0]
+def _apart(ours: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> list[Any]:
+    return [key for key in {**ours, **theirs} if ours.get(key, _MISSING) != theirs.get(key, _MISSING)]
+
+
+def _shown(*values: Any) -> str:
+    """Two values that differ; of large mappings the first entry that does."""
+    while max(len(repr(value)) for value in values) > _LONG and all(isinstance(value, Mapping) for value in values):
+        key = _apart(*values)[0]
+        values = tuple(value.get(key, _MISSING) for value in values)
+    first, second = values
+    return f"({_short(first)} and {_short(second)})"
 
 
 def _short(value: Any) -> str:
     text = "nothing" if value is _MISSING else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 
 # -- first models ------------------------------------------------------------------------------------------------------
 
 
-def _of_first_models(own: _Done, other: _Done, found: _Found) -> Iterator[str]:
+def _of_first_models(own: DoneRun, other: DoneRun, found: _Found) -> Iterator[str]:
     """Models that were trained alike on the same items must be the same."""
     difference = _distance(own.folder, other.folder)
     if difference and (difference == float("inf") or own.on_cpu and other.on_cpu):

@@ -76,8 +76,8 @@ class PairTest:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the corrected p-value is below 0.05."""
-        return self.corrected is not None and self.corrected < ALPHA
+        """Whether the corrected p-value is at most 0.05."""
+        return self.corrected is not None and self.corrected <= ALPHA
 
 
 def summary_values(comparison: Comparison, curves: Curves) -> dict[str, dict[str, dict[int, float | None]]]:

@@ -71,7 +71,7 @@ def tests_text(comparison: Comparison, tests: Sequence[PairTest], marked: Callab
     n_tests = len(comparison.tested)
     notes = [
         "Paired tests, two-sided, over the seeds that both runs have. The sign-flip test decides, its p-values "
-        f"corrected by Holm for the {n_tests} test{'s' * (n_tests != 1)} of a metric: {_STAR} below 0.05.",
+        f"corrected by Holm for the {n_tests} test{'s' * (n_tests != 1)} of a metric: {_STAR} at most 0.05.",
         seeds_warning(comparison, max((len(test.seeds) for test in tests), default=0)) or "",
         *_left_out(tests),
     ]

@@ -173,7 +173,7 @@ def seeds_needed(comparisons: int = 1, alpha: float = 0.05) -> int:
 def holm(p_values: Any) -> np.ndarray:
     """Holm's correction of the p-values of several tests.
 
-    The j-th smallest of m is multiplied by ``m - j + 1``, and none is smaller than the one before it. What is below
+    The j-th smallest of m is multiplied by ``m - j + 1``, and none is smaller than the one before it. What is at most
     alpha then is significant at alpha over all tests together.
 
     Args:

@@ -69,7 +69,7 @@ def test_equal_runs_are_pairs(runs_of):
 
 def test_a_strategy_and_its_settings_may_differ(runs_of):
     other = config()
-    other["learner"] |= {"strategy": "entropy", "strategy_settings": {"regions": ["target"]}}
+    other["learner"] |= {"strategy": "entropy", "strategy_settings": {"regions": ["target"]}, "uses_truth": True}
     assert runs_of(entropy={"config": other, "strategy": "entropy"}) == []
 
 
@@ -196,11 +196,120 @@ def test_a_declared_setting_excuses_only_the_run_that_declares_it(runs_of):
         runs_of(names=("random", "entropy", "margin"), own=own, margin={"config": config(steps=30)})
 
 
+def test_two_values_of_one_option_may_be_compared(runs_of, tmp_path):
+    overlay = tmp_path / "less.yaml"
+    overlay.write_text("{dropout: 0.1, depth: 3}")
+    own = {"random": {"overlays": (str(overlay),)}, "entropy": {"options": {"dropout": 0.2, "depth": 3}}}
+    less, more = config(dropout=0.1, depth=3), config(dropout=0.2, depth=3)
+    expected = told("random", "dropout") + told("entropy", "dropout")
+    assert sorted(runs_of(own=own, random={"config": less}, entropy={"config": more})) == sorted(expected)
+    with pytest.raises(DataError, match=r"entropy and random of seed 0 differ in their depth \(4 and 3\), though"):
+        runs_of(own=own, random={"config": less}, entropy={"config": config(dropout=0.2, depth=4)})
+
+
+def test_knobs_that_say_different_things_may_be_compared(runs_of):
+    own = {"random": {"options": {"epochs": 5}}, "entropy": {"options": {"epochs": 6}}}
+    few, many = (config(train={"trainer": {"max_epochs": epochs}}) for epochs in (5, 6))
+    expected = told("random", "train") + told("entropy", "train")
+    assert sorted(runs_of(own=own, random={"config": few}, entropy={"config": many})) == sorted(expected)
+    own["entropy"] = own["random"]
+    with pytest.raises(DataError, match=r"differ in their train \(.*6.* and .*5.*\), though"):
+        runs_of(own=own, random={"config": few}, entropy={"config": many})
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_training_overlay_that_was_edited_between_two_runs_makes_no_pair(runs_of, tmp_path, is_there):
+    configs = tmp_path / "bundle" / "configs"
+    configs.mkdir(parents=True)
+    if is_there:
+        (configs / "learning_loss.yaml").write_text("{ranking_margin: 1.0}")
+    overlay = tmp_path / "learning_loss.yaml"
+    overlay.write_text("+train_overlays: [learning_loss]")
+    own = dict.fromkeys(("loss", "stochastic"), {"overlays": (str(overlay),)})
+    names = ("random", "loss", "stochastic")
+
+    def trained(margin):
+        more = {"command": {"train_overlays": ["learning_loss"]}, "weights": WEIGHTS}
+        return {**more, "config": config(ranking_margin=margin), "places": {**CPU, "bundle_root": str(configs.parent)}}
+
+    expected = told("loss", "ranking_margin") + told("stochastic", "ranking_margin")
+    assert runs_of(names=names, own=own, loss=trained(1.0), stochastic=trained(1.0)) == expected
+    with pytest.raises(DataError) as refused:
+        runs_of(names=names, own=own, loss=trained(1.0), stochastic=trained(0.5))
+    assert str(refused.value) == (
+        "stochastic and loss of seed 0 differ in their ranking_margin (0.5 and 1.0), though what their own overlays "
+        "and options say of it is the same by now, so they cannot be compared "
+        f"({tmp_path / 'stochastic' / 'seed_0'} and {tmp_path / 'loss' / 'seed_0'})"
+    )
+    with pytest.raises(DataError, match="stochastic and loss of seed 0 differ in their first model"):
+        runs_of(names=names, own=own, loss=trained(1.0), stochastic={**trained(1.0), "weights": OTHER})
+
+
 def test_scores_under_different_rules_are_never_compared(runs_of):
     other = config()
     other["learner"]["empty_policy"] = "count_empty"
     with pytest.raises(DataError, match="differ in their empty_policy .'count_empty' and 'strict'., so"):
         runs_of(own={"entropy": {"options": {"empty_policy": "count_empty"}}}, entropy={"config": other})
+
+
+# -- the seeds of a row ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def row_of(tmp_path, write_run):
+    """Write one run with two seeds, and check them."""
+
+    def check(*configs, **places):
+        comparison = Comparison("a", "al.yaml", seeds=(0, 1), runs={"random": {"options": {"steps": 20}}})
+        for run, own in zip(comparison.planned(tmp_path), configs, strict=True):
+            own["learner"]["seed"] = own["training"]["seed"] = run.seed
+            place = {"places": places} if run.seed else {}
+            write_run(run.folder, [0.5], seed=run.seed, config=own, initial=(f"a/{run.seed}",), **place)
+        return check_pairs(comparison, comparison.planned(tmp_path))
+
+    return check
+
+
+def with_learner(**settings):
+    own = config()
+    own["learner"] |= settings
+    return own
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (config(steps=20), "steps (20 and 10)"),
+        (config(depth=3), "depth (3 and nothing)"),
+        (with_learner(members=5), "members (5 and 1)"),
+        (with_learner(strategy="entropy"), "strategy ('entropy' and 's')"),
+        (with_learner(strategy_settings={"width": 0.1}), "strategy_settings ({'width': 0.1} and {})"),
+    ],
+)
+def test_seeds_of_a_row_with_other_settings_are_refused(row_of, tmp_path, other, message):
+    with pytest.raises(DataError) as refused:
+        row_of(config(), other)
+    folder = tmp_path / "random"
+    assert str(refused.value) == (
+        f"seeds 1 and 0 of random differ in their {message}, so they are no row: do one of them again "
+        f"({folder / 'seed_1'} and {folder / 'seed_0'})"
+    )
+
+
+def test_seeds_and_places_of_a_row_may_differ(row_of):
+    own, other = (with_learner(annotator_settings={"noise": [{"seed": seed, "share": 0.1}]}) for seed in (3, 4))
+    other["learner"]["uses_truth"] = False  # older records do not tell
+    assert row_of(own, other, device="cuda", dataset_dir="elsewhere") == []
+    other["learner"]["annotator_settings"]["noise"][0]["share"] = 0.2
+    with pytest.raises(DataError, match="differ in their annotator_settings"):
+        row_of(own, other)
+
+
+def test_of_large_settings_the_part_that_differs_is_told(row_of):
+    large = {"handlers": {"name": "a" * 60, "interval": 10}}
+    other = {"handlers": {"name": "a" * 60, "interval": 20}}
+    with pytest.raises(DataError, match=r"differ in their train \(20 and 10\)"):
+        row_of(config(train=large), config(train=other))
 
 
 # -- the run on everything ---------------------------------------------------------------------------------------------

@@ -235,6 +235,39 @@ def test_changed_configs_are_noticed_and_changed_places_are_not(stand_in, tmp_pa
     assert asked_otherwise(moved)
 
 
+@pytest.mark.parametrize("key", ["train_overlays", "+train_overlays"])
+@pytest.mark.parametrize("where", ["loop", "overlay", "option"])
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_changed_training_overlay_is_noticed(stand_in, tmp_path, key, where, by_path):
+    configs = tmp_path / "bundle" / "configs"
+    configs.mkdir(parents=True)
+    mine = tmp_path / "mine.yaml" if by_path else configs / "mine.yaml"
+    other = configs / "other.yaml"
+    said = {key: [str(mine) if by_path else "mine"]}
+    files = {"loop": configs / "al.yaml", "overlay": tmp_path / "o.yaml"}
+    for name, path in files.items():
+        path.write_text(json.dumps(said if name == where else {"train_overlays": ["other"]} if name == "loop" else {}))
+    mine.write_text("{margin: 1}")
+    other.write_text("{margin: 2}")
+    comparison = stand_in({"a": said if where == "option" else {}})
+    changed = {"bundle": str(files["loop"]), "overlays": (str(files["overlay"]),)}
+    (run,) = Comparison(**{**vars(comparison), **changed}).planned(tmp_path / "out")
+    assert run_all([run], progress=False) == []
+    assert not asked_otherwise(run)
+    mine.write_text("{margin: 3}")
+    assert asked_otherwise(run)
+    mine.write_text("{margin: 1}")
+    assert not asked_otherwise(run)
+    other.write_text("{margin: 4}")
+    assert asked_otherwise(run) == (where != "loop" and key[0] == "+")  # where it is laid over, too
+    other.write_text("{margin: 2}")
+    mine.unlink()
+    assert asked_otherwise(run)
+    record = run.folder.with_name("seed_0.done.json")
+    record.write_text(json.dumps({"asked": json.loads(record.read_text())["asked"]}))  # as an older one
+    assert not asked_otherwise(run)
+
+
 def test_a_config_that_changes_during_a_run_is_noticed(stand_in, tmp_path):
     (run,) = stand_in({"a": {"do": "configs[0].write_text('{steps: 3}')"}}).planned(tmp_path)
     assert run_all([run], progress=False) == []

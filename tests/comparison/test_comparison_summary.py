@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monai_al.comparison import Comparison, comparison_table, comparison_text, pair_tests, seeds_warning
 from monai_al.comparison.metric import summarized
-from monai_al.comparison.summary import mean_and_spread
+from monai_al.comparison.summary import ALPHA, PairTest, mean_and_spread
 from monai_al.metrics import holm, paired_tests, seeds_needed, smallest_p
 
 METRICS = ("dice_3d", "dice_2d", "hd95_3d")
@@ -48,6 +48,11 @@ def test_which_runs_are_tested_against_which():
     assert comparison_of(*names, against=against, baseline="random", everything="all").tested == (
         ("entropy", "random"), ("entropy_batches", "entropy"), ("entropy_batches", "random")
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("corrected", "expected"), [(0.0499, True), (ALPHA, True), (0.0501, False), (None, False)])
+def test_at_most_alpha_is_significant(corrected, expected):
+    assert PairTest("a", "b", "dice_3d", (0, 1), corrected=corrected).is_significant is expected
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_a_warning_where_and_only_where_no_difference_could_be_significant(n_run
     comparison = comparison_of(*"abcde"[:n_runs], baseline="a")
     n_tests = n_runs - 1
     warning = seeds_warning(comparison, n_seeds)
-    could_be = n_seeds > 0 and holm([smallest_p(n_seeds)] + [1.0] * (n_tests - 1))[0] < 0.05
+    could_be = n_seeds > 0 and holm([smallest_p(n_seeds)] + [1.0] * (n_tests - 1))[0] <= 0.05
     assert (warning is None) == could_be
     if warning is not None:
         assert warning.startswith(f"With {n_seeds} seed{'' if n_seeds == 1 else 's'} no difference")
@@ -196,7 +201,7 @@ def test_whole_text(tmp_path, write_run):
         "| 3D HD95 (mm) | – | 8.00 (0.00) | 7.47* (0.02) |",
         "",
         "Paired tests, two-sided, over the seeds that both runs have. The sign-flip test decides, its p-values "
-        "corrected by Holm for the 1 test of a metric: * below 0.05. No pair of entropy batches and entropy: seed 7.",
+        "corrected by Holm for the 1 test of a metric: * at most 0.05. No pair of entropy batches and entropy: seed 7.",
         "",
         "| run | against | metric | pairs | difference | sd | p Wilcoxon | p sign-flip | p t | p corrected |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -170,6 +170,23 @@ def test_undefined_numbers_are_dashes(tmp_path, unit, write_all):
     assert cells_of(text)["random"] == [UNDEFINED] * 5
 
 
+@pytest.mark.parametrize(
+    ("record", "marked"),
+    [
+        ({"config": {"learner": {"uses_truth": True}}, "strategy": "mine"}, True),
+        ({"config": {"learner": {"uses_truth": False}}, "strategy": "mine"}, False),
+        ({"config": {"learner": {}}, "strategy": "mine"}, False),
+        ({"strategy": "mine (uses the truth)"}, True),
+    ],
+)
+def test_a_strategy_that_uses_the_truth_is_marked(tmp_path, write_run, record, marked):
+    write_run(tmp_path / "mine" / "seed_0", [0.5] * 3, **record)
+    comparison = comparison_of("mine", seeds=(0,))
+    table = comparison_table(comparison, tmp_path)
+    assert table["truth"] == ({"mine"} if marked else set())
+    assert ("| mine † |" in comparison_text(comparison, table)) == marked
+
+
 # -- what is not there -------------------------------------------------------------------------------------------------
 
 

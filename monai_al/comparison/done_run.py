@@ -1,0 +1,148 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A run of a comparison that is done: what it recorded, and what its own overlays and options say."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.data import RunFolder
+from monai_al.data.files import read_json
+
+__all__ = ["DoneRun", "said_by"]
+
+_OF_STRATEGY = {"strategy", "strategy_settings", "uses_truth"}
+
+
+class DoneRun:
+    """A run that is done, with what is recorded of it.
+
+    Args:
+        comparison: what is compared.
+        run: the run.
+
+    Raises:
+        DataError: a file of the run is missing or broken.
+
+    Example:
+        >>> import tempfile
+        >>> comparison = Comparison("a", "al.yaml", runs={"random": {"options": {"steps": 3}}})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = PlannedRun("random", 0, Path(folder), (), {})
+        ...     _ = (run.folder / "run.json").write_text('{"config": {"training": {"steps": 3, "seed": 0}}}')
+        ...     done = DoneRun(comparison, run)
+        >>> done.settings, done.said
+        ({('training', 'steps'): 3}, {'steps': [('steps', 3)]})
+    """
+
+    def __init__(self, comparison: Comparison, run: PlannedRun) -> None:
+        self.run = run
+        self.path = run.folder
+        self.folder = RunFolder(run.folder)
+        self.record = read_json(run.folder / "run.json")
+        self.is_everything = run.name == comparison.everything
+        self.labeled = [row["labeled"] for row in self.folder.curve()]
+        config = self.record.get("config") or {}
+        self.settings = dict(_settings(config))
+        self._learner = config.get("learner", {})
+        self._own = comparison.runs[run.name]
+
+    @property
+    def initial(self) -> tuple[str, ...]:
+        """Ids of the initial set."""
+        query = self.folder.query(0)
+        return query.ids if query else ()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it is sure that the run was trained on a CPU."""
+        torch = str((self.record.get("versions") or {}).get("torch"))
+        return str((self.record.get("places") or {}).get("device")) == "cpu" or torch.endswith("+cpu")
+
+    @property
+    def of_row(self) -> dict[tuple[str, str], Any]:
+        """What all seeds of a row have in common: the settings and those of the strategy, without seeds."""
+        named = ("strategy", "strategy_settings")
+        strategy = {("learner", id): self._learner[id] for id in named if id in self._learner}
+        everything = {**strategy, **self.settings}
+        return {key: _without_seeds(value) if key[0] == "learner" else value for key, value in everything.items()}
+
+    @functools.cached_property
+    def said(self) -> dict[str, list[tuple[str, Any]]]:
+        """What the run's own overlays and options say, see :func:`said_by`."""
+        return said_by(self._own, self.record)
+
+
+def said_by(own: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, list[tuple[str, Any]]]:
+    """What overlays and options of a run's own say of the loop's config and the training's, as they are now.
+
+    Where a training overlay is gone, every id of the training counts as said by its name.
+
+    Args:
+        own: ``overlays`` and ``options`` of the run.
+        record: its run.json.
+
+    Returns:
+        top-level id -> (full id, value) of all that is said of it, later ones win.
+
+    Example:
+        >>> said_by({"options": {"epochs": 5}}, {"config": {"training": {"train": {"trainer": {"max_epochs": 1}}}}})
+        {'epochs': [('epochs', 5)], 'train': [('train#trainer#max_epochs', [('epochs', 5)])]}
+    """
+    from monai.bundle import ConfigParser
+
+    from monai_al.bundle import RunningBundle
+    from monai_al.bundle.knobs import targets_of
+
+    said: dict[str, list[tuple[str, Any]]] = {}
+
+    def add(entries: Mapping[str, Any]) -> None:
+        for id, value in entries.items():
+            said.setdefault(_first(id), []).append((id.replace("::", "#"), value))
+
+    def add_file(file: str | Path) -> None:
+        add(ConfigParser.load_config_file(str(file)))
+
+    for file in own.get("overlays", ()):
+        add_file(file)
+    add(own.get("options", {}))
+    command = record.get("command") or {}
+    training = (record.get("config") or {}).get("training", {})
+    parser, knobs = ConfigParser(dict(training)), command.get("train_map")
+    knobs = knobs if isinstance(knobs, Mapping) else None
+    for knob in tuple(said):
+        add({id: list(said[knob]) for id in targets_of(knob, parser, knobs) if id != knob})
+    if "train_overlays" in said:
+        names = command.get("train_overlays") or ()
+        bundle = RunningBundle(Path((record.get("places") or {}).get("bundle_root", ".")), {})
+        files = [bundle.file(name) for name in names]
+        if all(file.is_file() for file in files):
+            for file in files:
+                add_file(file)
+        else:
+            for id in training:
+                said.setdefault(id, []).append(("train_overlays", list(names)))
+    return said
+
+
+def _settings(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
+    """(part, id) -> value, of all that decides a training and its evaluation."""
+    apart = _OF_STRATEGY | {"seed"}
+    for part in ("learner", "training"):
+        yield from (((part, id), value) for id, value in config.get(part, {}).items() if id not in apart)
+
+
+def _without_seeds(value: Any) -> Any:
+    """A value of an object's settings without those named ``seed``, on any level."""
+    if isinstance(value, Mapping):
+        return {key: _without_seeds(entry) for key, entry in value.items() if key != "seed"}
+    return [_without_seeds(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _first(id: str) -> str:
+    """The top-level id that an override changes."""
+    return id.lstrip("+~").replace("::", "#").split("#")[0]
