@@ -195,7 +195,7 @@ def test_the_example_in_the_docs_can_be_read(tmp_path):
     asked = yaml.safe_load(page.split("```yaml\n")[2].split("```")[0])
     runs = {"random": {}, "entropy": {}, "entropy_batches": {}}
     assert len(read(tmp_path, {**CONTENT, "runs": runs, **asked}).tested) == 3
-    table = [line for line in page.splitlines() if line.startswith(("| tests in the table", "| seeds, at least"))]
+    table = [line for line in page.splitlines() if line.startswith(("| tests of a metric", "| seeds, at least"))]
     tests, needed = ([int(cell) for cell in line.split("|")[2:-1]] for line in table)
     assert list(map(seeds_needed, tests)) == needed
 
