@@ -74,7 +74,7 @@ def test_a_run_leaves_the_files_of_the_contract(learner, tmp_path):
     assert metrics["cost"]["total"] == 9.0
     assert metrics["model"] == "last"
     assert metrics["validation_labeled"] == 0
-    with open(path / "curve.csv") as file:
+    with open(path / "curve.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["labeled"] for row in rows] == ["3", "6", "9"]
     assert rows[-1]["score_s"] == "–"  # the last round scores nothing
