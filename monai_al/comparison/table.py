@@ -23,7 +23,6 @@ __all__ = ["comparison_table", "comparison_text"]
 
 Curve = list[dict[str, Any]]
 
-_USES_TRUTH = "(uses the truth)"  # in the name of such a strategy; all that older records tell of it
 _MARK = "†"
 _WIDE = 10  # rounds from which on they stand in rows
 
@@ -95,7 +94,7 @@ def _labels_to_reach(curve: Curve, target: float | None, name: str) -> int | Non
 def _uses_truth(folder: Path) -> bool:
     record = read_json(folder / "run.json")
     learner = (record.get("config") or {}).get("learner") or {}
-    return bool(learner.get("uses_truth")) or _USES_TRUTH in str(record.get("strategy"))
+    return bool(learner.get("uses_truth"))
 
 
 def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:

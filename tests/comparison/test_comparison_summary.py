@@ -184,7 +184,7 @@ def test_whole_text(tmp_path, write_run):
             own = 0 if name == "entropy" else noise
             hd95 = None if name == "random" else 8 - 10 * (gain + own)
             rounds = [score(0.5, 8), score(0.6 + 2 * (gain + own), hd95)]
-            truth = {"strategy": "entropy (uses the truth)"} if name == "entropy" else {}
+            truth = {"config": {"learner": {"uses_truth": True}}} if name == "entropy" else {}
             if (name, seed) != ("entropy batches", 7):
                 write_run(tmp_path / name.replace(" ", "_") / f"seed_{seed}", rounds, **truth)
         write_run(tmp_path / "all" / f"seed_{seed}", [score(0.7)], sizes=[400])

@@ -176,7 +176,7 @@ def test_undefined_numbers_are_dashes(tmp_path, unit, write_all):
         ({"config": {"learner": {"uses_truth": True}}, "strategy": "mine"}, True),
         ({"config": {"learner": {"uses_truth": False}}, "strategy": "mine"}, False),
         ({"config": {"learner": {}}, "strategy": "mine"}, False),
-        ({"strategy": "mine (uses the truth)"}, True),
+        ({"strategy": "mine (uses the truth)"}, False),
     ],
 )
 def test_a_strategy_that_uses_the_truth_is_marked(tmp_path, write_run, record, marked):
