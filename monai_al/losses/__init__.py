@@ -4,8 +4,19 @@
 
 from __future__ import annotations
 
+from monai_al.losses.group_contrastive import GroupContrastiveLoss
 from monai_al.losses.learning_loss import LearningLoss
+from monai_al.losses.metric_learning import MetricLearningLoss
+from monai_al.losses.nt_xent import NTXentLoss
 from monai_al.losses.partial import PartialCrossEntropyLoss, PartialDiceCELoss
 from monai_al.losses.ranking import RankingLoss
 
-__all__ = ["LearningLoss", "PartialCrossEntropyLoss", "PartialDiceCELoss", "RankingLoss"]
+__all__ = [
+    "GroupContrastiveLoss",
+    "LearningLoss",
+    "MetricLearningLoss",
+    "NTXentLoss",
+    "PartialCrossEntropyLoss",
+    "PartialDiceCELoss",
+    "RankingLoss",
+]
