@@ -13,19 +13,27 @@ from monai_al.selection.check import (
     check_scores,
     tie_rng,
 )
+from monai_al.selection.embeddings import check_embeddings
+from monai_al.selection.k_center import k_center_greedy
+from monai_al.selection.k_means import k_means
 from monai_al.selection.merge_alternating import merge_alternating
 from monai_al.selection.ranks import ranks
 from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.top_k import top_k
+from monai_al.selection.typical_of_clusters import typical_of_clusters
 
 __all__ = [
     "candidates",
     "check_budget",
+    "check_embeddings",
     "check_labeled",
     "check_scores",
+    "k_center_greedy",
+    "k_means",
     "merge_alternating",
     "ranks",
     "stochastic_batches",
     "tie_rng",
     "top_k",
+    "typical_of_clusters",
 ]
