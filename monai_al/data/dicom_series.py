@@ -88,7 +88,8 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
         raise DataError(f"{place}: has no series {uid}; it has\n{_series_listed(found)}")
     if not uid and len(found) > 1:
         raise DataError(
-            f"{place}: holds {len(found)} series; choose one by series_name, its UID:\n{_series_listed(found)}"
+            f"{place}: holds {len(found)} series; keep them in folders of their own, or choose one by series_name, "
+            f"its UID, where the reader takes it:\n{_series_listed(found)}"
         )
     uid = uid or next(iter(found))
     return _ordered(uid, [_slice(file) for file in found[uid]], place)

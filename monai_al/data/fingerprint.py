@@ -27,7 +27,7 @@ _RANDOM = (np.random.RandomState, np.random.Generator, torch.Generator)
 def file_identity(path: str | Path) -> str:
     """What identifies a stored file on this machine: its real path, size and time of change.
 
-    The voxel file that a MetaImage header (``.mhd``) points to counts as part of it.
+    The voxel file that a MetaImage header (``.mhd``) points to counts as part of it; of a folder all files count.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -48,6 +48,8 @@ def file_identity(path: str | Path) -> str:
 def content_hash(path: str | Path) -> str:
     """SHA-256 of a file's bytes, the same wherever the file lies; a ``.mhd`` header is followed by its voxel file.
 
+    Of a folder, the names and bytes of its files count, by the order of the names.
+
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
@@ -56,6 +58,8 @@ def content_hash(path: str | Path) -> str:
     """
     digest = hashlib.sha256()
     for part in _parts(path):
+        if os.path.isdir(path):
+            digest.update(f"{os.path.basename(part)}|{os.path.getsize(part)}|".encode())
         with open(part, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -63,6 +67,9 @@ def content_hash(path: str | Path) -> str:
 
 
 def _parts(path: str | Path) -> list[str | Path]:
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            return sorted(entry.path for entry in entries if entry.is_file() and entry.name[0] != ".")
     if not str(path).lower().endswith(".mhd"):
         return [path]
     found = re.search(rb"^\s*ElementDataFile\s*=\s*(.+?)\s*$", Path(path).read_bytes(), re.MULTILINE)

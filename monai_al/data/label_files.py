@@ -15,6 +15,7 @@ import numpy as np
 
 from monai_al.data.errors import DataError
 from monai_al.data.files import write_file
+from monai_al.data.folder_volumes import picture_files
 from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape
 from monai_al.data.reading import NOT_ANNOTATED
 
@@ -59,9 +60,9 @@ def write_label_map(
     """Write a label map as compressed NIfTI on the grid of the image that it belongs to.
 
     The header of a NIfTI image gives its geometry to the label map as it is, with the codes of both forms; nothing else
-    of it is kept, such as texts. The geometry of MetaImage and NRRD goes into both forms. A picture has no geometry:
-    the first axis counts its rows, the second its columns. The description in the header is a mark by which
-    :func:`is_untouched` knows the file again.
+    of it is kept, such as texts. The geometry of MetaImage, NRRD and DICOM goes into both forms. A picture has no
+    geometry: the first axis counts its rows, the second its columns, a third one the pictures of a folder. The
+    description in the header is a mark by which :func:`is_untouched` knows the file again.
 
     Args:
         path: the file, which is complete or absent.
@@ -85,7 +86,8 @@ def write_label_map(
     if name.endswith((".nii", ".nii.gz")):
         image = _like_nifti(labels, like)
     else:
-        image = _new_nifti(labels, like, affine if name.endswith((".mha", ".mhd", ".nrrd")) else None)
+        placed = not picture_files(like) if os.path.isdir(like) else name.endswith(ITK_SUFFIXES)
+        image = _new_nifti(labels, like, affine if placed else None)
     image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
     write_file(Path(path), lambda file: file.write(content))
@@ -144,7 +146,7 @@ def _new_nifti(labels: np.ndarray, like: str | os.PathLike, affine: np.ndarray |
 
 
 def _is_3d(like: str | os.PathLike) -> bool:
-    return os.fspath(like).lower().endswith(ITK_SUFFIXES) and len(itk_shape(like)) > 2
+    return os.path.isdir(like) or (os.fspath(like).lower().endswith(ITK_SUFFIXES) and len(itk_shape(like)) > 2)
 
 
 def _of_shape(labels: np.ndarray, shape: tuple[int, ...], like: str | os.PathLike) -> np.ndarray:

@@ -28,6 +28,7 @@ class Pool(Sequence[Item]):
         root: folder the items' paths are shown relative to.
         notes: sentences for the user about this data set (files left out, where the patient's name comes from).
         placeholder_spacing: the files' voxel size is known to be a placeholder, so that millimetres mean nothing.
+        affine_tolerated: it is known that affines of an image and its label may differ, and that the image's is right.
 
     Raises:
         ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
@@ -48,6 +49,7 @@ class Pool(Sequence[Item]):
         root: str | None = None,
         notes: Sequence[str] = (),
         placeholder_spacing: bool = False,
+        affine_tolerated: bool = False,
     ) -> None:
         self.items = tuple(items)
         self.classes = tuple(classes)
@@ -56,6 +58,7 @@ class Pool(Sequence[Item]):
         self.root = root
         self.notes = tuple(notes)
         self.placeholder_spacing = placeholder_spacing
+        self.affine_tolerated = affine_tolerated
         self._index = {item.id: i for i, item in enumerate(self.items)}
         self._check()
 
@@ -116,20 +119,29 @@ class Pool(Sequence[Item]):
         return self.with_items(item for item in self.items if item.split == split)
 
     def with_items(self, items: Iterable[Item]) -> Pool:
-        """A pool of other items with the same classes, label values, root, notes and spacing."""
-        return Pool(items, self.classes, self.label_values, self.root, self.notes, self.placeholder_spacing)
+        """A pool of other items of which the same is known: classes, label values, root, notes, geometry."""
+        return Pool(
+            items,
+            self.classes,
+            self.label_values,
+            self.root,
+            self.notes,
+            self.placeholder_spacing,
+            self.affine_tolerated,
+        )
 
 
 def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0, seed: int = 0) -> Pool:
     """Assign every patient, with all its volumes, to one split.
 
     The numbers of test and validation patients are rounded to the nearest integer, at least one where the fraction
-    is above 0. The choice depends on the patients' names and ``seed`` alone.
+    is above 0. The choice depends on the patients' names and ``seed`` alone. A test or validation part that the data
+    set already has stays as it is, and the other one is drawn from the patients that may be annotated.
 
     Args:
         pool: the pool to split.
-        test: share of the patients for testing, in [0, 1).
-        validation: share of the patients for validation, in [0, 1).
+        test: share of the patients for testing, in [0, 1); means nothing where the data set has a test part.
+        validation: share of the patients for validation, in [0, 1); the same holds for a validation part.
         seed: seed of the split, independent of the experiment's seed.
 
     Returns:
@@ -149,10 +161,13 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 <= fraction < 1:
             raise ValueError(f"{name} fraction must lie in [0, 1), got {fraction}")
-    patients = sorted(pool.patients)
-    n_test = max(1, round(test * len(patients))) if test > 0 else 0
-    n_validation = max(1, round(validation * len(patients))) if validation > 0 else 0
-    if n_test + n_validation >= len(patients):
+    placed = {item.patient: item.split for item in pool if item.split != "train"}
+    patients = sorted(set(pool.patients) - set(placed))
+    fractions = {"test": test, "validation": validation}
+    drawn = {part: share for part, share in fractions.items() if share > 0 and part not in placed.values()}
+    counts = {part: max(1, round(share * len(patients))) for part, share in drawn.items()}
+    n_test, n_validation = counts.get("test", 0), counts.get("validation", 0)
+    if n_test + n_validation >= len(patients) and (counts or not placed):
         found = (
             "only one patient, and one patient cannot be split" if len(patients) == 1 else f"{len(patients)} patients"
         )
@@ -164,4 +179,4 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
     split_of = dict.fromkeys(order[:n_test], "test") | dict.fromkeys(
         order[n_test : n_test + n_validation], "validation"
     )
-    return pool.with_items(replace(item, split=split_of.get(item.patient, "train")) for item in pool)
+    return pool.with_items(replace(item, split=split_of.get(item.patient, item.split)) for item in pool)

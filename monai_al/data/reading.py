@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read one stored volume or image with its label, and check everything that can be wrong with the files.
 
-No axis is ever permuted: NIfTI, MetaImage and NRRD keep the order of their headers, images are rows by columns.
+No axis is ever permuted: NIfTI, MetaImage and NRRD keep the order of their headers, images are rows by columns, and so
+are the slices of a volume that is a folder of DICOM files or numbered images.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Any
 import numpy as np
 
 from monai_al.data.errors import DataError
-from monai_al.data.stored_formats import READABLE_SUFFIXES, StoredGrid, format_of, guarded, name_without_suffix
+from monai_al.data.folder_volumes import folder_format
+from monai_al.data.stored_formats import (
+    READABLE_SUFFIXES,
+    StoredFormat,
+    StoredGrid,
+    format_of,
+    guarded,
+    name_without_suffix,
+)
 
 __all__ = [
     "NOT_ANNOTATED",
@@ -62,11 +71,12 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
     """The shape of a stored image, read from its header alone.
 
     Args:
-        path: a NIfTI, MetaImage, NRRD, PNG, JPEG, TIFF or BMP file.
+        path: a NIfTI, MetaImage, NRRD, PNG, JPEG, TIFF or BMP file, or a folder of DICOM slices or numbered images.
 
     Returns:
         The header's dimensions in stored order, channels of a 4D file last. An image file gives (rows, columns), a
-        TIFF of several pages (rows, columns, pages). Colours and other components of a voxel are not counted.
+        TIFF of several pages (rows, columns, pages), a folder (rows, columns, files). Colours and other components of
+        a voxel are not counted.
 
     Raises:
         DataError: the file is missing, of an unknown kind or unreadable.
@@ -78,7 +88,7 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_shape(folder + "/a.nii.gz")
         (4, 5, 6)
     """
-    return guarded(path, format_of(path).shape)
+    return guarded(path, _format(path).shape)
 
 
 def read_volume(
@@ -96,7 +106,7 @@ def read_volume(
     (foreground = above 0).
 
     Args:
-        image: path of the image.
+        image: path of the image, a file or a folder of DICOM slices or numbered images.
         label: path of the label, or None.
         label_values: stored label value -> class number, or 255 for "not annotated"; needed with a label.
         channel: keep this channel only. Default: all of them.
@@ -120,7 +130,7 @@ def read_volume(
         >>> volume.image.shape, volume.spacing, volume.label.max()
         ((1, 4, 5, 6), (1.0, 1.0, 3.0), np.uint8(2))
     """
-    grid = guarded(image, format_of(image).image)
+    grid = guarded(image, _format(image).image)
     values = _channels(grid.values, channel, image)
     if values.size == 0:
         raise DataError(f"{image}: holds no voxels (shape {grid.values.shape[:3]}); remove it or copy it again")
@@ -145,7 +155,7 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_label_values(folder + "/a.nii")
         (0, 1, 2)
     """
-    values = _whole_numbers(guarded(path, format_of(path).label).values, path)
+    values = _whole_numbers(guarded(path, _format(path).label).values, path)
     found: set[int] = set()
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
@@ -171,13 +181,17 @@ def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
     raise ValueError(f"label_values {dict(label_values)}: give whole numbers, stored value -> class number or 255")
 
 
+def _format(path: str | os.PathLike) -> StoredFormat:
+    return folder_format(path) if os.path.isdir(path) else format_of(path)
+
+
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
 def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: bool) -> np.ndarray:
     if label_values is None:
         raise DataError(f"{label}: give label_values (stored value -> class number, or 255), as a pool does")
-    stored = guarded(label, format_of(label).label)
+    stored = guarded(label, _format(label).label)
     if stored.values.shape[:3] != grid.values.shape[:3]:
         raise DataError(
             f"image {image} has shape {grid.values.shape[:3]} but its label {label} has {stored.values.shape[:3]}: "
@@ -186,7 +200,10 @@ def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: 
     if stored.values.shape[3] != 1:
         raise DataError(f"{label}: a label has one channel, this file holds {stored.values.shape[3]}")
     _check_affines(image, grid.affine, label, stored.affine, affine_tolerated)
-    return _classes(_whole_numbers(stored.values[..., 0], label), stored.mask, label_values, label)
+    values = stored.values[..., 0]
+    if grid.order is not None and stored.order is None and os.path.isdir(label):
+        values = values[:, :, list(grid.order)]  # the k-th picture belongs to the k-th slice by name
+    return _classes(_whole_numbers(values, label), stored.mask, label_values, label)
 
 
 def _whole_numbers(values: np.ndarray, path) -> np.ndarray:

@@ -29,6 +29,7 @@ class StoredGrid:
         affine: float64 ``(4, 4)``, voxel index to RAS millimetres, or None.
         placeholder: the file states no voxel size.
         mask: ``"grey"`` or ``"palette"``: how a 2D label codes its classes.
+        order: of a volume in a folder: slice k is the ``order[k]``-th file by name. None: they are in this order.
 
     Example:
         >>> StoredGrid(np.zeros((4, 5, 6, 1)), np.eye(4), placeholder=False).values.shape
@@ -39,6 +40,7 @@ class StoredGrid:
     affine: np.ndarray | None
     placeholder: bool
     mask: str = ""
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def format_of(path: str | os.PathLike) -> StoredFormat:
 
 
 def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
-    """Read a file; whatever goes wrong becomes an error that names it.
+    """Read a file, or the files of a folder; whatever goes wrong becomes an error that names it.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
@@ -94,9 +96,8 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
         ...
         monai_al.data.errors.DataError: gone.nii: does not exist; check the path and that the data set is complete
     """
-    if not os.path.isfile(path):
-        found = "is a folder, not a file" if os.path.isdir(path) else "does not exist"
-        raise DataError(f"{path}: {found}; check the path and that the data set is complete")
+    if not os.path.exists(path):
+        raise DataError(f"{path}: does not exist; check the path and that the data set is complete")
     try:
         return read(os.fspath(path))
     except (DataError, MemoryError, ImportError):

@@ -2,12 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data sets: a folder on disk becomes a pool of items. One file per data set."""
 
+from monai_al.datasets.acdc import acdc
 from monai_al.datasets.brats import brats
+from monai_al.datasets.chaos import chaos
+from monai_al.datasets.davis import davis
 from monai_al.datasets.decathlon import decathlon
 from monai_al.datasets.folder import folder
 from monai_al.datasets.lgg import lgg
+from monai_al.datasets.ms_cmr import ms_cmr
 from monai_al.datasets.phantom import phantom
 from monai_al.datasets.promise12 import promise12
 from monai_al.datasets.summary import describe, description_text
 
-__all__ = ["brats", "decathlon", "describe", "description_text", "folder", "lgg", "phantom", "promise12"]
+__all__ = [
+    "acdc",
+    "brats",
+    "chaos",
+    "davis",
+    "decathlon",
+    "describe",
+    "description_text",
+    "folder",
+    "lgg",
+    "ms_cmr",
+    "phantom",
+    "promise12",
+]

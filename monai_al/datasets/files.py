@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from monai_al.data import DataError, Item, Pool, slices_of
+from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
 
 __all__ = [
@@ -48,21 +48,6 @@ class Pair:
     label: Path | None
     volume: str
     patient: str
-
-
-def natural_key(name: str | os.PathLike) -> tuple:
-    """A sort key under which numbers count as numbers, folder by folder.
-
-    Example:
-        >>> sorted(["a_10", "a_2", "b/1", "a_1"], key=natural_key)
-        ['a_1', 'a_2', 'a_10', 'b/1']
-    """
-    text = str(name)
-    parts = [
-        tuple(int(piece) if i % 2 else piece.lower() for i, piece in enumerate(re.split(r"(\d+)", part)))
-        for part in PurePosixPath(text).parts
-    ]
-    return (parts, text)
 
 
 def existing_folder(root: str | os.PathLike | None) -> Path:
@@ -159,6 +144,7 @@ def pool_of(
     label_values: Mapping[int, int] | None = None,
     notes: Sequence[str] = (),
     placeholder_spacing: bool = False,
+    affine_tolerated: bool = False,
 ) -> Pool:
     """The pool of a data set's pairs, in the order given.
 
@@ -171,6 +157,7 @@ def pool_of(
         label_values: stored label value -> class number or 255.
         notes: sentences for the user.
         placeholder_spacing: the voxel size in the files means nothing.
+        affine_tolerated: affines of image and label may differ; the image's is right.
 
     Raises:
         DataError: no pair at all, two volumes of one name, or unreadable headers (all of them are listed).
@@ -198,7 +185,7 @@ def pool_of(
             problems.append(str(error))
     if problems:
         raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
-    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing)
+    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated)
 
 
 def _items_of(pair: Pair, item: str) -> list[Item]:

@@ -36,7 +36,8 @@ def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -
     Args:
         pool: the pool.
         read: False counts only, and opens no file.
-        affine_tolerated: warn instead of raise where image and label disagree about their position.
+        affine_tolerated: warn instead of raise where image and label disagree about their position, as for a pool
+            of which this is known.
 
     Returns:
         ``patients``, ``volumes``, ``items``, ``labeled_items`` (with ground truth), ``classes``, ``splits`` (split ->
@@ -64,7 +65,8 @@ def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -
         "splits": {split: _counts(pool.part(split)) for split in SPLITS if len(pool.part(split))},
         "notes": list(pool.notes),
     }
-    return counts | _contents(_read_all(pool, affine_tolerated), pool) if read else counts
+    tolerated = affine_tolerated or pool.affine_tolerated
+    return counts | _contents(_read_all(pool, tolerated), pool) if read else counts
 
 
 def _counts(part: Pool) -> dict[str, int]:

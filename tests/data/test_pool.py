@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,33 @@ def test_split_seeds_differ_and_bad_fractions_are_refused():
             split_by_patient(pool, **bad)
     with pytest.raises(ValueError, match="only one patient"):
         split_by_patient(Pool(items_of(2)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    placed=st.lists(st.sampled_from(["train", "train", "validation", "test"]), min_size=6, max_size=20),
+    test=st.floats(0, 0.4),
+    validation=st.floats(0, 0.3),
+    seed=st.integers(0, 5),
+)
+def test_parts_that_the_data_set_has_stay(placed, test, validation, seed):
+    items = [replace(item, split=placed[int(item.patient[1:])]) for item in items_of(*[2] * len(placed))]
+    free = placed.count("train")
+    n_test = 0 if "test" in placed or not test else max(1, round(test * free))
+    n_validation = 0 if "validation" in placed or not validation else max(1, round(validation * free))
+    if n_test + n_validation >= free and (n_test + n_validation or set(placed) == {"train"}):
+        with pytest.raises(ValueError, match="cannot take"):
+            split_by_patient(Pool(items), test=test, validation=validation, seed=seed)
+        return
+    pool = split_by_patient(Pool(items), test=test, validation=validation, seed=seed)
+    found = {item.patient: item.split for item in pool}
+    for number, split in enumerate(placed):
+        assert split == "train" or found[f"p{number}"] == split
+    counts = [list(found.values()).count(split) for split in ("validation", "test")]
+    assert counts == [placed.count("validation") + n_validation, placed.count("test") + n_test]
+    again = split_by_patient(pool, test=test, validation=validation, seed=seed + 1)
+    if "test" in found.values() and "validation" in found.values():
+        assert again.items == pool.items
 
 
 def test_query_survives_json():
