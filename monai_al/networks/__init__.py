@@ -2,8 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that MONAI does not have."""
 
+from monai_al.networks.backbone_weights import load_backbone
 from monai_al.networks.dropout_unet import DropoutUNet
+from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
 from monai_al.networks.loss_predictor import LossPredictor
 from monai_al.networks.members import MeanOfMembers
+from monai_al.networks.resnet_unet import ResNetUNet
+from monai_al.networks.simclr import SimCLR
+from monai_al.networks.vaal import VAALNetwork
 
-__all__ = ["DropoutUNet", "LossPredictor", "MeanOfMembers"]
+__all__ = [
+    "DropoutUNet",
+    "GraphEncoder",
+    "LossPredictor",
+    "MeanOfMembers",
+    "ResNetUNet",
+    "SimCLR",
+    "VAALNetwork",
+    "load_backbone",
+    "similarity_graph",
+]

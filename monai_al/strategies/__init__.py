@@ -4,6 +4,8 @@
 
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.central_stratified import CentralStratified
+from monai_al.strategies.core_gcn import CoreGCN
+from monai_al.strategies.coreset import Coreset
 from monai_al.strategies.evenly_spaced import EvenlySpaced
 from monai_al.strategies.foreground_aware_random import ForegroundAwareRandom
 from monai_al.strategies.patient_stratified_random import PatientStratifiedRandom
@@ -11,11 +13,17 @@ from monai_al.strategies.predicted_loss import PredictedLoss
 from monai_al.strategies.random import Random
 from monai_al.strategies.selective import Selective
 from monai_al.strategies.selector import SELECTORS, Selector
+from monai_al.strategies.typiclust import TypiClust
+from monai_al.strategies.uncertain_gcn import UncertainGCN
 from monai_al.strategies.uncertainty import Uncertainty
+from monai_al.strategies.vaal import VAAL
 
 __all__ = [
     "SELECTORS",
+    "VAAL",
     "CentralStratified",
+    "CoreGCN",
+    "Coreset",
     "EvenlySpaced",
     "ForegroundAwareRandom",
     "PredictedLoss",
@@ -24,5 +32,7 @@ __all__ = [
     "Selective",
     "Selector",
     "Strategy",
+    "TypiClust",
+    "UncertainGCN",
     "Uncertainty",
 ]

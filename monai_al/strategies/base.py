@@ -40,11 +40,20 @@ class Strategy(ABC):
     real annotation."""
 
     def needs(self) -> dict[str, Measure | str]:
-        """Name -> a measure, whose scores ``select`` finds as ``round.scores[name]``, or an embedding's layer.
+        """Name -> a measure, whose scores ``select`` finds as ``round.scores[name]``, or an embedding.
 
-        Nothing else is computed; without needs the network is not run.
+        An embedding is ``"encoder"`` (features of the run's pretrained encoder), ``"bottleneck"`` or the path of
+        another layer of the trained network, or ``"pixels"`` (the preprocessed image; ``"pixels:64"`` resized to 64
+        pixels). Nothing else is computed; without needs the network is not run.
         """
         return {}
+
+    def initial_needs(self) -> dict[str, Measure | str] | None:
+        """What :meth:`select` needs to choose the initial set, where nothing is labeled or trained yet.
+
+        Only the embeddings ``"encoder"`` and ``"pixels"`` are there then. None: the initial set is random.
+        """
+        return None
 
     @abstractmethod
     def select(self, round: Round, budget: int) -> Query:
@@ -98,7 +107,7 @@ class Strategy(ABC):
         if name not in round.embeddings:
             known = ", ".join(map(repr, round.embeddings)) or "none"
             raise ValueError(f"strategy {self.name!r} needs the embeddings {name!r}; this round has {known}")
-        embeddings = np.asarray(round.embeddings[name])
+        embeddings = np.asanyarray(round.embeddings[name])  # a memory map stays one
         if embeddings.ndim != 2 or len(embeddings) != len(round.pool):
             raise ValueError(
                 f"strategy {self.name!r} needs one embedding {name!r} per item of the pool ({len(round.pool)}), got "

@@ -10,11 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from monai_al.data import Item, Pool, Query, Round
 from monai_al.selection import stochastic_batches
 from monai_al.strategies import (
+    VAAL,
     CentralStratified,
+    CoreGCN,
+    Coreset,
     EvenlySpaced,
     ForegroundAwareRandom,
     PatientStratifiedRandom,
@@ -22,10 +26,14 @@ from monai_al.strategies import (
     Random,
     Selective,
     Strategy,
+    TypiClust,
+    UncertainGCN,
     Uncertainty,
 )
 from monai_al.uncertainty import MEASURES, Measure
 
+WIDTHS = {PredictedLoss: 1, VAAL: 16}  # of the embeddings
+FAST_GRAPH = {"hidden": 16, "epochs": 5, "progress": False}
 SCORING = [
     *(Uncertainty(measure) for measure in MEASURES),
     Uncertainty("margin", reduction="sum"),
@@ -34,6 +42,8 @@ SCORING = [
     Selective("entropy", regions="target"),
     Selective("entropy", regions="boundary", reduction="mean"),
     PredictedLoss(),
+    *(Coreset(embedding) for embedding in ("bottleneck", "encoder", "pixels", "pixels:64", "model.down")),
+    Coreset(start="random"),
 ]
 DRAWING = [
     Random(),
@@ -48,6 +58,11 @@ DRAWING = [
     Selective("entropy", regions="target", selector="stochastic_batches"),
     PredictedLoss(selector="stochastic_batches"),
     PredictedLoss(functools.partial(stochastic_batches, partition=True, reduction="max")),
+    TypiClust(),
+    CoreGCN(**FAST_GRAPH),
+    CoreGCN("encoder", **FAST_GRAPH, subset=20),
+    UncertainGCN(**FAST_GRAPH),
+    VAAL(size=4, channels=(4,), latent=4, steps=2, batch_size=8, progress=False),
 ]
 """Those whose answer depends on the seed also where nothing is tied."""
 STRATEGIES = [*SCORING, *DRAWING]
@@ -86,7 +101,7 @@ def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_se
             values[[*labeled, *empty]] = -math.inf
             scores[name] = values[order]
         else:
-            embeddings[name] = rng.normal(size=(N, 1 if isinstance(strategy, PredictedLoss) else 8))[order]
+            embeddings[name] = rng.normal(size=(N, WIDTHS.get(type(strategy), 8)))[order]
     present = (rng.random((N, 3)) < (1, 0.3, 0.1))[order] if strategy.uses_truth else None
     positions = [int(np.flatnonzero(order == i)[0]) for i in labeled]
     return Round(2, a_pool(order), np.array(positions, dtype=np.int64), seed, scores, embeddings, present)
@@ -104,6 +119,20 @@ def test_says_its_name_and_its_needs(strategy):
         assert name
         assert isinstance(need, Measure | str)
     assert strategy.needs() == strategy.needs()
+
+
+@each_strategy
+def test_an_initial_set_of_its_own_needs_nothing_trained_and_nothing_labeled(strategy):
+    needs = strategy.initial_needs()
+    if needs is None:
+        return
+    assert all(need in ("encoder", "pixels") or need.startswith("pixels:") for need in needs.values())
+    rows = {name: np.random.default_rng(0).normal(size=(N, 8)) for name in needs}
+    round = replace(a_round(strategy, labeled=()), number=0, scores={}, embeddings=rows)
+    for budget in (0, 1, 7, N):
+        query = strategy.query(round, budget)
+        assert len(set(query.ids)) == budget
+        assert strategy.query(round, budget) == query
 
 
 @each_strategy
@@ -167,9 +196,10 @@ def test_changes_nothing_it_was_given(strategy):
 @each_strategy
 def test_draws_nothing_from_global_random_states(strategy):
     np.random.seed(0)
-    before = np.random.get_state()[1].tolist()
+    before, torch_before = np.random.get_state()[1].tolist(), torch.get_rng_state()
     strategy.query(a_round(strategy, empty=range(20, 39)), 30)
     assert np.random.get_state()[1].tolist() == before
+    assert torch.equal(torch.get_rng_state(), torch_before)
 
 
 @each_strategy

@@ -1,0 +1,103 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What released code of Coreset, CoreGCN, TypiClust and VAAL does otherwise: in a few lines each, and ours beside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import monai_al.engines.vaal_training as vaal_training
+from monai_al.data import Item, Pool, Round
+from monai_al.engines import train_graph_encoder, train_vaal
+from monai_al.engines.vaal_training import unlabeled_probability
+from monai_al.selection import k_center_greedy
+from monai_al.strategies import CoreGCN, Coreset, TypiClust
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FAST = {"hidden": 16, "epochs": 10}
+
+
+def a_round(rows, labeled=(), number=1, seed=0, name="bottleneck") -> Round:
+    pool = Pool([Item(f"i{i:02d}", "", "v", "p") for i in range(len(rows))])
+    return Round(number, pool, np.asarray(labeled, dtype=np.int64), seed, embeddings={name: rows})
+
+
+def picks(query) -> list[int]:
+    return [int(item.id[1:]) for item in query.items]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_core_gcn_names_items_and_not_places_in_a_permuted_array(seed):
+    rng = np.random.default_rng(seed)
+    rows, labeled = rng.normal(size=(30, 5)), rng.choice(30, 12, replace=False)
+    unlabeled = rng.permutation(np.setdiff1d(np.arange(30), labeled))
+    both = np.concatenate([unlabeled, labeled])
+    _, activations = train_graph_encoder(rows[both], np.arange(30) >= 18, **FAST)
+    places = k_center_greedy(activations, 10, np.arange(18, 30))
+    assert set(places) & set(labeled)  # read as items, they are labeled already
+    assert not set(both[places]) & set(labeled)
+    assert not set(picks(CoreGCN(progress=False, **FAST).query(a_round(rows, labeled, seed=seed), 18))) & set(labeled)
+
+
+def test_the_start_of_a_coreset_follows_the_seed_alone():
+    rows = np.random.default_rng(0).normal(size=(30, 5))
+    released = {int(np.random.default_rng().integers(30)) for _ in range(20)}  # no seed
+    assert len(released) > 1
+    assert len({Coreset("encoder").query(a_round(rows, number=0, name="encoder"), 9) for _ in range(3)}) == 1
+
+
+def test_clusters_may_have_any_ids():
+    """Ten clusters of three different points: most ids have no members."""
+    rows = np.repeat(np.eye(3), [20, 13, 7], axis=0)
+    ids = np.repeat([0, 4, 9], [20, 13, 7])
+    released = [int((ids == one).sum()) for one in range(len(np.unique(ids)))]
+    assert released == [20, 0, 0]
+    query = TypiClust().query(a_round(rows, labeled=[0], name="encoder"), 9)
+    assert len(set(query.ids)) == 9
+    assert {tuple(rows[i]) for i in picks(query)[:2]} == {(0, 1, 0), (0, 0, 1)}
+
+
+def stripes(n=40, n_labeled=12, size=16):
+    """Along one axis the labeled ones, along the other the unlabeled ones."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    waves = [np.sin((x if i < n_labeled else y) + rng.uniform(0, 6)) + 0.1 * rng.normal(size=x.shape) for i in range(n)]
+    images = np.stack(waves)[:, None]
+    return torch.from_numpy((images / images.std()).astype(np.float32)), np.arange(n) < n_labeled
+
+
+def trained_on_stripes():
+    images, labeled = stripes()
+    network = train_vaal(images, labeled, steps=60, batch_size=12, latent=8, channels=(8, 16))
+    return network, images, labeled
+
+
+def accuracies(network, images, labeled) -> tuple[float, float]:
+    """Of the labeled and of the unlabeled images."""
+    told = unlabeled_probability(network, images) > 0.5
+    return float((~told[labeled]).mean()), float(told[~labeled].mean())
+
+
+def test_the_discriminator_learns_that_unlabeled_images_are_unlabeled(monkeypatch):
+    assert min(accuracies(*trained_on_stripes())) > 0.9
+    monkeypatch.setattr(vaal_training, "discriminator_loss", lambda logits, labeled: F.softplus(-logits).mean())
+    assert accuracies(*trained_on_stripes()) == (1, 0)  # target 1 for all
+
+
+def test_the_latent_code_does_not_collapse(monkeypatch):
+    def varying(network, images, labeled) -> int:
+        with torch.no_grad():
+            return int((network.encode(images).var(0) > 0.1).sum())
+
+    def released(images, reconstruction, mean, log_variance, logits, labeled, beta):
+        """The divergence summed over the batch beside a mean error."""
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
+        return F.mse_loss(reconstruction, images) + beta * divergence + F.softplus(-logits).mean()
+
+    assert varying(*trained_on_stripes()) >= 4
+    monkeypatch.setattr(vaal_training, "autoencoder_loss", released)
+    assert varying(*trained_on_stripes()) == 0
