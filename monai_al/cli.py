@@ -26,7 +26,7 @@ __all__ = ["asset_folders", "asset_names", "datalist", "find_asset", "main", "pr
 ASSET_KINDS = ("bundles", "configs")
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 ALIASES = {"hippocampus": "decathlon", "spleen": "decathlon"}
-DATASETS = ("brats", "decathlon", "folder", "lgg", "phantom", "promise12", *ALIASES)
+DATASETS = ("acdc", "brats", "chaos", "davis", "decathlon", "folder", "lgg", "ms_cmr", "phantom", "promise12", *ALIASES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -219,6 +219,7 @@ def _add_datalist(commands) -> None:
         "  python -m monai_al datalist spleen --dataset_dir Task09_Spleen --test_fraction 0.33 --json spleen.json\n"
         "  python -m monai_al datalist brats --dataset_dir BraTS2019 --grade LGG --target core --no_read\n"
         '  python -m monai_al datalist folder --dataset_dir my_data --patient "(case\\d+)"\n'
+        "  python -m monai_al datalist acdc --dataset_dir ACDC --labels scribbles --test_patients patient001\n"
         "  python -m monai_al datalist phantom --dataset_dir phantoms\n",
     )
     parser.add_argument("dataset", metavar="DATASET", choices=DATASETS, help=", ".join(DATASETS))
@@ -228,7 +229,7 @@ def _add_datalist(commands) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary and all items to this file")
     parser.add_argument("--no_read", action="store_true", help="list only: read headers, not the voxels")
-    split = parser.add_argument_group("split, always by patient (default: none)")
+    split = parser.add_argument_group("split, always by patient (default: the data set's own, if any)")
     split.add_argument(
         "--test_fraction", type=float, default=0.0, metavar="F", help="share of the patients for testing"
     )
@@ -248,7 +249,7 @@ def _add_dataset_options(group) -> None:
             {
                 "action": "store_true",
                 "dest": "require_labels",
-                "help": "brats, folder, lgg, promise12: take images without a label, too",
+                "help": "all but decathlon and phantom: take images without a label, too",
             },
         ),
         ("modality", {"help": "brats: flair (default), t1, t1c, t1ce, t2"}),
@@ -256,8 +257,13 @@ def _add_dataset_options(group) -> None:
         ("grade", {"help": "brats: HGG or LGG only (default: both)"}),
         ("part", {"help": "promise12: train or test (default: train where there is one)"}),
         ("whole_gland", {"action": "store_true", "help": "promise12: join the zones 1 and 2 of copies that have them"}),
+        ("sequences", {"nargs": "+", "metavar": "NAME", "help": "davis: these alone"}),
         ("images", {"help": "folder: sub-folder of the images"}),
-        ("labels", {"help": "folder: sub-folder of the labels"}),
+        ("labels", {"help": "folder: sub-folder of the labels; acdc: masks (default) or scribbles"}),
+        ("scribble_folder", {"metavar": "FOLDER", "help": "acdc: where the scribbles lie, if not beside the images"}),
+        ("phases", {"nargs": "+", "metavar": "P", "help": "acdc: ED, ES (default: both)"}),
+        ("validation_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the validation part"}),
+        ("test_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the test part, beside the folder testing"}),
         ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
         ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, phantom: names, background first"}),
         ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
@@ -475,6 +481,7 @@ def compare(arguments: argparse.Namespace) -> None:
     if arguments.table_only and not output.is_dir():
         raise ValueError(f"{output}: no such folder; give the output_dir of a comparison")
     if not arguments.table_only:
+        _check_figures(comparison)
         _tell_plan(comparison, output, arguments.workers, file=sys.stdout if arguments.plan else sys.stderr)
     if arguments.plan:
         return
@@ -519,16 +526,33 @@ def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: Text
 
 
 def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
-    """Print the tables of a comparison, and write them and the figure."""
+    """Print the tables of a comparison, and write them and the figures."""
     from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
     from monai_al.data.files import write_file
 
     table = comparison_table(comparison, output)
-    text = comparison_text(comparison, table)
+    text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])
     write_file(output / f"{name}.md", lambda file: file.write(f"{text}\n".encode()))
     if table["curves"]:
         write_comparison_figure(comparison, table, output / f"{name}.png")
     print(text)
+
+
+def _check_figures(comparison: Comparison) -> None:
+    """Refuse figures that cannot be drawn."""
+    if comparison.figures:
+        from monai_al.comparison.figures import check_encoders  # loads MONAI
+
+        check_encoders(comparison)
+
+
+def _more_figures(comparison: Comparison, output: Path) -> list[str]:
+    """Draw the figures that the comparison asks for; returns what to tell of them."""
+    if not comparison.figures:
+        return []
+    from monai_al.comparison.figures import write_figures  # loads MONAI
+
+    return write_figures(comparison, output)
 
 
 def _comparison_file(name: str) -> Path:

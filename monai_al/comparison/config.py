@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from monai_al.comparison.asked_figures import asked_figures, check_figures
 from monai_al.comparison.metric import METRICS, SUMMARIES
 from monai_al.data import DataError
 
@@ -39,6 +40,7 @@ class Comparison:
         spread: what the standard deviations are over: ``"seeds"``, or ``"all"`` rounds of all seeds.
         baseline: name of the run that all others are tested against.
         against: name of a run -> name of the one that it is tested against.
+        figures: more figures and what is asked of each, see :func:`monai_al.comparison.asked_figures.asked_figures`.
 
     Example:
         >>> comparison = Comparison("a", "al.yaml", runs={"random": {}, "entropy": {}}, seeds=(0, 1), baseline="random")
@@ -61,6 +63,7 @@ class Comparison:
     spread: str = "seeds"
     baseline: str | None = None
     against: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def tested(self) -> tuple[tuple[str, str], ...]:
@@ -122,7 +125,7 @@ class PlannedRun:
 
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
-_KEYS |= {"metrics", "summary", "spread", "baseline", "against"}
+_KEYS |= {"metrics", "summary", "spread", "baseline", "against", "figures"}
 _NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
 _SEED = re.compile(r"seed_(-?\d+)")  # a run folder
 _NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
@@ -176,6 +179,7 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         spread=content.get("spread") or "seeds",
         baseline=content.get("baseline"),
         against=content.get("against", {}),
+        figures=asked_figures(content.get("figures") or {}),
     )
 
 
@@ -219,6 +223,7 @@ def _check(content: Any, path: Path) -> None:
     _check_published(content.get("published"), need)
     _check_summary(content, need)
     _check_tested(content, need)
+    check_figures(content.get("figures") or {}, list(runs), need)
 
 
 def _check_part(where: str, part: Any, need: Callable[[bool, str], None]) -> None:

@@ -15,7 +15,8 @@ from monai_al.data.files import read_json
 
 __all__ = ["DoneRun", "said_by"]
 
-_OF_STRATEGY = {"strategy", "strategy_settings", "uses_truth"}
+RANDOM = "random"  # how an initial set is recorded that no strategy chose
+_OF_STRATEGY = {"strategy", "strategy_settings", "uses_truth", "encoder"}
 
 
 class DoneRun:
@@ -58,6 +59,12 @@ class DoneRun:
         return query.ids if query else ()
 
     @property
+    def chose_initial(self) -> bool:
+        """Whether the strategy chose the initial set itself, as those can that need no trained network."""
+        query = self.folder.query(0)
+        return query is not None and query.strategy != RANDOM
+
+    @property
     def on_cpu(self) -> bool:
         """Whether it is sure that the run was trained on a CPU."""
         torch = str((self.record.get("versions") or {}).get("torch"))
@@ -66,7 +73,7 @@ class DoneRun:
     @property
     def of_row(self) -> dict[tuple[str, str], Any]:
         """What all seeds of a row have in common: the settings and those of the strategy, without seeds."""
-        named = ("strategy", "strategy_settings")
+        named = ("strategy", "strategy_settings", "encoder")
         strategy = {("learner", id): self._learner[id] for id in named if id in self._learner}
         everything = {**strategy, **self.settings}
         return {key: _without_seeds(value) if key[0] == "learner" else value for key, value in everything.items()}

@@ -28,6 +28,7 @@ class _Found:
     """What is worth telling of pairs that are accepted."""
 
     own_training: dict[str, set[str]] = field(default_factory=dict)
+    own_initial: list[str] = field(default_factory=list)
     first_models: list[float] = field(default_factory=list)
 
     def notes(self) -> list[str]:
@@ -35,6 +36,9 @@ class _Found:
             f"{name} trains in a way of its own ({', '.join(sorted(ids))}): it differs from the first round on."
             for name, ids in self.own_training.items()
         ]
+        if self.own_initial:
+            names = ", ".join(dict.fromkeys(self.own_initial))
+            told.append(f"These choose their initial set themselves, that of all others is random: {names}.")
         apart = [difference for difference in self.first_models if difference]
         if apart:
             told.append(
@@ -47,12 +51,12 @@ class _Found:
 def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]:
     """Hold the runs that are done to being pairs.
 
-    Runs of one seed must have the same initial set, labeled items per round, pool (ids, splits and the content of its
-    files), threads, versions and settings, except for settings that overlays or options of their own set; where those
-    of both say the same of a setting, it must be the same, too. Where all settings of the training are the same, the
-    model of round 0 must be, too: that of a CPU to the bit, that of a GPU is reported. The run on everything has an
-    initial set, rounds and a first model of its own. All runs must have the same number of rounds, and those of one
-    name the same settings for every seed.
+    Runs of one seed must have the same initial set, unless their strategy chose it, and the same labeled items per
+    round, pool (ids, splits and the content of its files), threads, versions and settings, except for settings that
+    overlays or options of their own set; where those of both say the same of a setting, it must be the same, too. Where
+    all settings of the training and the initial set are the same, the model of round 0 must be, too: that of a CPU to
+    the bit, that of a GPU is reported. The run on everything has an initial set, rounds and a first model of its own.
+    All runs must have the same number of rounds, and those of one name the same settings for every seed.
 
     Args:
         comparison: what is compared.
@@ -106,14 +110,17 @@ def _differences(own: DoneRun, others: Sequence[DoneRun], found: _Found) -> Iter
         if difference:
             yield f"their pool: {difference}", other
     strategies = [other for other in others if not other.is_everything and not own.is_everything]
+    if own.chose_initial and not own.is_everything:
+        found.own_initial.append(own.run.name)
     for other in strategies[:1]:
-        if own.initial != other.initial:
-            yield "their initial set", other
         if own.labeled != other.labeled:
             yield "the labeled items of their rounds", other
+    drawn = [other for other in strategies if not (own.chose_initial or other.chose_initial)]
+    yield from (("their initial set", other) for other in drawn[:1] if own.initial != other.initial)
     for other in others:
         yield from ((what, other) for what in _of_settings(own, other, found))
-    twin = next((other for other in strategies if other.settings == own.settings), None)
+    twins = [other for other in strategies if other.settings == own.settings]
+    twin = next((other for other in twins if other.initial == own.initial), None)
     if twin is not None:
         yield from ((what, twin) for what in _of_first_models(own, twin, found))
 

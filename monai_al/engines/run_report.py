@@ -23,6 +23,7 @@ from monai_al.engines.passes import run_pass
 from monai_al.engines.seen_items import PredictionWatcher, SeenItem, recorded_measures, seen_items
 from monai_al.engines.slice_data import SliceData
 from monai_al.report import write_learning_curve
+from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch, page_html
 from monai_al.report.pictures import (
     AGREEMENT_COLOR,
@@ -40,7 +41,7 @@ from monai_al.report.pictures import (
 )
 from monai_al.uncertainty import REGIONS, Measure
 
-__all__ = ["write_report"]
+__all__ = ["NO_PICTURES", "foreground_of", "planes_of", "predicted_items", "upright_item", "write_report"]
 
 HATCHED = Swatch("not annotated", "#9aa3ab", "hatch")
 WITH_AFFINE = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
@@ -102,6 +103,7 @@ def write_report(
         record=record,
         rounds=rounds,
         curve=_curve(folder, record),
+        embedding=_embedding_map(folder),
         notes=notes,
         written=f"Written {datetime.datetime.now():%Y-%m-%d %H:%M} by monai_al {version('monai_al')}.",
     )
@@ -111,6 +113,91 @@ def write_report(
     if not (page.notes or page.volumes_notes or any(shown.notes for shown in page.rounds)):
         _drop_old_pictures(place, page)  # else some may be the last of what is gone
     return place / "index.html"
+
+
+# -- what a network sees and makes of items ----------------------------------------------------------------------------
+
+
+def predicted_items(
+    data: Any,
+    items: Sequence[Item],
+    trained: TrainedNetwork | None = None,
+    measures: Sequence[Measure] = (),
+    *,
+    seed: int = 0,
+) -> list[SeenItem]:
+    """Items as arrays, with their labels and what a network makes of them.
+
+    Args:
+        data: where they lie: the ``pool_data`` of a :class:`monai_al.bundle.TrainedRun`.
+        items: the items; their volumes are prepared.
+        trained: the network; None for images and labels alone.
+        measures: uncertainty measures whose map and regions are kept.
+        seed: of stochastic passes.
+
+    Example:
+        >>> predicted_items(SliceData(data=None, cache=None), [])
+        []
+    """
+    whole = any(item.slice is None for item in items)
+    loader = data.loader(items, batch_size=1 if whole else 16, with_label=True)
+    if trained is None:
+        return [seen for batch in loader for seen in seen_items(batch)]
+    watcher = PredictionWatcher(trained.activation, measures, seed, getattr(data, "overlapping", False))
+    run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
+    return watcher.seen
+
+
+def upright_item(data: Any, item: Item, seen: SeenItem) -> SeenItem:
+    """A slice without its padding, turned as radiologists look at it where the file tells how.
+
+    Args:
+        data: as for :func:`predicted_items`.
+        item: the item, or another one of its volume.
+        seen: the slice.
+
+    Example:
+        >>> item = Item("a", "a.png", "a", "a")
+        >>> upright_item(SliceData(data=None, cache=None), item, SeenItem("a", np.zeros((1, 4, 6)))).image.shape
+        (1, 4, 6)
+    """
+    affine = None
+    if isinstance(data, SliceData) and item.image.lower().endswith(WITH_AFFINE):
+        affine = data.cache.get(item).geometry.affine  # where the slice's axes lead in the body
+    return seen.cropped().changed(lambda array: upright(array, affine))
+
+
+def planes_of(items: Sequence[Item], seen: Sequence[SeenItem]) -> dict[int, SeenItem]:
+    """Slice number -> slice of one volume, whether its items are slices or it is one item.
+
+    Example:
+        >>> volume = SeenItem("a", np.zeros((1, 4, 4, 3)))
+        >>> list(planes_of([Item("a", "a.nii.gz", "a", "a")], [volume]))
+        [0, 1, 2]
+    """
+    if seen[0].depth:
+        return {z: seen[0].at(z) for z in range(seen[0].depth)}
+    return {item.slice or 0: own for item, own in zip(items, seen, strict=True)}
+
+
+def foreground_of(labels: np.ndarray | None, image: np.ndarray) -> np.ndarray:
+    """Where a label map holds foreground; nowhere where there is no label map.
+
+    Args:
+        labels: class numbers ``(h, w[, d])``, or masks ``(C, h, w[, d])`` of overlapping classes.
+        image: ``(C, h, w[, d])``.
+
+    Returns:
+        Boolean ``(h, w[, d])``.
+
+    Example:
+        >>> foreground_of(np.array([[0, 2, 255]]), np.zeros((1, 1, 3))).tolist()
+        [[False, True, False]]
+    """
+    if labels is None:
+        return np.zeros(image.shape[1:], dtype=bool)
+    masks = (labels > 0) & (labels != 255)
+    return masks.any(axis=0) if masks.ndim == image.ndim else masks
 
 
 # -- what the small files tell ----------------------------------------------------------------------------------------
@@ -147,6 +234,23 @@ def _curve(folder: RunFolder, record: Mapping[str, Any]) -> Picture | None:
     last = rows[-1]
     score = "not defined" if last["dice_3d"] is None else f"{last['dice_3d']:.3f}"
     alt = f"Learning curve: 3D Dice against labeled items; {score} with {last['labeled']} items after the last round"
+    return _written(path, alt)
+
+
+def _embedding_map(folder: RunFolder) -> Picture | None:
+    """The pool as the pretrained encoder sees it; None where there is no encoder or its embeddings are gone."""
+    try:
+        items = read_embedded_items(folder)
+    except (ValueError, OSError):
+        return None
+    queries = (folder.query(number) for number in range(len(list(folder.path.glob("round_*")))))
+    rounds = {id: query.round for query in queries if query is not None for id in query.ids}
+    path = folder.path / "report" / "embedding_map.png"
+    write_round_map(items, rounds, path)
+    return _written(path, "Map of the pool by the pretrained encoder; items are colored by the round that chose them")
+
+
+def _written(path: Path, alt: str) -> Picture:
     return Picture(path.name, alt, *struct.unpack(">II", path.read_bytes()[16:24]))  # where a PNG keeps its size
 
 
@@ -199,7 +303,7 @@ class _Artist:
             about.append("There was no model yet, so its pictures have neither prediction nor uncertainty.")
         else:
             try:
-                network = self.run.network(shown.number - 1)
+                network = self.run.network(shown.number - 1, all_members=self._needs_members())
             except NO_PICTURES as error:
                 notes.append(f"The pictures have neither prediction nor uncertainty: {_told(error)}")
         try:
@@ -220,6 +324,9 @@ class _Artist:
             legend=self._legend([one for one, _ in seen.values()]),
             scale=(f"uncertainty ({self._map_name()})", limit) if network is not None else None,
         )
+
+    def _needs_members(self) -> bool:
+        return any(measure.samples == "members" for measure in self.measures)
 
     def _map_name(self) -> str:
         return (self.measures[0].map if self.measures else "entropy").replace("_", " ")
@@ -249,16 +356,9 @@ class _Artist:
     def _see(
         self, items: Sequence[Item], trained: TrainedNetwork | None, measures: Sequence[Measure] = (), number: int = 0
     ) -> list[SeenItem]:
-        whole = any(item.slice is None for item in items)
-        loader = self.run.pool_data.loader(items, batch_size=1 if whole else 16, with_label=True)
-        if trained is None:
-            return [seen for batch in loader for seen in seen_items(batch)]
-        overlapping = getattr(self.run.pool_data, "overlapping", False)
-        watcher = PredictionWatcher(
-            trained.activation, measures, derived_seed(self.seed, number, "report"), overlapping
+        return predicted_items(
+            self.run.pool_data, items, trained, measures, seed=derived_seed(self.seed, number, "report")
         )
-        run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
-        return watcher.seen
 
     def _item(self, id: str) -> Item:
         try:
@@ -271,22 +371,11 @@ class _Artist:
         note = None
         if seen.depth:
             by_heat = seen.heat is not None
-            weight = seen.heat if seen.heat is not None else _foreground(seen.truth, seen.image)
+            weight = seen.heat if seen.heat is not None else foreground_of(seen.truth, seen.image)
             z, n = int(weight.reshape(-1, seen.depth).sum(0).argmax()), seen.depth
             seen = seen.at(z)
             note = f"slice {z} of {n}, the one with most {'uncertainty' if by_heat else 'foreground'}"
-        return self._turned(item, seen), note
-
-    def _turned(self, item: Item, seen: SeenItem) -> SeenItem:
-        affine = self._affine(item)
-        return seen.cropped().changed(lambda array: upright(array, affine))
-
-    def _affine(self, item: Item) -> np.ndarray | None:
-        """Where the slice's axes lead in the body; None where the file does not say."""
-        data = self.run.pool_data
-        if not isinstance(data, SliceData) or not item.image.lower().endswith(WITH_AFFINE):
-            return None
-        return data.cache.get(item).geometry.affine
+        return upright_item(self.run.pool_data, item, seen), note
 
     def _draw_item(
         self, number: int, i: int, item: ShownItem, seen: SeenItem, note: str | None, limit: float
@@ -338,8 +427,8 @@ class _Artist:
         if not items:
             raise DataError(f"test volume {name!r} is not in the data set any more")
         self.run.pool_data.prepare(items)
-        planes = self._planes(items, self._see(items, trained))
-        rows = {z: self._turned(items[0], planes[z]) for z in _around_foreground(planes)}
+        planes = planes_of(items, self._see(items, trained))
+        rows = {z: upright_item(self.run.pool_data, items[0], planes[z]) for z in _around_foreground(planes)}
         several = len(planes) > 1
         titles = [f"slice {z}" for z in rows] if several else []
         drawn = [_test_panels(seen) for seen in rows.values()]
@@ -347,13 +436,6 @@ class _Artist:
         about = f"slices {_listed(list(map(str, rows)))} of {len(planes)}" if several else ""
         self.bar.update()
         return ShownVolume(name, place, self._write(drawn, file, alt, titles), about), list(rows.values())
-
-    @staticmethod
-    def _planes(items: Sequence[Item], seen: Sequence[SeenItem]) -> dict[int, SeenItem]:
-        """Slice number -> slice of one volume."""
-        if seen[0].depth:
-            return {z: seen[0].at(z) for z in range(seen[0].depth)}
-        return {item.slice or 0: own for item, own in zip(items, seen, strict=True)}
 
 
 def _test_panels(seen: SeenItem) -> list[Panel]:
@@ -367,20 +449,12 @@ def _test_panels(seen: SeenItem) -> list[Panel]:
     ]
 
 
-def _foreground(labels: np.ndarray | None, image: np.ndarray) -> np.ndarray:
-    """Boolean ``(h, w[, d])``; nothing where there is no label map."""
-    if labels is None:
-        return np.zeros(image.shape[1:], dtype=bool)
-    masks = (labels > 0) & (labels != 255)
-    return masks.any(axis=0) if masks.ndim == image.ndim else masks
-
-
 def _around_foreground(planes: Mapping[int, SeenItem]) -> list[int]:
     """Numbers of up to three slices: the one with most foreground, and one halfway to either end of the foreground."""
     numbers = list(planes)
-    areas = [int(_foreground(seen.truth, seen.image).sum()) for seen in planes.values()]
+    areas = [int(foreground_of(seen.truth, seen.image).sum()) for seen in planes.values()]
     if not any(areas):
-        areas = [int(_foreground(seen.prediction, seen.image).sum()) for seen in planes.values()]
+        areas = [int(foreground_of(seen.prediction, seen.image).sum()) for seen in planes.values()]
     held = np.flatnonzero(areas).tolist() or [len(numbers) // 2]
     middle = int(np.argmax(areas)) if any(areas) else held[0]
     before = min((held[0] + middle) // 2, middle - 1)

@@ -145,6 +145,7 @@ class RunPage:
         record: content of ``run.json``, with what was extended later.
         rounds: what was done, in order; the last may be under way.
         curve: the learning curve, or None where no round is evaluated.
+        embedding: the pool as a pretrained encoder sees it, or None where there is none.
         volumes: test volumes with the predictions of :attr:`volumes_round`.
         volumes_round: whose model predicted them.
         volumes_legend: the colours of their pictures.
@@ -161,6 +162,7 @@ class RunPage:
     record: Mapping[str, Any]
     rounds: Sequence[ShownRound] = ()
     curve: Picture | None = None
+    embedding: Picture | None = None
     volumes: Sequence[ShownVolume] = ()
     volumes_round: int | None = None
     volumes_legend: Sequence[Swatch] = ()
@@ -177,7 +179,8 @@ def page_html(page: RunPage) -> str:
         >>> "<h1>a &lt; b</h1>" in html, "<script" in html
         (True, False)
     """
-    parts = [_head(page), "<main>", _curve(page), _rounds(page), _volumes(page), _classes(page), _settings(page)]
+    parts = [_head(page), "<main>", _curve(page), _rounds(page), _embedding(page), _volumes(page), _classes(page)]
+    parts.append(_settings(page))
     return "\n".join([*parts, "</main>", f"<footer>{escape(page.written)}</footer>", "</body>", "</html>", ""])
 
 
@@ -187,6 +190,7 @@ def page_html(page: RunPage) -> str:
 def _head(page: RunPage) -> str:
     title = escape(page.name)
     links = [("curve", "Learning curve"), *((f"round-{r.number}", f"Round {r.number}") for r in page.rounds)]
+    links += [("embedding", "Embedding map")] if page.embedding else []
     links += [("volumes", "Test volumes"), ("classes", "Scores per class"), ("settings", "Settings")]
     finished, state = _state(page)
     lines = [
@@ -378,6 +382,18 @@ def _all_items(shown: ShownRound) -> str:
     return (
         f"<details><summary>{_several(len(rows), 'item')} of round {shown.number} one by one</summary>{table}</details>"
     )
+
+
+# -- embedding map -----------------------------------------------------------------------------------------------------
+
+
+def _embedding(page: RunPage) -> str:
+    if page.embedding is None:
+        return ""
+    text = "Every point is an item of the pool, placed by t-SNE of what the pretrained encoder makes of it: items that "
+    text += "look alike to the encoder lie side by side. Distances between groups mean little."
+    figure = f'<figure class="curve">{_img(page.embedding)}</figure>'
+    return f'<section id="embedding"><h2>Embedding map</h2><div class="box"><p>{text}</p>{figure}</div></section>'
 
 
 # -- test volumes -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ __all__ = [
     "agreement",
     "agreement_panel",
     "class_color",
+    "draw_panel",
     "flat_labels",
     "gray_or_color",
     "image_panel",
@@ -277,7 +278,7 @@ def write_panels(rows: Sequence[Sequence[Panel]], path: str | Path, row_titles: 
         for j, panel in enumerate(row):
             x = left + j * (width + _GAP)
             place = (x / total[0], 1 - (y + height) / total[1], width / total[0], height / total[1])
-            _draw(figure.add_axes(place), panel)
+            draw_panel(figure.add_axes(place), panel)
             if i == 0:
                 middle = ((x + width / 2) / total[0], 1 - (top - 8) / total[1])
                 figure.text(*middle, panel.title, size=points, ha="center", va="baseline")
@@ -292,7 +293,20 @@ def _panel_size(rows: int, columns: int) -> tuple[int, int]:
     return max(round(columns * scale), 1), max(round(rows * scale), 1)
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """Draw a panel over all of some axes, without its title.
+
+    Args:
+        axes: of matplotlib; whoever calls gives them the shape of the image.
+        panel: what to draw.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().add_subplot()
+        >>> draw_panel(axes, label_panel("truth", np.zeros((1, 4, 4)), np.eye(4, dtype=int)))
+        >>> len(axes.images)
+        2
+    """
     axes.set_axis_off()
     smooth = "bicubic" if max(panel.image.shape) <= _LARGEST else "antialiased"
     colors, pixels = ("magma", "nearest") if panel.heat else ("gray", smooth)

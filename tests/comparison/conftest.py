@@ -33,7 +33,9 @@ def _write_run(
         labeled = sum(sizes[: number + 1])
         items = [{"id": id, "score": None} for id in initial] if number == 0 else [{"id": f"c/{number:04d}"}]
         place = folder / f"round_{number:02d}"
-        _write(place / "query.json", {"round": number, "strategy": "s", "seed": 0, "items": items})
+        _write(
+            place / "query.json", {"round": number, "strategy": "s" if number else "random", "seed": 0, "items": items}
+        )
         own = {"dice_3d": score, "dice_2d": 0.999, "hd95_3d": None} | (score if isinstance(score, dict) else {})
         metrics = {"labeled": labeled, "fraction": labeled / N_ITEMS, "cost": {"total": float(labeled)}}
         metrics |= {name: {"mean": own[name], "per_class": {}} for name in ("dice_3d", "dice_2d", "hd95_3d")}

@@ -245,7 +245,10 @@ def check(run, more):
     assert all("#" not in id for id in merged if id not in run.options)
     bundle = RunningBundle(Path(run.config_files[0]).parents[1], merged)
     overlays = merged.get("train_overlays", [])
-    bundle.check_overrides("train.yaml", overlays, merged.get("train_map"), defaults="active_learning.yaml")
+    encoder = [merged["encoder"], *merged["encoder_overlays"]] if merged["encoder"] else []
+    bundle.check_overrides(
+        "train.yaml", overlays, merged.get("train_map"), defaults="active_learning.yaml", encoder=encoder
+    )
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -73,6 +73,33 @@ def test_a_strategy_and_its_settings_may_differ(runs_of):
     assert runs_of(entropy={"config": other, "strategy": "entropy"}) == []
 
 
+def chosen_by(folder, strategy):
+    """Let the initial set of a run that is done be the strategy's choice."""
+    path = folder / "round_00" / "query.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"strategy": strategy}), encoding="utf-8")
+
+
+def test_a_strategy_may_choose_the_initial_set(tmp_path, write_run):
+    names = ("random", "coreset", "entropy")
+    comparison = Comparison("a", "al.yaml", seeds=(0,), runs={name: {"overlays": (), "options": {}} for name in names})
+    planned = comparison.planned(tmp_path)
+    for run in planned:
+        initial = ("c/0001",) if run.name == "coreset" else ("a/0000",)
+        write_run(run.folder, [0.5, 0.6], seed=0, config=config(), threads=1, pool=POOL, places=CPU, initial=initial)
+    with pytest.raises(DataError, match="differ in their initial set"):
+        check_pairs(comparison, planned)
+    chosen_by(planned[1].folder, "coreset")
+    assert check_pairs(comparison, planned) == [
+        "These choose their initial set themselves, that of all others is random: coreset."
+    ]
+
+
+def test_pretrained_encoders_may_differ(runs_of):
+    other = config()
+    other["learner"] |= {"strategy": "coreset", "encoder": {"temperature": 0.5}}
+    assert runs_of(entropy={"config": other, "strategy": "coreset"}) == []
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [

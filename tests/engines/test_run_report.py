@@ -228,7 +228,7 @@ class MadeUp:
         assert with_label
         return [{"id": [item.id], **self.batches[item.id]} for item in items]
 
-    def network(self, number):
+    def network(self, number, all_members=False):
         self.asked.append(number)
         return TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), self.activation)
 
@@ -431,3 +431,55 @@ def test_bad_arguments_are_refused(tmp_path):
         with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
             write_report(tmp_path, **{name: -1})
     assert list(tmp_path.iterdir()) == []
+
+
+# -- embedding map -----------------------------------------------------------------------------------------------------
+
+
+class TestEmbeddingMap:
+    @pytest.fixture
+    def with_encoder(self, folder, tmp_path):
+        """The run as if a pretrained encoder had chosen; its embeddings lie in a cache."""
+        pool = json.loads((folder / "pool.json").read_text())["items"]
+        train = [item for item in pool if item["split"] == "train"]
+        cache = tmp_path / "cache" / "encoders" / "0123"
+        cache.mkdir(parents=True)
+        np.save(cache / "embeddings.npy", np.random.default_rng(0).normal(size=(len(train), 8)).astype(np.float32))
+        record = {"config": "pretrain.yaml", "folder": str(cache), "sha256": "00"}
+        (folder / "encoder.json").write_text(json.dumps(record))
+        return folder
+
+    def test_a_picture_of_its_own(self, with_encoder):
+        page = write_report(with_encoder, items=0, volumes=0, progress=False)
+        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png"]
+        assert "Embedding map Every point is an item of the pool" in words_of(page)
+        width, height = re.findall(r'embedding_map.png"[^>]* width="(\d+)" height="(\d+)"', page.read_text())[0]
+        assert imread(page.parent / "embedding_map.png").shape[:2] == (int(height), int(width))
+
+    def test_rounds_are_those_of_the_queries(self, with_encoder, monkeypatch):
+        seen = []
+        monkeypatch.setattr(run_report, "write_round_map", lambda items, rounds, path: seen.append((items, rounds)))
+        monkeypatch.setattr(run_report, "_written", lambda path, alt: None)
+        write_report(with_encoder, items=0, volumes=0, progress=False)
+        ((items, rounds),) = seen
+        for number in (0, 1):
+            query = json.loads((with_encoder / f"round_{number:02d}" / "query.json").read_text())["items"]
+            assert {item["id"] for item in query} == {id for id, own in rounds.items() if own == number}
+        assert set(rounds) <= set(items.ids)
+
+    def test_embeddings_that_are_gone(self, with_encoder, tmp_path):
+        shutil.rmtree(tmp_path / "cache")
+        page = write_report(with_encoder, items=0, volumes=0, progress=False)
+        assert pictures_of(page) == ["learning_curve.png"]
+        assert "Embedding map" not in words_of(page)
+
+
+def test_members_decide_where_only_the_best_is_tested(tmp_path, small):
+    """The pictures of chosen items show the uncertainty of all members, those of test volumes what was tested."""
+    small |= {"steps": 2, "validation_fraction": 0.3}
+    strategy = Uncertainty("ensemble_entropy")
+    run_loop(tmp_path / "run", small, strategy, members=2, tested="best")
+    words = words_of(write_report(tmp_path / "run", items=1, volumes=1, progress=False))
+    assert "The uncertainty is that of all networks of the round." in words
+    assert "neither prediction nor uncertainty: " not in words
+    assert "There are no pictures" not in words
