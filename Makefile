@@ -44,6 +44,9 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/dropout_passes.py
 	$(BIN)/python benchmarks/test_time_augmentation.py
 	$(BIN)/python benchmarks/stochastic_batches.py
+	$(BIN)/python benchmarks/k_center.py
+	$(BIN)/python benchmarks/group_batches.py
+	$(BIN)/python benchmarks/group_contrastive.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

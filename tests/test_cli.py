@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from monai_al.cli import asset_folders, asset_names, find_asset, main, print_where
+from monai_al.cli import DATASETS, asset_folders, asset_names, find_asset, main, print_where
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ class TestDatalist:
         assert "items     6 " in text
         assert "voxels" not in text
 
-    @pytest.mark.parametrize("name", ["hippocampus", "spleen", "decathlon", "lgg", "brats", "folder", "promise12"])
+    @pytest.mark.parametrize("name", sorted({*DATASETS} - {"phantom"}))
     def test_missing_folder(self, tmp_path, capsys, name):
         assert main(["datalist", name, "--dataset_dir", str(tmp_path / "gone")]) == 2
         error = capsys.readouterr().err

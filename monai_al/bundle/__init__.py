@@ -3,7 +3,9 @@
 """Bundles: one standard training workflow per round, and the check of overrides."""
 
 from monai_al.bundle.applied_run import AppliedRun, apply_to_part, apply_to_scans, evaluation_text, write_evaluation
+from monai_al.bundle.encoder import EncoderTraining
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
+from monai_al.bundle.members import Members
 from monai_al.bundle.pool_data import pool_data
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
@@ -14,6 +16,8 @@ from monai_al.bundle.training_options import infer_activation, load_best_weights
 __all__ = [
     "AppliedRun",
     "BundleConfigError",
+    "EncoderTraining",
+    "Members",
     "RoundTraining",
     "RunningBundle",
     "TrainedNetwork",

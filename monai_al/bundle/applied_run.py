@@ -31,7 +31,8 @@ from monai_al.metrics import VolumeScores
 __all__ = ["AppliedRun", "apply_to_part", "apply_to_scans", "evaluation_text", "write_evaluation"]
 
 PARTS = (*SPLITS, "all")
-POOL_ID, CACHE_ID, DATALIST_ID = "pool", "cache", "datalist"
+POOL_ID, CACHE_ID = "pool", "cache"
+LISTED_IDS = ("pool::pool", "datalist", POOL_ID)  # the data set before it is split, as far as a config tells it apart
 # which data, where they lie and how fast; all else stays as the network was trained
 FREE_IDS = {
     "batch_size", "cache_dir", "datalist", "dataset_dir", "device", "num_workers", "phantom", "progress", "split_seed",
@@ -325,7 +326,7 @@ def _recorded_pool(run: TrainedRun) -> Pool:
 
 def _listed(run: TrainedRun) -> Pool:
     """The data set, before it is split."""
-    id = DATALIST_ID if run.training.declares(DATALIST_ID) else POOL_ID
+    id = next(id for id in LISTED_IDS if run.training.declares(id))
     (pool,) = run.training.resolve(id)
     run.training.share(**{id: pool})
     return pool

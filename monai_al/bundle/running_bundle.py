@@ -25,8 +25,11 @@ _OF_TRAINING = {
     "validate",
 }  # fmt: skip
 _NEVER_FORWARDED = _ENTRIES | {"bundle_root", "ckpt_dir"}
+_EACH_ITS_OWN = {"network_def", "train", "validate", "val_interval"}
 OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
 _REFERENCE = re.compile(r"@(\w+)")
+# overlays of the training config for any bundle: in the installed package, or in the source checkout around it
+_SHARED_OVERLAYS = [Path(__file__).resolve().parents[up] / "configs" / "training" for up in (1, 2)]
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,12 @@ class RunningBundle:
     of_a_round: bool = False
 
     def file(self, name: str) -> Path:
-        """A config file of this bundle: a path as it is, a mere name in its ``configs`` folder."""
+        """A config file: a path as it is, a mere name in this bundle's ``configs``, else in those for any bundle."""
         path = Path(name if Path(name).suffix else f"{name}.yaml")
-        return path if path.is_absolute() or len(path.parts) > 1 else self.root / "configs" / path
+        if path.is_absolute() or len(path.parts) > 1:
+            return path
+        own = self.root / "configs" / path
+        return own if own.is_file() else next((f / path for f in _SHARED_OVERLAYS if (f / path).is_file()), own)
 
     def files(self, training: str, overlays: Sequence[str] = ()) -> list[str]:
         """Paths of the training config and of the overlays that are laid over it, by name or path."""
@@ -76,6 +82,19 @@ class RunningBundle:
         kept = {} if own is None else _parsed(self.file(own))
         return {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
 
+    def forwarded_ids(self, config: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
+        """The flat ids that another config declares too, unresolved; see :meth:`forwarded`, which also hands on knobs.
+
+        The network and the parts of the training that MONAI names are each config's own: another ``network_def`` is
+        that of the segmentation network.
+
+        Args:
+            config: name of the config, such as the one that trains an encoder.
+            overlays: names of the overlays that are laid over it.
+        """
+        declared = set(_read(self.files(config, overlays))) - _NEVER_FORWARDED - _EACH_ITS_OWN
+        return {id: value for id, value in self.config.items() if id in declared}
+
     def check_overrides(
         self,
         training: str | None = None,
@@ -83,6 +102,7 @@ class RunningBundle:
         train_map: Mapping[str, Any] | None = None,
         own: str | None = None,
         defaults: str | None = None,
+        encoder: Sequence[str] = (),
     ) -> None:
         """Refuse every flat id that nothing refers to, here or in the training config.
 
@@ -95,6 +115,7 @@ class RunningBundle:
             own: name of this config itself, where MONAI and other tools read ids of it that nothing refers to.
             defaults: name of this config itself: an id that keeps the value it has there is no override, also where an
                 overlay took away what referred to it.
+            encoder: names of the config that trains an encoder and of its overlays.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist.
@@ -109,6 +130,8 @@ class RunningBundle:
             inner = _read(self.files(training, overlays))
             used = _referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
+        if encoder:
+            known |= _referred_ids(pretraining := _read(self.files(encoder[0], encoder[1:]))) & set(pretraining)
         kept = {} if defaults is None else _parsed(self.file(defaults))
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
         unknown = [id for id in self.config if id not in known]

@@ -83,25 +83,44 @@ class TrainedRun:
             raise DataError(f"{self.folder.path} holds no trained network yet")
         return rounds[-1]
 
-    def network(self, round: int | None = None) -> TrainedNetwork:
-        """The network of a round, the last one by default; several members become their mean.
+    def network(self, round: int | None = None, *, all_members: bool = False) -> TrainedNetwork:
+        """The network of a round as it was tested, the last one by default.
+
+        Several members become their mean probability. Where the run tests the best of them, it is that one alone; the
+        mean of all again where the round is not evaluated yet.
+
+        Args:
+            round: the round.
+            all_members: the mean of all, whatever was tested.
 
         Raises:
             DataError: the weights are not there.
         """
         number = self.last_round if round is None else round
-        if not self._is_trained(number):
-            raise DataError(f"{self.folder.model_path(number, 0)}: no such weights; round {number} is not trained")
-        settings = self.record["config"]["learner"]
+        members = self._members(number, all_members)
+        for member in members:
+            if not self.folder.model_path(number, member).is_file():
+                path = self.folder.model_path(number, member)
+                raise DataError(f"{path}: no such weights; round {number} is not trained")
         states = [
             torch.load(self.folder.model_path(number, member), map_location="cpu", weights_only=True)["model"]
-            for member in range(settings["members"])
+            for member in members
         ]
-        return load_members(self.training, self.pool_data, states, settings["activation"])
+        return load_members(self.training, self.pool_data, states, self._settings["activation"])
+
+    @property
+    def _settings(self) -> Mapping[str, Any]:
+        return self.record["config"]["learner"]
+
+    def _members(self, number: int, all_members: bool = False) -> Sequence[int]:
+        """The members that stand for a round: those that were tested."""
+        metrics = self.folder.metrics(number) if self._settings.get("tested") == "best" else None
+        if metrics is None or all_members:
+            return range(self._settings["members"])
+        return [metrics["tested_member"]]
 
     def _is_trained(self, number: int) -> bool:
-        members = range(self.record["config"]["learner"]["members"])
-        return all(self.folder.model_path(number, member).is_file() for member in members)
+        return all(self.folder.model_path(number, member).is_file() for member in self._members(number))
 
 
 def load_members(

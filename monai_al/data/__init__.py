@@ -10,6 +10,7 @@ from monai_al.data.budget import round_sizes
 from monai_al.data.errors import DataError
 from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
 from monai_al.data.geometry import VolumeGeometry
+from monai_al.data.group_batch_sampler import GROUP_MEMBERS, GroupBatchSampler, slice_groups
 from monai_al.data.item import Item, slice_id, slices_of
 from monai_al.data.pool import SPLITS, Pool, split_by_patient
 from monai_al.data.query import Query, QueryItem
@@ -19,15 +20,18 @@ from monai_al.data.round import Round
 from monai_al.data.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
 from monai_al.data.slice_dataset import SliceDataset
 from monai_al.data.volume_cache import CachedVolume, VolumeCache
+from monai_al.data.whole_volumes import whole_volumes
 
 if TYPE_CHECKING:
     from monai_al.data.simpleitk_reader import SimpleITKReader
 
 __all__ = [
+    "GROUP_MEMBERS",
     "NOT_ANNOTATED",
     "SPLITS",
     "CachedVolume",
     "DataError",
+    "GroupBatchSampler",
     "Item",
     "Pool",
     "Query",
@@ -49,9 +53,11 @@ __all__ = [
     "read_volume",
     "rng",
     "round_sizes",
+    "slice_groups",
     "slice_id",
     "slices_of",
     "split_by_patient",
+    "whole_volumes",
     "stored_shape",
 ]
 

@@ -240,6 +240,27 @@ class RunFolder:
         content = {"items": list(ids), "annotator": annotator, "when": _now(), "kind": kind, "labels": None}
         write_json(folder / f"{number:04d}.json", content)
 
+    def encoder(self) -> dict[str, Any] | None:
+        """Which pretrained encoder the run uses, where it lies and its hash; None where it uses none."""
+        path = self.path / "encoder.json"
+        return read_json(path) if path.exists() else None
+
+    def write_encoder(self, encoder: Mapping[str, Any]) -> None:
+        """Record the pretrained encoder, or where it lies now.
+
+        Raises:
+            RunFolderError: the run used another one before.
+        """
+        before = self.encoder()
+        if before is not None and before["sha256"] != encoder["sha256"]:
+            hashes = f"{before['sha256'][:12]}, now {encoder['sha256'][:12]}"
+            raise RunFolderError(
+                f"{self.path} was started with another encoder ({hashes}): training it again gave other weights; "
+                "restore the cache, or give another output_dir"
+            )
+        if before != dict(encoder):
+            write_json(self.path / "encoder.json", encoder)
+
     def labels(self, round: int) -> list[dict[str, Any]]:
         """All returns of labels of one round, in order."""
         return [read_json(path) for path in sorted((self.round_path(round) / "labels").glob("[0-9]*.json"))]

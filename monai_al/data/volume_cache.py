@@ -71,6 +71,10 @@ class VolumeCache:
             (``allow_missing_keys=True``).
         label_values: stored label value -> class number or 255; needed where items have labels.
         progress: show a progress bar while :meth:`prepare` reads.
+        affine_tolerated: where image and label disagree about their position, warn and use the image's geometry.
+
+    Attributes:
+        recipe: fingerprint of what the entries depend on beside their files.
 
     Raises:
         ValueError: the transform is random, or a label value is no whole number.
@@ -91,13 +95,15 @@ class VolumeCache:
         transform: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
         label_values: Mapping[int, int] | None = None,
         progress: bool = True,
+        affine_tolerated: bool = False,
     ) -> None:
         _refuse_random(transform)
         self.cache_dir = Path(cache_dir)
         self.transform = transform
         self.label_values = None if label_values is None else whole_label_values(label_values)
         self.progress = progress
-        self._recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
+        self.affine_tolerated = affine_tolerated
+        self.recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
         self._open: dict[tuple[str, str | None], CachedVolume] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -169,10 +175,10 @@ class VolumeCache:
 
     def _entries(self, item: Item) -> tuple[Path, Path | None]:
         image = self._identity(item.image)
-        image_entry = self.cache_dir / "images" / fingerprint((self._recipe, image))[:32]
+        image_entry = self.cache_dir / "images" / fingerprint((self.recipe, image))[:32]
         if item.label is None:
             return image_entry, None
-        key = (self._recipe, image, self._identity(item.label), self.label_values)
+        key = (self.recipe, image, self._identity(item.label), self.label_values)
         return image_entry, self.cache_dir / "labels" / fingerprint(key)[:32]
 
     @staticmethod
@@ -183,7 +189,9 @@ class VolumeCache:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
     def _build(self, item: Item, image_entry: Path, label_entry: Path | None) -> None:
-        stored = read_volume(item.image, item.label, label_values=self.label_values)
+        stored = read_volume(
+            item.image, item.label, label_values=self.label_values, affine_tolerated=self.affine_tolerated
+        )
         image, label, affine = self._preprocess(stored, item)
         geometry = VolumeGeometry(
             tuple(stored.image.shape[1:]),

@@ -6,12 +6,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from monai_al.engines.contrastive_batch import ContrastiveBatch
+from monai_al.engines.graph_training import train_graph_encoder
 from monai_al.engines.passes import evaluate_volumes, run_pass, score_items
+from monai_al.engines.vaal_training import train_vaal
 
 if TYPE_CHECKING:
     from monai_al.engines.active_learner import ActiveLearner, RoundEvents
 
-__all__ = ["ActiveLearner", "RoundEvents", "evaluate_volumes", "run_pass", "score_items"]
+__all__ = [
+    "ActiveLearner",
+    "ContrastiveBatch",
+    "RoundEvents",
+    "evaluate_volumes",
+    "run_pass",
+    "score_items",
+    "train_graph_encoder",
+    "train_vaal",
+]
 
 
 def __getattr__(name: str) -> Any:

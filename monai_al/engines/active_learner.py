@@ -20,7 +20,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle
-from monai_al.bundle import RoundTraining, TrainedNetwork, load_members, pool_data
+from monai_al.bundle import EncoderTraining, Members, RoundTraining, TrainedNetwork, pool_data
+from monai_al.bundle.members import BEST, MEAN
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.data import (
     DataError,
@@ -29,6 +30,7 @@ from monai_al.data import (
     QueryItem,
     Round,
     RunFolder,
+    content_hash,
     derived_seed,
     pool_to_json,
     rng,
@@ -36,8 +38,11 @@ from monai_al.data import (
 )
 from monai_al.data.run_folder import UNDEFINED
 from monai_al.engines.entry_data import EntryData
+from monai_al.engines.needs import ENCODER, before_training, check_needs, is_layer, of_members
 from monai_al.engines.passes import score_items
 from monai_al.engines.run_record import plain, run_record
+from monai_al.engines.slice_data import SliceData
+from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of
 from monai_al.handlers.watched_call import find_layer
 from monai_al.metrics import check_empty_policy
 from monai_al.report import write_learning_curve
@@ -84,7 +89,9 @@ class ActiveLearner(Engine):
         budget: see :func:`monai_al.data.round_sizes`.
         rounds: number of rounds.
         seed: the experiment's seed; all randomness derives from it.
-        members: networks trained per round, each from its own seed; their mean probability is evaluated and scored.
+        members: networks trained per round, each from its own seed.
+        tested: which of several members is evaluated: ``"mean"``, their mean probability, or ``"best"``, the one with
+            the highest 3D Dice on the validation part. It is scored, too, where a strategy does not need all of them.
         initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
         annotator: who labels; the ground truth by default.
         activation: from the network's outputs to probabilities; None reads it off the training config.
@@ -96,6 +103,11 @@ class ActiveLearner(Engine):
         train_map: knob -> the id, or ids, of the training config that it sets; see
             :class:`monai_al.bundle.TrainingConfig`.
         handlers: attached to this engine, such as MONAI's for TensorBoard and MLflow.
+        encoder: name of the config, and of its overlays, that trains the encoder of a strategy that needs one; see
+            :class:`monai_al.bundle.EncoderTraining`. It is trained before the first round, on all items that may be
+            annotated, and kept in the cache.
+        encoder_overrides: id -> value for that config, unresolved.
+        initial_set: ``"strategy"`` lets a strategy that can choose the first query; ``"random"`` never does.
 
     Raises:
         ValueError: an argument is out of range.
@@ -136,6 +148,10 @@ class ActiveLearner(Engine):
         progress: bool = True,
         train_map: Mapping[str, Any] | None = None,
         handlers: Sequence[Any] = (),
+        tested: str = MEAN,
+        encoder: Sequence[str | Path] | None = None,
+        encoder_overrides: Mapping[str, Any] | None = None,
+        initial_set: str = "strategy",
     ) -> None:
         super().__init__(self._round)
         self.register_events(*RoundEvents)
@@ -149,16 +165,20 @@ class ActiveLearner(Engine):
             raise ValueError(f"seed must be a whole number, got {seed!r}")
         if initial_weights not in ("scratch", "previous"):
             raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {initial_weights!r}")
+        if initial_set not in ("strategy", "random"):
+            raise ValueError(f"initial_set must be 'strategy' or 'random', got {initial_set!r}")
         if activation is not None:
             check_activation(activation)
         check_empty_policy(empty_policy)
         self.training = RoundTraining(config_file, overrides, train_map)
         self.strategy = strategy
+        self.initial_set = initial_set
+        self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and self._needs_encoder() else None
         self.annotator = annotator or Oracle()
         self.folder = RunFolder(output_dir)
         self.budget, self.rounds, self.seed = budget, rounds, seed
-        self.members, self.initial_weights = members, initial_weights
-        self.activation, self.empty_policy = activation, empty_policy
+        self.members = Members(self.folder, members, tested, activation)
+        self.initial_weights, self.activation, self.empty_policy = initial_weights, activation, empty_policy
         self.scoring_batch_size, self.threads = scoring_batch_size, threads
         self.config, self.progress = config, progress
         for handler in handlers or ():
@@ -178,13 +198,17 @@ class ActiveLearner(Engine):
         if not len(self.pool) or not len(self.test):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
-        needs = _needs(self.strategy).values()
+        needs = self._needs().values()
         self._check_members(needs)
+        self._check_encoder()
         self.pool_data.prepare()
         trained = self.training.load(None, self.activation)
         self.pool_data.try_network(trained, [need for need in needs if isinstance(need, Measure)])
-        for layer in (need for need in needs if isinstance(need, str)):
-            find_layer(trained.network, layer)
+        for layer in filter(is_layer, needs):
+            find_layer(trained.network, str(layer))
+        if BOTTLENECK in needs:
+            (first,) = self.pool_data.loader(self.pool.items[:1], batch_size=1)
+            bottleneck_of(trained.network, trained.inferer, first["image"].to(trained.device))
         self.folder.lock()
         try:
             pool = pool_to_json(self.pool_data.data, self.pool_data.hashes())
@@ -214,15 +238,14 @@ class ActiveLearner(Engine):
         self._train(number)
         last = number + 1 == len(self.sizes)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
-        trained = None if evaluated and (last or selected) else self._load(number)
-        if trained is not None and not evaluated:
-            self._evaluate(number, trained)
+        if not evaluated:
+            self._evaluate(number)
         metrics = self.folder.metrics(number) or {}
         engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
         if not evaluated:
             self.fire_event(RoundEvents.ROUND_EVALUATED)
-        if trained is not None and not (last or selected):
-            self._select(number + 1, trained)
+        if not (last or selected):
+            self._select(number + 1)
             self.fire_event(RoundEvents.QUERY_SELECTED)
         self._tell_round(number)
         return metrics
@@ -245,13 +268,21 @@ class ActiveLearner(Engine):
         return answer.waiting
 
     def _initial_query(self) -> Query:
+        needs = self._initial_needs()
+        if needs is not None:
+            round = Round(
+                0, self.pool, np.empty(0, dtype=np.int64), self.seed, {}, self._embeddings_before_training(needs)
+            )
+            return self.strategy.query(round, self.sizes[0])
         picks = rng(self.seed, 0, "initial").choice(len(self.pool), self.sizes[0], replace=False)
         items = tuple(QueryItem(self.pool[int(i)].id, reason="initial set, random") for i in picks)
         return Query(0, "random", self.seed, items)
 
     def _train(self, number: int) -> None:
         items = self._labeled_items(number)
-        missing = [member for member in range(self.members) if not self.folder.model_path(number, member).exists()]
+        missing = [
+            member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
+        ]
         for member in missing:
             start = time.perf_counter()
             scratch = self.folder.scratch(number)
@@ -277,20 +308,15 @@ class ActiveLearner(Engine):
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
         if self.initial_weights == "scratch" or number == 0:
             return None
-        return self._state(number - 1, member)
+        return self.members.state(number - 1, member)
 
-    def _state(self, number: int, member: int) -> Mapping[str, torch.Tensor]:
-        return torch.load(self.folder.model_path(number, member), map_location="cpu", weights_only=True)["model"]
+    def _load(self, number: int, members: Iterable[int]) -> TrainedNetwork:
+        return self.members.load(self.training, self.pool_data, number, members)
 
-    def _load(self, number: int) -> TrainedNetwork:
-        """The round's network; several members become their mean probability."""
-        states = [self._state(number, member) for member in range(self.members)]
-        return load_members(self.training, self.pool_data, states, self.activation)
-
-    def _evaluate(self, number: int, trained: TrainedNetwork) -> None:
+    def _evaluate(self, number: int) -> None:
         start = time.perf_counter()
-        options = {"batch_size": self.scoring_batch_size, "description": self._description("evaluating")}
-        scores = self.pool_data.evaluate(trained, self.test.items, empty_policy=self.empty_policy, **options)
+        members, choice = self.members.choose(functools.partial(self._validated, number))
+        scores = self._scores_of(self._load(number, members), self.test.items, "evaluating")
         labeled = self._labeled_items(number)
         returns = [entry for earlier in range(number + 1) for entry in self.folder.labels(earlier)]
         metrics = {
@@ -299,36 +325,36 @@ class ActiveLearner(Engine):
             "cost": self.pool_data.cost(labeled, returns),
             **scores,
             **self._model_choice(),
+            **choice,
         }
         self.folder.write_metrics(number, metrics)
         self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
 
-    def _select(self, number: int, trained: TrainedNetwork) -> None:
+    def _validated(self, number: int, member: int) -> float | None:
+        items = self.pool_data.data.part("validation").items
+        return self._scores_of(self._load(number, [member]), items, "validating")["dice_3d"]["mean"]
+
+    def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
+        options = {"batch_size": self.scoring_batch_size, "description": self._description(what)}
+        return self.pool_data.evaluate(trained, items, empty_policy=self.empty_policy, **options)
+
+    def _select(self, number: int) -> None:
         """Choose the query of a round with the network of the round before."""
         start = time.perf_counter()
-        round = self._seen_by_strategy(number, trained)
+        round = self._seen_by_strategy(number)
         scored = time.perf_counter()
         query = self.strategy.query(round, self.sizes[number])
         selected = time.perf_counter()
         self.folder.write_query(query)
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
 
-    def _seen_by_strategy(self, number: int, trained: TrainedNetwork) -> Round:
+    def _seen_by_strategy(self, number: int) -> Round:
         labeled = np.asarray([self.pool.index(id) for id in self.folder.labeled(number - 1)], dtype=np.int64)
-        needs = _needs(self.strategy)
+        stored, needs = self._encoder_embeddings(self._needs())
         embeds = any(isinstance(need, str) for need in needs.values())  # those of labeled items count, too
         seen = np.arange(len(self.pool)) if embeds else np.setdiff1d(np.arange(len(self.pool)), labeled)
-        found = score_items(
-            trained.network,
-            self.pool_data.loader([self.pool[int(i)] for i in seen], batch_size=self.scoring_batch_size),
-            needs,
-            activation=trained.activation,
-            seed=derived_seed(self.seed, number, "scoring"),
-            device=trained.device,
-            inferer=trained.inferer,
-            description=self._description("scoring"),
-        )
-        embeddings = {name: values for name, values in found.items() if isinstance(needs[name], str)}
+        found = self._scored(number, [self.pool[int(i)] for i in seen], needs) if needs else {}
+        embeddings = {name: values for name, values in found.items() if isinstance(needs[name], str)} | stored
         scores = {name: np.full(len(self.pool), -np.inf) for name in found if name not in embeddings}
         for name, values in scores.items():
             values[seen] = found[name]
@@ -336,12 +362,87 @@ class ActiveLearner(Engine):
         present = self.pool_data.present(self.pool.items) if self.strategy.uses_truth else None
         return Round(number, self.pool, labeled, self.seed, scores, embeddings, present)
 
+    def _scored(self, number: int, items: Sequence[Item], needs: Mapping[str, Measure | str]) -> dict[str, np.ndarray]:
+        """What a strategy needs of these items, from the networks of the round before."""
+        if all(before_training(need) for need in needs.values()):
+            return self._embeddings_before_training(needs)
+        trained = self._load(number - 1, self.members.to_score(number - 1, needs.values()))
+        return score_items(
+            trained.network,
+            self.pool_data.loader(items, batch_size=self.scoring_batch_size),
+            needs,
+            activation=trained.activation,
+            seed=derived_seed(self.seed, number, "scoring"),
+            device=trained.device,
+            inferer=trained.inferer,
+            description=self._description("scoring"),
+        )
+
+    def _embeddings_before_training(self, needs: Mapping[str, Measure | str]) -> dict[str, np.ndarray]:
+        """The embeddings that need no trained network."""
+        stored, others = self._encoder_embeddings(needs)
+        wrong = [need for need in others.values() if not before_training(need)]
+        if wrong:
+            raise ValueError(
+                f"strategy {self.strategy.name} needs {wrong[0]!r} for the initial set: no network is trained"
+            )
+        loader = self.pool_data.loader(self.pool.items, batch_size=self.scoring_batch_size)
+        return stored | score_items(torch.nn.Identity(), loader, others, description=self._description("scoring"))
+
+    def _encoder_embeddings(
+        self, needs: Mapping[str, Measure | str]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Measure | str]]:
+        """Those of the pretrained encoder, and what else is needed."""
+        names = [name for name, need in needs.items() if need == ENCODER]
+        others = {name: need for name, need in needs.items() if need != ENCODER}
+        if not names:
+            return {}, others
+        assert self.encoder is not None
+        assert isinstance(self.pool_data, SliceData)
+        seed = derived_seed(self.seed, 0, ENCODER)
+        start = time.perf_counter()
+        entry = self.encoder.entry(self.pool_data, self.pool.items, seed=seed, progress=self.progress)
+        if self.folder.encoder() is None:
+            self.folder.add_timing(0, encoder_s=time.perf_counter() - start)
+        place = {"config": self.encoder.training.name, "folder": str(entry)}
+        self.folder.write_encoder(place | {"sha256": content_hash(entry / "encoder.pt")})
+        embeddings = np.load(entry / "embeddings.npy", mmap_mode="r")
+        return dict.fromkeys(names, embeddings), others
+
+    def _needs(self) -> dict[str, Measure | str]:
+        return check_needs(self.strategy.needs(), self.strategy.name)
+
+    def _initial_needs(self) -> dict[str, Measure | str] | None:
+        needs = self.strategy.initial_needs() if self.initial_set == "strategy" else None
+        return None if needs is None else check_needs(needs, self.strategy.name)
+
+    def _needs_encoder(self) -> bool:
+        return ENCODER in (*self._needs().values(), *(self._initial_needs() or {}).values())
+
     def _check_members(self, needs: Iterable[Measure | str]) -> None:
         for need in needs:
-            if isinstance(need, str) and self.members > 1:
-                raise ValueError(f"strategy {self.strategy.name} needs the layer {need!r} of one network: members = 1")
-            if isinstance(need, Measure) and need.samples == "members" and self.members < 2:
+            several = self.members.number > 1
+            if isinstance(need, str) and not before_training(need) and several and self.members.tested == MEAN:
+                raise ValueError(
+                    f"strategy {self.strategy.name} needs the layer {need!r} of one network: members = 1, or "
+                    "tested = best"
+                )
+            if of_members(need) and not several:
                 raise ValueError(f"strategy {self.strategy.name} needs several networks per round: --members 5")
+        if self.members.tested == BEST and not len(self.pool_data.data.part("validation")):
+            raise ValueError(
+                "tested = best needs a validation part: "
+                + ("set --validation_fraction" if isinstance(self.pool_data, SliceData) else "this bundle has none")
+            )
+
+    def _check_encoder(self) -> None:
+        if self._needs_encoder() and self.encoder is None:
+            raise ValueError(
+                f"strategy {self.strategy.name} needs a pretrained encoder: name the config that trains it by "
+                "--encoder, such as configs/pretrain.yaml of the bundle group_contrastive_cardiac"
+            )
+        if self.encoder is not None and not isinstance(self.pool_data, SliceData):
+            raise ValueError("an encoder needs a training config with a pool and a cache of its own")
 
     # -- details ---------------------------------------------------------------------------------------------------
 
@@ -357,7 +458,7 @@ class ActiveLearner(Engine):
         if isinstance(self.pool_data, EntryData):  # its own validation is on the test set
             return {"model": "last", "validation_labeled": len(self.test) if decides_on_validation(raw) else 0}
         best = raw.get("model") == "best"
-        validated = best or raw.get("early_stopping") is not None
+        validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
         return {
             "model": "best on validation" if best else "last",
             "validation_labeled": len(self.pool_data.data.part("validation")) if validated else 0,
@@ -366,12 +467,15 @@ class ActiveLearner(Engine):
     def _record(self) -> dict[str, Any]:
         settings = {
             "seed": self.seed,
-            "members": self.members,
+            "members": self.members.number,
             "initial_weights": self.initial_weights,
             "activation": self.activation,
             "empty_policy": self.empty_policy,
             "scoring_batch_size": self.scoring_batch_size,
             "uses_truth": self.strategy.uses_truth,
+            "tested": self.members.tested,
+            "initial_set": self.initial_set,
+            "encoder": None if self.encoder is None else self.encoder.settings(),
         }
         plan = {"items": len(self.pool), "rounds": self.rounds, "budget": self.budget, "sizes": self.sizes}
         threads = self.threads or torch.get_num_threads()
@@ -421,16 +525,6 @@ def _check_numbers(**numbers: Any) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}")
-
-
-def _needs(strategy: Strategy) -> dict[str, Measure | str]:
-    needs = strategy.needs()
-    for name, need in needs.items():
-        if not isinstance(need, (Measure, str)):
-            raise ValueError(
-                f"strategy {strategy.name} needs {name} = {need!r}, which is neither a measure nor a layer"
-            )
-    return needs
 
 
 def _shown(value: float | None, digits: int) -> str:

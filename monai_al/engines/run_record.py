@@ -17,7 +17,7 @@ import torch
 
 from monai_al.data import fingerprint
 
-__all__ = ["plain", "run_record", "training_of"]
+__all__ = ["plain", "results_of", "run_record", "training_of"]
 
 SCHEMA_VERSION = 1
 # where and how fast a run works may differ from its start without making it another run
@@ -55,7 +55,7 @@ def run_record(
     config = {
         "learner": {
             "strategy": strategy.name,
-            "strategy_settings": plain(vars(strategy)),
+            "strategy_settings": results_of(vars(strategy)),
             "annotator": annotator.name,
             "annotator_settings": plain(vars(annotator)),
             **settings,
@@ -70,6 +70,16 @@ def run_record(
         "annotator": annotator.name,
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def results_of(config: Mapping[str, Any]) -> Any:
+    """A config, JSON-ready, without the keys that only say where things lie or how fast.
+
+    Example:
+        >>> results_of({"steps": 5, "device": "cpu"})
+        {'steps': 5}
+    """
+    return plain(_without_places(config, (), {}))
 
 
 def training_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class SliceData:
 
     def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
         """See :func:`monai_al.engines.annotation_cost.annotation_cost`."""
-        return annotation_cost(labeled, returns, self._voxels)
+        return annotation_cost(labeled, returns, self._voxels, self._slices)
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.
@@ -147,6 +147,9 @@ class SliceData:
         if plane is None:
             return 0, 0
         return plane.size, int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED)))
+
+    def _slices(self, item: Item) -> int:
+        return 1 if item.slice is not None else self.cache.get(item).geometry.stored_shape[2]
 
     def placeholder_spacing(self, items: Sequence[Item]) -> bool:
         """Whether millimetres mean nothing for these items."""

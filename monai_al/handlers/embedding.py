@@ -16,6 +16,7 @@ from torch import nn
 
 from monai_al.data.files import write_file
 from monai_al.handlers.item_ids import ItemIds
+from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of, is_pixels, pixel_rows
 from monai_al.handlers.result_files import of_this_process, result_path
 from monai_al.handlers.watched_call import WatchedCall, find_layer
 
@@ -23,7 +24,7 @@ __all__ = ["EmbeddingHandler"]
 
 
 class EmbeddingHandler:
-    """Keep one vector per item of an evaluator's run: a layer's output, averaged over the image.
+    """Keep one vector per item of an evaluator's run: a layer's output, averaged over the image, or the image itself.
 
     Attach it to any ``SupervisedEvaluator``. After the run the vectors are in :attr:`embeddings` and :attr:`ids`, and
     in ``engine.state.embeddings`` (name -> vectors) and ``engine.state.embedding_ids``. An item is called as
@@ -35,7 +36,8 @@ class EmbeddingHandler:
     counts, never those of an :class:`~monai_al.handlers.UncertaintyHandler` beside it.
 
     Args:
-        layer: path of the layer, as in ``network.named_modules()``.
+        layer: path of the layer, as in ``network.named_modules()``; ``"bottleneck"`` for the network's deepest layer;
+            ``"pixels"`` for the image itself as one long vector, ``"pixels:64"`` for the image resized to 64 pixels.
         name: key in ``engine.state.embeddings``; default: the layer.
         channel_dim: which dimension of the layer's output holds the channels, all others are averaged; default: the
             first after the batch. Layers of transformers often hold them last: -1.
@@ -122,9 +124,10 @@ class EmbeddingHandler:
 
     def __call__(self, engine: Any) -> None:
         """Keep the embeddings of the batch that the engine has just predicted."""
-        ids = self._items.take(engine, len(engine.state.output[self.image_key]))
-        assert self._call is not None
-        rows = self._call.embeddings(len(ids))
+        images = engine.state.output[self.image_key]
+        ids = self._items.take(engine, len(images))
+        rows = pixel_rows(images, self.layer) if self._call is None else self._call.embeddings(len(ids))
+        self._check_size(rows.shape[1], ids[0])
         wrong = (~torch.isfinite(rows).all(1)).nonzero().flatten().tolist()
         if wrong:
             items = ", ".join(repr(ids[i]) for i in wrong)
@@ -134,11 +137,27 @@ class EmbeddingHandler:
             )
         self._parts.append(rows.cpu().numpy())
 
+    def _check_size(self, size: int, id: Any) -> None:
+        if self._parts and self._parts[0].shape[1] != size:
+            raise ValueError(
+                f"{self.layer!r} gives {size} numbers for item {id!r} and {self._parts[0].shape[1]} for those before"
+                + (
+                    ": the images differ in size; take 'pixels:64' (of a coreset's start: --strategy#initial)"
+                    if is_pixels(self.layer)
+                    else ""
+                )
+            )
+
     def _find(self, engine: Any) -> None:
         while isinstance(engine.inferer, WatchedCall):  # of a run that failed before it predicted
             engine.inferer = engine.inferer.inferer
-        self._layer = find_layer(engine.network, self.layer)
+        if not is_pixels(self.layer) and self.layer != BOTTLENECK:
+            self._layer = find_layer(engine.network, self.layer)
 
     def _watch(self, engine: Any) -> None:
-        assert self._layer is not None
+        if is_pixels(self.layer):
+            return
+        if self._layer is None:  # it takes an image to see which layer is the deepest
+            image = engine.state.batch[self.image_key][:1].to(engine.state.device)
+            self._layer = bottleneck_of(engine.network, engine.inferer, image)
         self._call = WatchedCall(engine, self._layer, self.layer, self.channel_dim)

@@ -105,6 +105,11 @@ class QueryHandler:
             raise ValueError(f"budget must be a number of items, at least 1, got {budget!r}")
         if getattr(strategy, "uses_truth", False):
             raise ValueError(f"strategy {strategy.name!r} uses the truth, which an evaluator's items do not tell")
+        if "encoder" in strategy.needs().values():
+            raise ValueError(
+                f"strategy {strategy.name!r} needs a pretrained encoder, which an evaluator's network is not: give it "
+                "the embedding 'bottleneck', or the path of a layer"
+            )
         self.strategy = strategy
         self.budget = budget
         self.labeled = [str(id) for id in labeled]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, check_empty_policy, dice, dice_counts
+from monai_al.metrics.effective_rank import effective_rank
 from monai_al.metrics.hd95 import hd95, physical_diagonal
 from monai_al.metrics.significance import (
     PairedTests,
@@ -26,6 +27,7 @@ __all__ = [
     "check_empty_policy",
     "dice",
     "dice_counts",
+    "effective_rank",
     "hd95",
     "holm",
     "paired_tests",

@@ -106,11 +106,13 @@ def _by_sklearn(
     points: np.ndarray, n_clusters: int, rng: np.random.Generator, starts: int, max_iter: int
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    found = [
-        KMeans(n_clusters, init=first, n_init=1, max_iter=max_iter).fit(points)
-        for first in _first_centroids(points, n_clusters, rng, starts)
-    ]
+    with threadpool_limits(1):  # threads add up their parts in any order
+        found = [
+            KMeans(n_clusters, init=first, n_init=1, max_iter=max_iter).fit(points)
+            for first in _first_centroids(points, n_clusters, rng, starts)
+        ]
     best = min(found, key=lambda one: one.inertia_)
     return best.cluster_centers_, best.labels_.astype(np.int64)
 

@@ -2,7 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transforms in array and dictionary form."""
 
+from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.label_affine import RandLabelAffined
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
-__all__ = ["RandLabelAffined", "UncertaintyMap", "UncertaintyMapd"]
+__all__ = [
+    "AugmentationParameters",
+    "ContrastiveAugmentation",
+    "RandLabelAffined",
+    "UncertaintyMap",
+    "UncertaintyMapd",
+    "augmented",
+]

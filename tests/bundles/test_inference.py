@@ -248,9 +248,13 @@ def warnings_of(caplog):
 
 
 OF_THE_OVERLAYS = {
+    "acdc": ["image_size", "preprocessing"],
+    "chaos": ["image_size", "preprocessing"],
+    "davis": ["image_size", "in_channels", "preprocessing"],
     "folder": ["image_size"],
     "hippocampus": ["default_steps", "image_size", "preprocessing"],
     "lgg": ["image_size", "preprocessing"],
+    "ms_cmr": ["image_size", "preprocessing"],
     "promise12": ["image_size"],
     "spleen": ["image_size"],
 }

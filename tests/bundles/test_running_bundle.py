@@ -128,6 +128,13 @@ def test_flat_ids_of_the_training_config_are_forwarded_unresolved(bundle):
     assert forwarded == {"steps": "$1 + 1", "dataset_dir": raw}
 
 
+def test_the_network_of_the_segmentation_is_not_that_of_the_encoder():
+    root = BUNDLE.parent / "group_contrastive_cardiac"
+    outer = {"network_def": {"_target_": "UNet"}, "loss": {"_target_": "DiceLoss"}, "optimizer": {"_target_": "SGD"}}
+    found = RunningBundle(root, {**outer, "image_size": [8, 8], "nt_xent": 0.5}).forwarded_ids("pretrain.yaml")
+    assert found == {"image_size": [8, 8], "nt_xent": 0.5}
+
+
 @pytest.mark.parametrize("bundle", ["selective_uncertainty_spleen", "stochastic_batches_prostate"])
 def test_every_overlay_names_only_ids_that_are_read(bundle):
     root = BUNDLE.parent / bundle

@@ -149,7 +149,7 @@ def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatc
     run_pass = below.run_pass
     monkeypatch.setattr(below, "run_pass", lambda *a, **k: scored.append(k.get("description")) or run_pass(*a, **k))
     learner(Random(), rounds=2).run()
-    assert passes == [{}]
+    assert passes == []
     assert len(scored) == 2  # the two evaluations
 
 
@@ -179,10 +179,10 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     assert all(torch.equal(alone[key], models[0][key]) for key in alone)
     active = learner(members=2, rounds=2)
     active.pool_data = pool_data(active.training)
-    together = active._load(0)
+    together = active._load(0, [0, 1])
     image = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
-        each = [active.training.load(active._state(0, m)).network.eval()(image).softmax(1) for m in (0, 1)]
+        each = [active.training.load(active.members.state(0, m)).network.eval()(image).softmax(1) for m in (0, 1)]
         assert torch.allclose(together.network.eval()(image), (each[0] + each[1]) / 2, atol=1e-6)
     assert together.activation == "none"
 
@@ -445,7 +445,7 @@ def test_scores_in_the_query_are_those_of_the_model(learner):
     """Recompute the picks from the saved weights, with nothing but the network and NumPy."""
     active = learner(Uncertainty("entropy"), rounds=2)
     active.run()
-    network = active.training.load(active._state(0, 0)).network.eval()
+    network = active.training.load(active.members.state(0, 0)).network.eval()
     labeled = set(active.folder.labeled(0))
     scores = {}
     with torch.no_grad():
@@ -527,7 +527,7 @@ def test_a_strategy_gets_the_embeddings_of_all_items_in_pool_order(learner):
     strategy = Farthest()
     active = learner(strategy, rounds=2)
     active.run()
-    network = active.training.load(active._state(0, 0)).network.eval()
+    network = active.training.load(active.members.state(0, 0)).network.eval()
     expected = []
     with torch.no_grad():
         for item in active.pool:

@@ -197,8 +197,13 @@ def test_ids_that_occur_twice():
 
 
 def test_an_unknown_layer():
-    with pytest.raises(ValueError, match="no layer 'bottleneck'"):
-        run(QueryHandler(Shortest("bottleneck"), 1), batches(images()), network())
+    with pytest.raises(ValueError, match="no layer 'bottom'"):
+        run(QueryHandler(Shortest("bottom"), 1), batches(images()), network())
+
+
+def test_a_pretrained_encoder_is_not_there():
+    with pytest.raises(ValueError, match="needs a pretrained encoder, which an evaluator's network is not"):
+        QueryHandler(Shortest("encoder"), 1)
 
 
 def test_processes_that_share_the_pool(monkeypatch, tmp_path):

@@ -22,13 +22,24 @@ SMALL = {
     "image_size": [32, 32], "channels": [4, 8], "steps": 3, "batch_size": 4, "progress": False, "device": "cpu",
 }  # fmt: skip
 STRATEGIES = sorted(path.stem for path in (ROOT / "configs" / "strategies").glob("*.yaml"))
+STRATEGIES.remove("random_volumes")  # test_random_volumes.py
 BASELINES = [  # nothing to score, so no selector either
     "central_stratified", "evenly_spaced", "foreground_aware_random_33", "foreground_aware_random_66",
     "patient_stratified_random", "random",
 ]  # fmt: skip
+BY_EMBEDDINGS = [  # nothing that a selector could choose by
+    "core_gcn", "coreset_bottleneck", "coreset_encoder", "coreset_pixels", "typiclust", "uncertain_gcn", "vaal",
+]  # fmt: skip
+ENCODER = {  # of the strategies that need one
+    "encoder": str(ROOT / "bundles" / "group_contrastive_cardiac" / "configs" / "pretrain.yaml"),
+    "pretrain_epochs": 1, "encoder_width": 0.125, "pretrain_batch_size": 3, "tensorboard": False,
+}  # fmt: skip
 NAMES = {  # where the name of the overlay is not that of the strategy
     "foreground_aware_random_33": "foreground-aware random 33 % (uses the truth)",
     "foreground_aware_random_66": "foreground-aware random 66 % (uses the truth)",
+    "coreset_bottleneck": "coreset (bottleneck)",
+    "coreset_encoder": "coreset (encoder)",
+    "coreset_pixels": "coreset (pixels)",
     "mc_dropout_divergence": "bald",
     "patient_stratified_random": "patient-stratified random",
 }
@@ -46,16 +57,19 @@ def second_query(run_dir):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_overlay(strategy, tmp_path):
     few = {"members": 2} if strategy.startswith("ensemble") else {}
+    few |= ENCODER if strategy in ("coreset_encoder", "typiclust") else {}
+    few |= {"strategy#steps": 3} if strategy == "vaal" else {}
     run(f"strategies/{strategy}", output_dir=str(tmp_path / "run"), **few)
     query = second_query(tmp_path / "run")
     assert query["strategy"] == NAMES.get(strategy, query["strategy"])
     assert strategy in NAMES or query["strategy"].replace(" ", "_") == strategy
     assert len({item["id"] for item in query["items"]}) == 4
-    assert all((item["score"] is None) == (strategy in BASELINES) for item in query["items"])
+    unscored = (*BASELINES, "typiclust")
+    assert all((item["score"] is None) == (strategy in unscored) for item in query["items"])
     assert (tmp_path / "cache").is_dir()  # beside the run, for other runs to share
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in BASELINES])
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in (*BASELINES, *BY_EMBEDDINGS)])
 def test_every_scoring_strategy_with_stochastic_batches(strategy, tmp_path):
     """In the bundle that has them by default, and in the other one by one overlay."""
     selective = strategy.startswith("selective")

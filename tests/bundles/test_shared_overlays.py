@@ -1,0 +1,44 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Overlays of the training config that serve any bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser
+
+from monai_al.bundle import BundleConfigError, RunningBundle
+from monai_al.cli import find_asset
+
+SHARED = find_asset("training/whole_volumes")
+BUNDLES = sorted(path.parents[1] for path in SHARED.parents[2].glob("bundles/*/configs/train.yaml"))
+
+
+def test_a_bundle_s_own_overlay_comes_first(tmp_path):
+    (tmp_path / "configs").mkdir()
+    bundle = RunningBundle(tmp_path, {})
+    assert bundle.file("whole_volumes") == bundle.file("whole_volumes.yaml") == SHARED
+    own = tmp_path / "configs" / "whole_volumes.yaml"
+    own.write_text("")
+    assert bundle.file("whole_volumes") == own
+    assert bundle.file("a/whole_volumes.yaml") == Path("a/whole_volumes.yaml")
+    assert bundle.file("missing") == tmp_path / "configs" / "missing.yaml"  # what an error names
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+@pytest.mark.parametrize("more", [[], ["paper.yaml"]], ids=["alone", "after paper.yaml"])
+def test_random_volumes_are_for_every_bundle(root, more):
+    files = [root / "configs" / name for name in ("active_learning.yaml", *more)]
+    files.append(find_asset("strategies/random_volumes"))
+    merged = ConfigParser.load_config_files([str(file) for file in files])
+    check = {"training": "train.yaml", "overlays": merged["train_overlays"], "defaults": "active_learning.yaml"}
+    if merged.get("encoder"):
+        check["encoder"] = [merged["encoder"], *merged["encoder_overlays"]]
+    bundle = RunningBundle(root, {**merged, "volume_depth": 8})
+    bundle.check_overrides(**check)
+    forwarded = bundle.forwarded("train.yaml", merged["train_overlays"])
+    assert (forwarded["volume_depth"], forwarded["backbone"]["spatial_dims"]) == (8, 3)
+    with pytest.raises(BundleConfigError, match="--volume_depht: .*did you mean volume_depth"):
+        RunningBundle(root, {**merged, "volume_depht": 8}).check_overrides(**check)
