@@ -132,7 +132,8 @@ class RunningBundle:
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         if encoder:
             known |= _referred_ids(pretraining := _read(self.files(encoder[0], encoder[1:]))) & set(pretraining)
-        kept = {} if defaults is None else _parsed(self.file(defaults))
+        own_values = None if defaults is None else self.file(defaults)
+        kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
         unknown = [id for id in self.config if id not in known]
         if unknown:

@@ -26,7 +26,7 @@ OFFICIAL_MD5 = "06954cad2cc5d3784e72077ac76f0fc8"
 
 # the smallest run; of these, a bundle gets what its training config declares, beside the common knobs
 SMALL = {
-    "phantom": {"patients": 4, "volumes_per_patient": 1, "shape": [32, 32, 6]}, "image_size": [32, 32],
+    "phantom": {"patients": 8, "volumes_per_patient": 1, "shape": [32, 32, 6]}, "image_size": [32, 32],
     "channels": [4, 8], "steps": 2, "batch_size": 4, "device": "cpu", "progress": False,
 }  # fmt: skip
 KNOBS = {"steps", "batch_size", "device", "progress"}
