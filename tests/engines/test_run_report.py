@@ -453,7 +453,9 @@ class TestEmbeddingMap:
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
         assert pictures_of(page) == ["learning_curve.png", "embedding_map.png"]
         assert "Embedding map Every point is an item of the pool" in words_of(page)
-        width, height = re.findall(r'embedding_map.png"[^>]* width="(\d+)" height="(\d+)"', page.read_text())[0]
+        width, height = re.findall(
+            r'embedding_map.png"[^>]* width="(\d+)" height="(\d+)"', page.read_text(encoding="utf-8")
+        )[0]
         assert imread(page.parent / "embedding_map.png").shape[:2] == (int(height), int(width))
 
     def test_rounds_are_those_of_the_queries(self, with_encoder, monkeypatch):

@@ -236,9 +236,7 @@ def test_nothing_is_left_behind_after_an_error(where):
     np.testing.assert_allclose(second.embeddings, [embedded(net, i[None], "model.0") for i in data], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("layer", "near"), [("model.1.submodul", "model.1.submodule"), ("bottleneck", "model"), ("", "")]
-)
+@pytest.mark.parametrize(("layer", "near"), [("model.1.submodul", "model.1.submodule"), ("bottom", "model"), ("", "")])
 def test_an_unknown_layer_names_those_near(layer, near):
     engine = evaluator(batches(images(2, 1, 16, 16), 2), network())
     with pytest.raises(ValueError, match=f"UNet has no layer {layer!r}; near it: .*{near}"):
