@@ -14,6 +14,7 @@ from monai_al.comparison.markdown import markdown_table
 from monai_al.comparison.state import is_done
 from monai_al.data import DataError, Item, RunFolder
 from monai_al.data.run_folder import UNDEFINED
+from monai_al.engines.needs import ENCODER
 from monai_al.engines.run_report import NO_PICTURES, foreground_of, planes_of, predicted_items, upright_item
 from monai_al.engines.seen_items import SeenItem
 from monai_al.engines.slice_data import SliceData
@@ -21,8 +22,6 @@ from monai_al.report.embedding_map import read_embedded_items, write_embedding_m
 from monai_al.report.slice_panel import SLICE_RULE, ComparedSlice, choose_slices, write_slice_panel
 
 __all__ = ["check_encoders", "uses_encoder", "write_figures"]
-
-_ENCODER = "encoder"  # what a strategy needs that uses the pretrained one
 
 
 def check_encoders(comparison: Comparison) -> None:
@@ -61,7 +60,7 @@ def uses_encoder(run: PlannedRun) -> bool | None:
         needs = [*strategy.needs().values(), *(strategy.initial_needs() or {}).values()]
     except Exception:  # noqa: BLE001, the run tells what is wrong with its own configs
         return None
-    return _ENCODER in needs
+    return ENCODER in needs
 
 
 def write_figures(comparison: Comparison, output_dir: str | Path) -> list[str]:

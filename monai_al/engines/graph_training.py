@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import trange
 
-from monai_al.engines.seeding import seeded
+from monai_al.data.seeding import seeded
 from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
 
 __all__ = ["graph_loss", "train_graph_encoder"]

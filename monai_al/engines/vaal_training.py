@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import trange
 
-from monai_al.engines.seeding import seeded
+from monai_al.data.seeding import seeded
 from monai_al.networks.vaal import VAALNetwork
 
 __all__ = ["autoencoder_loss", "discriminator_loss", "train_vaal", "unlabeled_probability"]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from monai_al.data.seeding import seeded
 from monai_al.inferers.shared_prefix import SharedPrefix
 
 __all__ = ["MCDropoutInferer", "dropout_enabled"]
@@ -102,7 +103,7 @@ class MCDropoutInferer(Inferer):
         one_call = type(self.inferer) is SimpleInferer and self.passes > 1
         called = SharedPrefix(network, _active_dropout(network)) if one_call else network
         for seed in self._seeds():
-            with dropout_enabled(network), _seeded(seed, inputs.device):
+            with dropout_enabled(network), nullcontext() if seed is None else seeded(seed, inputs.device):
                 prediction = self.inferer(inputs, called, *args, **kwargs)
             yield prediction
 
@@ -119,17 +120,3 @@ class MCDropoutInferer(Inferer):
 
 def _active_dropout(network: nn.Module) -> set[nn.Module]:
     return {module for module in network.modules() if isinstance(module, _DropoutNd) and module.p > 0}
-
-
-@contextmanager
-def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    if seed is None:
-        yield
-        return
-    on_cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if on_cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
