@@ -27,8 +27,9 @@ from monai.data import MetaTensor
 from monai.transforms import ScaleIntensityd, SqueezeDimd
 from torch.utils.data import DataLoader
 
-from monai_al.data import Pool, SliceDataset, VolumeCache
+from monai_al.data import SliceDataset, VolumeCache
 from monai_al.datasets import phantom
+from monai_al.records import Pool
 
 KEYS = ("image", "label")
 

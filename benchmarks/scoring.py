@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader
 
 from monai_al.data import SliceDataset, VolumeCache
 from monai_al.datasets import phantom
-from monai_al.engines import score_items
-from monai_al.engines.slice_data import SliceData
+from monai_al.passes import score_items
+from monai_al.sources.slice_source import SliceSource
 from monai_al.uncertainty import Measure
 
 
@@ -47,7 +47,7 @@ def main() -> None:
                     network(batch["image"])
 
         def scored() -> None:
-            loader = SliceData(pool, cache).loader(pool.items, batch_size=args.batch_size)
+            loader = SliceSource(pool, cache).loader(pool.items, batch_size=args.batch_size)
             score_items(network, loader, {"score": Measure.of(args.measure)})
 
         times = interleaved(bare, scored, repeats=args.repeats)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from monai_al.comparison import Comparison
-    from monai_al.data import Pool
+    from monai_al.records import Pool
 
 __all__ = ["asset_folders", "asset_names", "datalist", "find_asset", "main", "print_where", "status"]
 
@@ -294,8 +294,8 @@ def datalist(arguments: argparse.Namespace) -> None:
         classes   0 background, 1 liver, 2 lesion
         note      This is a phantom, drawn by a program: good for trying things out, not for results.
     """
-    from monai_al.data import split_by_patient
     from monai_al.datasets import describe, description_text
+    from monai_al.records import split_by_patient
 
     pool = _pool(arguments)
     if arguments.test_fraction or arguments.validation_fraction:
@@ -528,7 +528,7 @@ def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: Text
 def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
     """Print the tables of a comparison, and write them and the figures."""
     from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
-    from monai_al.data.files import write_file
+    from monai_al.records.files import write_file
 
     table = comparison_table(comparison, output)
     text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])

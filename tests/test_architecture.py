@@ -168,17 +168,17 @@ def test_nothing_imports_in_a_circle():
 @pytest.mark.parametrize(
     ("name", "source", "bad"),
     [
-        ("monai_al.data.pool", "import monai_al.strategies", True),
-        ("monai_al.data.pool", "from monai_al.handlers.scores import X", True),
-        ("monai_al.data.pool", "def f():\n    from monai_al import handlers", True),
-        ("monai_al.data.pool", "from ..handlers import scores", True),
-        ("monai_al.data.pool", "from . import item", False),
-        ("monai_al.data.pool", "from monai_al.metrics import dice", False),
+        ("monai_al.records.pool", "import monai_al.strategies", True),
+        ("monai_al.records.pool", "from monai_al.handlers.scores import X", True),
+        ("monai_al.records.pool", "def f():\n    from monai_al import handlers", True),
+        ("monai_al.records.pool", "from ..handlers import scores", True),
+        ("monai_al.records.pool", "from . import item", False),
+        ("monai_al.records.pool", "from monai_al.metrics import dice", False),
         ("monai_al.metrics.volume", "from monai_al.metrics.dice import dice", False),
         ("monai_al.metrics.volume", "from monai_al.losses import x", True),
         ("monai_al.metrics.volume", "from monai_al.data import Item", True),
-        ("monai_al.engines.passes", "from monai_al.engines.active_learner import x", True),
-        ("monai_al.engines.active_learner", "from monai_al.engines.passes import x", False),
+        ("monai_al.passes.run", "from monai_al.engines.active_learner import x", True),
+        ("monai_al.engines.active_learner", "from monai_al.passes.run import x", False),
         ("monai_al.engines.active_learner", "from monai_al.report import x", False),
         ("monai_al.handlers", "from monai_al.handlers.scores import X", False),
         ("monai_al", "from monai_al.data import Item", True),
@@ -314,7 +314,7 @@ def test_names_handed_on_lazily_belong_to_their_module():
             from monai_al.engines import active_learner
             return getattr(active_learner, name)
     """
-    sources = {"monai_al.engines": lazy, "monai_al.engines.active_learner": "", "monai_al.engines.passes": ""}
+    sources = {"monai_al.engines": lazy, "monai_al.engines.active_learner": "", "monai_al.passes.run": ""}
     assert floor_violations(parse_all(sources)) == []
     for module, n_bad in {"monai_al.strategies.a": 1, "monai_al.cli": 0}.items():
         user = {module: "from monai_al.engines import ActiveLearner"}

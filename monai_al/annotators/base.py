@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from monai_al.data import Pool, Query
+from monai_al.records import Pool, Query
 
 __all__ = ["Answer", "Annotator"]
 

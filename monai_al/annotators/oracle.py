@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from monai_al.annotators.base import Annotator, Answer
-from monai_al.data import DataError, Pool, Query
+from monai_al.records import DataError, Pool, Query
 
 __all__ = ["Oracle"]
 
@@ -14,7 +14,7 @@ class Oracle(Annotator):
     """Answers every query at once with the ground truth that the pool's items name: a simulation.
 
     Example:
-        >>> from monai_al.data import Item, Pool, Query, QueryItem
+        >>> from monai_al.records import Item, Pool, Query, QueryItem
         >>> pool = Pool([Item("a", "a.png", "a", "a", label="a_mask.png")])
         >>> Oracle().annotate(Query(0, "random", 0, (QueryItem("a"),)), pool).labeled
         ('a',)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_al.data import DataError, RunFolderError
+from monai_al.records import DataError, RunFolderError
 
 __all__ = ["BundleConfigError", "own_errors", "show_errors_briefly", "unknown_ids"]
 
@@ -77,7 +77,7 @@ def own_errors() -> Iterator[None]:
         ...     raise RuntimeError("Failed to instantiate component") from DataError("case_1.nii.gz: holds NaN")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: case_1.nii.gz: holds NaN
+        monai_al.records.errors.DataError: case_1.nii.gz: holds NaN
     """
     try:
         yield

@@ -8,20 +8,20 @@ import contextlib
 import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
-from monai.inferers import Inferer, SimpleInferer
+from monai.inferers import SimpleInferer
 
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.knobs import targets_of
 from monai_al.bundle.training_options import infer_activation
+from monai_al.inferers import TrainedNetwork
 from monai_al.uncertainty import ACTIVATIONS
 
-__all__ = ["TrainedNetwork", "TrainingConfig"]
+__all__ = ["TrainingConfig"]
 
 # what the workflow itself uses comes first: it may stand in the engine alone
 DEVICE_IDS = ("device", "train::trainer::device")
@@ -31,27 +31,6 @@ POSTPROCESSING_IDS = (
     "train::postprocessing",
 )  # fmt: skip
 LOSS_IDS = ("train::trainer::loss_function", "loss", "train::loss")
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A network with all that is needed to predict with it.
-
-    Args:
-        network: the network, on its device.
-        device: where it lies.
-        inferer: how one batch is predicted.
-        activation: from its outputs to probabilities: softmax, sigmoid, multilabel or none.
-
-    Example:
-        >>> TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), "softmax").activation
-        'softmax'
-    """
-
-    network: torch.nn.Module
-    device: torch.device
-    inferer: Inferer
-    activation: str
 
 
 class TrainingConfig:

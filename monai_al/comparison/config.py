@@ -15,7 +15,7 @@ import yaml
 
 from monai_al.comparison.asked_figures import asked_figures, check_figures
 from monai_al.comparison.metric import METRICS, SUMMARIES
-from monai_al.data import DataError
+from monai_al.records import DataError
 
 __all__ = ["Comparison", "PlannedRun", "read_comparison"]
 

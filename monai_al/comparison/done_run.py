@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
-from monai_al.data import RunFolder
-from monai_al.data.files import read_json
+from monai_al.records import RunFolder
+from monai_al.records.files import read_json
 
 __all__ = ["DoneRun", "said_by"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import span
 from monai_al.comparison.metric import METRICS
-from monai_al.data.files import write_file
+from monai_al.records.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_al.bundle import TrainedRun
 from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.comparison.markdown import markdown_table
 from monai_al.comparison.state import is_done
-from monai_al.data import DataError, Item, RunFolder
-from monai_al.data.run_folder import UNDEFINED
-from monai_al.engines.needs import ENCODER
 from monai_al.engines.run_report import NO_PICTURES, foreground_of, planes_of, predicted_items, upright_item
 from monai_al.engines.seen_items import SeenItem
-from monai_al.engines.slice_data import SliceData
+from monai_al.engines.trained_run import TrainedRun
+from monai_al.handlers.needs import ENCODER
+from monai_al.records import DataError, Item, RunFolder
+from monai_al.records.run_folder import UNDEFINED
 from monai_al.report.embedding_map import read_embedded_items, write_embedding_map
 from monai_al.report.slice_panel import SLICE_RULE, ComparedSlice, choose_slices, write_slice_panel
+from monai_al.sources.slice_source import SliceSource
 
 __all__ = ["check_encoders", "uses_encoder", "write_figures"]
 
@@ -138,7 +138,7 @@ def _slice_panel(comparison: Comparison, runs: Sequence[PlannedRun], asked: Mapp
     number = asked["round"]
     if number is None:
         number = min(run.last_round for name, run in again.items() if name != comparison.everything or len(again) == 1)
-    first = next(iter(again.values())).pool_data
+    first = next(iter(again.values())).source
     chosen = choose_slices(_foreground(first), asked["slices"])
     if not chosen:
         raise DataError("no test slice holds annotated foreground")
@@ -168,8 +168,8 @@ def _read_again(run: PlannedRun) -> TrainedRun:
     recorded = TrainedRun(run.folder)
     ids = [id for id in ("dataset_dir", "cache_dir") if id in run.options and recorded.training.declares(id)]
     again = TrainedRun(run.folder, {id: run.options[id] for id in ids})
-    if isinstance(again.pool_data, SliceData):
-        again.pool_data.cache.progress = False
+    if isinstance(again.source, SliceSource):
+        again.source.cache.progress = False
     return again
 
 
@@ -185,7 +185,7 @@ def _foreground(data: Any) -> dict[str, list[int]]:
 
 def _see(run: TrainedRun, chosen: Sequence[tuple[str, int]], number: int) -> list[tuple[str, SeenItem]]:
     """The chosen slices, their names, and what a run predicts for them."""
-    trained, data, found = run.network(number), run.pool_data, []
+    trained, data, found = run.network(number), run.source, []
     volumes = _test_volumes(data)
     for volume, position in chosen:
         if volume not in volumes:

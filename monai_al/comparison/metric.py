@@ -60,7 +60,7 @@ def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str) -> fl
     """One number for a curve.
 
     Args:
-        curve: one row per round, as :meth:`monai_al.data.RunFolder.curve` gives them.
+        curve: one row per round, as :meth:`monai_al.records.RunFolder.curve` gives them.
         metric: a key of :data:`METRICS`.
         kind: ``"mean"`` of all rounds, ``"final"``: the last round, ``"best"`` of the rounds where it is defined,
             ``"aubc"``: see :func:`aubc`.

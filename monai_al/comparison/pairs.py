@@ -12,8 +12,8 @@ from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.comparison.done_run import DoneRun
-from monai_al.data import DataError, RunFolder
-from monai_al.data.files import read_json
+from monai_al.records import DataError, RunFolder
+from monai_al.records.files import read_json
 
 __all__ = ["check_pairs"]
 

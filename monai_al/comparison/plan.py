@@ -14,8 +14,8 @@ import yaml
 
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.state import asked_otherwise, is_done, rounds_done
-from monai_al.data import RunFolder
-from monai_al.data.files import read_json
+from monai_al.records import RunFolder
+from monai_al.records.files import read_json
 
 __all__ = ["WorkLeft", "time_text", "work_left", "work_text"]
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.plan import time_text, work_left
 from monai_al.comparison.state import asked_for, asked_otherwise, beside, is_done
-from monai_al.data.files import write_json
+from monai_al.records.files import write_json
 
 __all__ = ["run_all"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from monai_al.comparison.config import PlannedRun
-from monai_al.data import RunFolder, config_hash
-from monai_al.data.files import read_json
+from monai_al.records import RunFolder, config_hash
+from monai_al.records.files import read_json
 
 __all__ = ["asked_for", "asked_otherwise", "beside", "is_done", "rounds_done"]
 

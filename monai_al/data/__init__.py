@@ -1,26 +1,41 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Items, pools, queries, rounds, run folders, and slices from cached volumes."""
+"""Voxels: readers, geometry, cached volumes, slices. The words of :mod:`monai_al.records` are found here, too."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monai_al.data.budget import round_sizes
-from monai_al.data.errors import DataError
-from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
+from monai_al.data.fingerprint import fingerprint
 from monai_al.data.geometry import VolumeGeometry
 from monai_al.data.group_batch_sampler import GROUP_MEMBERS, GroupBatchSampler, slice_groups
-from monai_al.data.item import Item, slice_id, slices_of
-from monai_al.data.pool import SPLITS, Pool, split_by_patient
-from monai_al.data.query import Query, QueryItem
-from monai_al.data.randomness import derived_seed, rng
-from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume, stored_shape
-from monai_al.data.round import Round
-from monai_al.data.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
+from monai_al.data.reading import StoredVolume, read_volume, stored_shape
 from monai_al.data.slice_dataset import SliceDataset
+from monai_al.data.slice_loader import slice_loader
 from monai_al.data.volume_cache import CachedVolume, VolumeCache
-from monai_al.data.whole_volumes import whole_volumes
+from monai_al.records import (
+    NOT_ANNOTATED,
+    SPLITS,
+    DataError,
+    Item,
+    Pool,
+    Query,
+    QueryItem,
+    Round,
+    RunFolder,
+    RunFolderError,
+    config_hash,
+    content_hash,
+    derived_seed,
+    file_identity,
+    pool_to_json,
+    rng,
+    round_sizes,
+    slice_id,
+    slices_of,
+    split_by_patient,
+    whole_volumes,
+)
 
 if TYPE_CHECKING:
     from monai_al.data.simpleitk_reader import SimpleITKReader
@@ -55,10 +70,11 @@ __all__ = [
     "round_sizes",
     "slice_groups",
     "slice_id",
+    "slice_loader",
     "slices_of",
     "split_by_patient",
-    "whole_volumes",
     "stored_shape",
+    "whole_volumes",
 ]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from monai_al.data.errors import DataError
 from monai_al.data.itk_images import RAS_LPS, itk_values
+from monai_al.records.errors import DataError
 
 __all__ = ["DicomSeries", "dicom_file", "dicom_series", "read_dicom"]
 
@@ -70,7 +70,7 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
         >>> dicom_series("monai_al")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: monai_al: holds no DICOM images; give the folder that holds the slices
+        monai_al.records.errors.DataError: monai_al: holds no DICOM images; give the folder that holds the slices
     """
     from SimpleITK import ImageSeriesReader
 
@@ -105,7 +105,7 @@ def dicom_file(path: str | os.PathLike) -> DicomSeries:
         >>> dicom_file("gone.dcm")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: gone.dcm: does not exist; check the path and that the data set is complete
+        monai_al.records.errors.DataError: gone.dcm: does not exist; check the path and that the data set is complete
     """
     if not os.path.isfile(path):
         raise DataError(f"{path}: does not exist; check the path and that the data set is complete")
@@ -124,7 +124,7 @@ def read_dicom(series: DicomSeries) -> np.ndarray:
         >>> read_dicom(DicomSeries("1.2.3", ("gone.dcm",), np.eye(4), mixed=False))
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: gone.dcm: the series cannot be read (...); copy it again
+        monai_al.records.errors.DataError: gone.dcm: the series cannot be read (...); copy it again
     """
     import SimpleITK
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from monai_al.data.dicom_series import dicom_series, read_dicom
-from monai_al.data.errors import DataError
 from monai_al.data.itk_images import itk_shape
 from monai_al.data.natural_order import natural_key
 from monai_al.data.stored_formats import StoredFormat, StoredGrid, format_of, guarded
+from monai_al.records.errors import DataError
 
 __all__ = ["folder_format", "numbered_files", "picture_files"]
 
@@ -37,7 +37,7 @@ def folder_format(folder: str | os.PathLike) -> StoredFormat:
         ...     folder_format(folder)
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: ...: is a folder without files; it may hold numbered pictures or DICOM slices
+        monai_al.records.errors.DataError: ...: is a folder without files; it may hold numbered pictures or DICOM slices
     """
     files = numbered_files(folder)
     if not files:

@@ -11,8 +11,8 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from monai_al.data._patient_draw import draw_patients, most_batches
-from monai_al.data.item import Item
-from monai_al.data.randomness import rng
+from monai_al.records.item import Item
+from monai_al.records.randomness import rng
 
 __all__ = ["GROUP_MEMBERS", "GroupBatchSampler", "slice_groups"]
 

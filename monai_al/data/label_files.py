@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from monai_al.data.errors import DataError
-from monai_al.data.files import write_file
 from monai_al.data.folder_volumes import picture_files
 from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape
-from monai_al.data.reading import NOT_ANNOTATED
+from monai_al.records import NOT_ANNOTATED
+from monai_al.records.errors import DataError
+from monai_al.records.files import write_file
 
 __all__ = ["is_untouched", "stored_values", "write_label_map"]
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from monai_al.data.errors import DataError
+from monai_al.records.errors import DataError
 
 __all__ = ["check_voxel_file"]
 

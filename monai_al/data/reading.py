@@ -12,11 +12,9 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from monai_al.data.errors import DataError
 from monai_al.data.folder_volumes import folder_format
 from monai_al.data.stored_formats import (
     READABLE_SUFFIXES,
@@ -26,19 +24,18 @@ from monai_al.data.stored_formats import (
     guarded,
     name_without_suffix,
 )
+from monai_al.records.errors import DataError
+from monai_al.records.label_values import NOT_ANNOTATED
 
 __all__ = [
-    "NOT_ANNOTATED",
     "READABLE_SUFFIXES",
     "StoredVolume",
     "name_without_suffix",
     "read_volume",
     "stored_label_values",
     "stored_shape",
-    "whole_label_values",
 ]
 
-NOT_ANNOTATED = 255
 INTEGER_TOLERANCE = 1e-3
 AFFINE_TOLERANCE = 1e-3
 
@@ -160,25 +157,6 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
     return tuple(sorted(found))
-
-
-def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
-    """Stored label values and class numbers as whole numbers; JSON, and so a run's record, has them as text.
-
-    Raises:
-        ValueError: one is no whole number.
-
-    Example:
-        >>> whole_label_values({"0": 0, "7": 1, 9: 255})
-        {0: 0, 7: 1, 9: 255}
-    """
-    try:
-        found = {int(value): int(number) for value, number in label_values.items()}
-        if all(float(v) == int(v) and float(n) == int(n) for v, n in label_values.items()):
-            return found
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"label_values {dict(label_values)}: give whole numbers, stored value -> class number or 255")
 
 
 def _format(path: str | os.PathLike) -> StoredFormat:

@@ -16,9 +16,9 @@ from monai.data.utils import is_no_channel
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from monai_al.data.dicom_series import dicom_file, dicom_series, read_dicom
-from monai_al.data.errors import DataError
 from monai_al.data.itk_images import ITK_SUFFIXES, RAS_LPS, itk_values, ras_affine, read_itk
 from monai_al.data.stored_formats import guarded
+from monai_al.records.errors import DataError
 
 __all__ = ["SimpleITKReader"]
 

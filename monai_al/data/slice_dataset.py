@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from monai_al.data.item import Item
 from monai_al.data.volume_cache import CachedVolume, VolumeCache, track_meta
+from monai_al.records.item import Item
 
 __all__ = ["SliceDataset"]
 

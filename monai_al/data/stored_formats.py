@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from monai_al.data.errors import DataError
 from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape, itk_values, ras_affine, read_itk
+from monai_al.records.errors import DataError
 
 __all__ = ["READABLE_SUFFIXES", "StoredFormat", "StoredGrid", "format_of", "guarded", "name_without_suffix"]
 
@@ -72,7 +72,7 @@ def format_of(path: str | os.PathLike) -> StoredFormat:
         >>> format_of("notes.txt")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: notes.txt: unknown kind of file; readable are .nii.gz, .nii, .mha, .mhd, ...
+        monai_al.records.errors.DataError: notes.txt: unknown kind of file; readable are .nii.gz, .nii, .mha, .mhd, ...
     """
     name = os.fspath(path).lower()
     if name.endswith((".nii", ".nii.gz")):
@@ -94,7 +94,7 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
         >>> guarded("gone.nii", len)
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: gone.nii: does not exist; check the path and that the data set is complete
+        monai_al.records.errors.DataError: gone.nii: does not exist; check the path and that the data set is complete
     """
     if not os.path.exists(path):
         raise DataError(f"{path}: does not exist; check the path and that the data set is complete")

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from monai_al.data.errors import DataError
-from monai_al.data.files import TEMPORARY, new_folder, read_json, write_json
-from monai_al.data.fingerprint import content_hash, file_identity, fingerprint
+from monai_al.data.fingerprint import fingerprint
 from monai_al.data.geometry import VolumeGeometry
-from monai_al.data.item import Item
-from monai_al.data.reading import NOT_ANNOTATED, StoredVolume, read_volume, whole_label_values
+from monai_al.data.reading import StoredVolume, read_volume
+from monai_al.records import NOT_ANNOTATED, content_hash, file_identity, whole_label_values
+from monai_al.records.errors import DataError
+from monai_al.records.files import TEMPORARY, new_folder, read_json, write_json
+from monai_al.records.item import Item
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
@@ -81,7 +82,7 @@ class VolumeCache:
 
     Example:
         >>> import tempfile
-        >>> from monai_al.data import Item
+        >>> from monai_al.records import Item
         >>> from monai_al.datasets import phantom
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     pool = phantom(folder, patients=1, shape=(16, 16, 6))

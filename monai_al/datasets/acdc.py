@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
 from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.cases import complete
 from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, readable_files, shortened
 from monai_al.datasets.parts import check_patients, in_parts
 from monai_al.datasets.scribbles import CARDIAC_CLASSES, MASK_VALUES, SCRIBBLE_VALUES, check_label_values
+from monai_al.records import DataError, Pool
 
 __all__ = ["acdc"]
 

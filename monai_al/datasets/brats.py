@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
 from monai_al.datasets.cases import case_folders, complete, nifti
 from monai_al.datasets.files import Pair, existing_folder, pool_of, readable_files
+from monai_al.records import DataError, Pool
 
 __all__ = ["brats"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
 from monai_al.data.folder_volumes import numbered_files
 from monai_al.data.natural_order import natural_key
 from monai_al.datasets.cases import complete
 from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of
+from monai_al.records import DataError, Pool
 
 __all__ = ["chaos"]
 
@@ -48,7 +48,7 @@ def chaos(
         >>> chaos("monai_al")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: .../monai_al: holds no CT set (a folder with DICOM_anon and Ground) ...
+        monai_al.records.errors.DataError: .../monai_al: holds no CT set (a folder with DICOM_anon and Ground) ...
     """
     folder = existing_folder(root)
     sets, tests = _sets(folder)

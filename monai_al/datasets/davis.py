@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from monai_al.data import DataError, Pool, rng
 from monai_al.data.folder_volumes import picture_files
 from monai_al.data.natural_order import natural_key
 from monai_al.datasets.cases import complete
 from monai_al.datasets.files import Pair, existing_folder, pool_of, shortened
 from monai_al.datasets.parts import check_patients, in_parts
+from monai_al.records import DataError, Pool, rng
 
 __all__ = ["davis"]
 

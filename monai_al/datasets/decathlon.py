@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_al.data import DataError, Pool
 from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.files import (
     Pair,
@@ -25,6 +24,7 @@ from monai_al.datasets.files import (
     readable_files,
     shortened,
 )
+from monai_al.records import DataError, Pool
 
 __all__ = ["decathlon"]
 

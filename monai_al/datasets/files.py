@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from monai_al.data import DataError, Item, Pool, slices_of
 from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
+from monai_al.records import DataError, Item, Pool, slices_of
 
 __all__ = [
     "ITEM_KINDS",
@@ -81,7 +81,7 @@ def contained(root: Path, entry: str) -> Path:
         >>> contained(Path("/data"), "../secret.nii.gz")
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: entry '../secret.nii.gz' leads out of /data; refused
+        monai_al.records.errors.DataError: entry '../secret.nii.gz' leads out of /data; refused
     """
     path = Path(os.path.normpath(root / entry))
     if not entry.strip() or ".." in PurePosixPath(entry).parts or not path.is_relative_to(root):

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
-from monai_al.data.reading import NOT_ANNOTATED, name_without_suffix, stored_label_values
+from monai_al.data.reading import name_without_suffix, stored_label_values
 from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of, readable_files, shortened
+from monai_al.records import NOT_ANNOTATED, DataError, Pool
 
 __all__ = ["folder"]
 

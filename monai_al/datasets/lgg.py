@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 
-from monai_al.data import Pool
 from monai_al.datasets.cases import case_folders, complete, nifti
 from monai_al.datasets.files import Pair, existing_folder, pool_of
+from monai_al.records import Pool
 
 __all__ = ["lgg"]
 

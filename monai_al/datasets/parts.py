@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from monai_al.data import Pool
 from monai_al.datasets.files import listed_error
+from monai_al.records import Pool
 
 __all__ = ["check_patients", "in_parts"]
 
@@ -21,7 +21,7 @@ def in_parts(pool: Pool, split_of: Mapping[str, str]) -> Pool:
         split_of: patient -> ``"validation"`` or ``"test"``; all others may be annotated.
 
     Example:
-        >>> from monai_al.data import Item
+        >>> from monai_al.records import Item
         >>> pool = in_parts(Pool([Item(name, name, name, name) for name in "ab"]), {"b": "test"})
         >>> [item.split for item in pool]
         ['train', 'test']

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_al.data import DataError, Item, Pool, rng, slices_of
-from monai_al.data.reading import NOT_ANNOTATED
+from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool, rng, slices_of
 
 __all__ = ["phantom"]
 

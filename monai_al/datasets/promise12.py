@@ -12,11 +12,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
 from monai_al.data.metaimage import check_voxel_file
-from monai_al.data.reading import NOT_ANNOTATED, name_without_suffix
+from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.cases import complete
 from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, readable_files, shortened
+from monai_al.records import NOT_ANNOTATED, DataError, Pool
 
 __all__ = ["promise12"]
 

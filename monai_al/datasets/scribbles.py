@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from monai_al.data import DataError
-from monai_al.data.reading import NOT_ANNOTATED, stored_label_values
+from monai_al.data.reading import stored_label_values
 from monai_al.datasets.files import listed_error
+from monai_al.records import NOT_ANNOTATED, DataError
 
 __all__ = ["CARDIAC_CLASSES", "MASK_VALUES", "SCRIBBLE_VALUES", "check_label_values"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from monai_al.data import SPLITS, DataError, Item, Pool
-from monai_al.data.reading import NOT_ANNOTATED, read_volume
+from monai_al.data.reading import read_volume
 from monai_al.datasets.files import listed_error
+from monai_al.records import NOT_ANNOTATED, SPLITS, DataError, Item, Pool
 
 __all__ = ["describe", "description_text"]
 

@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_al.data import DataError, Pool
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.files import Pair, pool_of, readable_files
 from monai_al.datasets.folder import LABEL_SUFFIX, SCRIBBLE_SUFFIX
+from monai_al.records import DataError, Pool
 
 __all__ = ["image_folder", "unlabeled_images"]
 

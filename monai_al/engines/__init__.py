@@ -1,35 +1,34 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Passes over items, and the loop."""
+"""The loop, and the runs that it leaves: their networks, applied to new images or drawn for a report."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from monai_al.engines.contrastive_batch import ContrastiveBatch
-from monai_al.engines.graph_training import train_graph_encoder
-from monai_al.engines.passes import evaluate_volumes, run_pass, score_items
-from monai_al.engines.vaal_training import train_vaal
-
-if TYPE_CHECKING:
-    from monai_al.engines.active_learner import ActiveLearner, RoundEvents
+from monai_al.engines.active_learner import ActiveLearner, RoundEvents
+from monai_al.engines.applied_run import AppliedRun, apply_to_part, apply_to_scans, evaluation_text, write_evaluation
+from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.members import Members
+from monai_al.engines.trained_run import TrainedRun
+from monai_al.moved import moved
 
 __all__ = [
     "ActiveLearner",
-    "ContrastiveBatch",
+    "AppliedRun",
+    "EncoderTraining",
+    "Members",
     "RoundEvents",
-    "evaluate_volumes",
-    "run_pass",
-    "score_items",
-    "train_graph_encoder",
-    "train_vaal",
+    "TrainedRun",
+    "apply_to_part",
+    "apply_to_scans",
+    "evaluation_text",
+    "write_evaluation",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """The learner stands above the strategies, so it is imported only when it is asked for."""
-    if name in ("ActiveLearner", "RoundEvents"):
-        from monai_al.engines import active_learner
-
-        return getattr(active_learner, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = moved(
+    __name__,
+    {
+        "ContrastiveBatch": "monai_al.transforms",
+        **dict.fromkeys(("evaluate_volumes", "run_pass", "score_items"), "monai_al.passes"),
+        **dict.fromkeys(("train_graph_encoder", "train_vaal"), "monai_al.passes"),
+    },
+)

@@ -20,10 +20,18 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle
-from monai_al.bundle import EncoderTraining, Members, RoundTraining, TrainedNetwork, pool_data
-from monai_al.bundle.members import BEST, MEAN
+from monai_al.bundle import RoundTraining
+from monai_al.bundle.run_record import plain, run_record
 from monai_al.bundle.validation_use import decides_on_validation
-from monai_al.data import (
+from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.members import BEST, MEAN, Members
+from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of
+from monai_al.handlers.needs import ENCODER, before_training, check_needs, is_layer, of_members
+from monai_al.handlers.watched_call import find_layer
+from monai_al.inferers import TrainedNetwork
+from monai_al.metrics import check_empty_policy
+from monai_al.passes.run import score_items
+from monai_al.records import (
     DataError,
     Item,
     Query,
@@ -36,16 +44,11 @@ from monai_al.data import (
     rng,
     round_sizes,
 )
-from monai_al.data.run_folder import UNDEFINED
-from monai_al.engines.entry_data import EntryData
-from monai_al.engines.needs import ENCODER, before_training, check_needs, is_layer, of_members
-from monai_al.engines.passes import score_items
-from monai_al.engines.run_record import plain, run_record
-from monai_al.engines.slice_data import SliceData
-from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of
-from monai_al.handlers.watched_call import find_layer
-from monai_al.metrics import check_empty_policy
+from monai_al.records.run_folder import UNDEFINED
 from monai_al.report import write_learning_curve
+from monai_al.sources import source_of
+from monai_al.sources.entry_source import EntrySource
+from monai_al.sources.slice_source import SliceSource
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure, check_activation
 
@@ -80,13 +83,13 @@ class ActiveLearner(Engine):
 
     Args:
         config_file: name of a standard training config and its overlays; built anew in each round. It declares
-            ``pool`` (:class:`monai_al.data.Pool` with all splits) and ``cache`` (:class:`monai_al.data.VolumeCache`),
+            ``pool`` (:class:`monai_al.records.Pool` with all splits) and ``cache`` (:class:`monai_al.data.VolumeCache`),
             or is a bundle that knows nothing of active learning: then its ``train#dataset#data`` is the pool and its
             ``validate#dataset#data`` the test set, scored through its own inferer and postprocessing.
         strategy: chooses the items of the next query.
         output_dir: the run folder.
         overrides: id -> value for the training config, unresolved.
-        budget: see :func:`monai_al.data.round_sizes`.
+        budget: see :func:`monai_al.records.round_sizes`.
         rounds: number of rounds.
         seed: the experiment's seed; all randomness derives from it.
         members: networks trained per round, each from its own seed.
@@ -104,7 +107,7 @@ class ActiveLearner(Engine):
             :class:`monai_al.bundle.TrainingConfig`.
         handlers: attached to this engine, such as MONAI's for TensorBoard and MLflow.
         encoder: name of the config, and of its overlays, that trains the encoder of a strategy that needs one; see
-            :class:`monai_al.bundle.EncoderTraining`. It is trained before the first round, on all items that may be
+            :class:`monai_al.engines.EncoderTraining`. It is trained before the first round, on all items that may be
             annotated, and kept in the cache.
         encoder_overrides: id -> value for that config, unresolved.
         initial_set: ``"strategy"`` lets a strategy that can choose the first query; ``"random"`` never does.
@@ -193,25 +196,25 @@ class ActiveLearner(Engine):
         """
         # the number of epochs is not used here, but a training that cannot start is to fail before anything is written
         self.training.resolve("train::trainer::max_epochs")
-        self.pool_data = pool_data(self.training)
-        self.pool, self.test = self.pool_data.data.part("train"), self.pool_data.data.part("test")
+        self.source = source_of(self.training)
+        self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         if not len(self.pool) or not len(self.test):
             raise DataError(f"{len(self.pool)} items to annotate and {len(self.test)} to test on: both are needed")
         self.sizes = round_sizes(self.budget, self.rounds, len(self.pool))
         needs = self._needs().values()
         self._check_members(needs)
         self._check_encoder()
-        self.pool_data.prepare()
+        self.source.prepare()
         trained = self.training.load(None, self.activation)
-        self.pool_data.try_network(trained, [need for need in needs if isinstance(need, Measure)])
+        self.source.try_network(trained, [need for need in needs if isinstance(need, Measure)])
         for layer in filter(is_layer, needs):
             find_layer(trained.network, str(layer))
         if BOTTLENECK in needs:
-            (first,) = self.pool_data.loader(self.pool.items[:1], batch_size=1)
+            (first,) = self.source.loader(self.pool.items[:1], batch_size=1)
             bottleneck_of(trained.network, trained.inferer, first["image"].to(trained.device))
         self.folder.lock()
         try:
-            pool = pool_to_json(self.pool_data.data, self.pool_data.hashes())
+            pool = pool_to_json(self.source.data, self.source.hashes())
             started = self.folder.start(self._record(), pool, threads=self.threads)
             with _torch_threads(started["threads"]):
                 self._tell_start()
@@ -287,9 +290,9 @@ class ActiveLearner(Engine):
             start = time.perf_counter()
             scratch = self.folder.scratch(number)
             weights = self.training.run(
-                self.pool_data.entries(items),
+                self.source.entries(items),
                 seed=derived_seed(self.seed, number, f"train member {member}"),
-                validation=self.pool_data.entries(self.pool_data.data.part("validation").items),
+                validation=self.source.entries(self.source.data.part("validation").items),
                 state=self._initial_state(number, member),
                 scratch=scratch,
             )
@@ -311,7 +314,7 @@ class ActiveLearner(Engine):
         return self.members.state(number - 1, member)
 
     def _load(self, number: int, members: Iterable[int]) -> TrainedNetwork:
-        return self.members.load(self.training, self.pool_data, number, members)
+        return self.members.load(self.training, self.source, number, members)
 
     def _evaluate(self, number: int) -> None:
         start = time.perf_counter()
@@ -322,7 +325,7 @@ class ActiveLearner(Engine):
         metrics = {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
-            "cost": self.pool_data.cost(labeled, returns),
+            "cost": self.source.cost(labeled, returns),
             **scores,
             **self._model_choice(),
             **choice,
@@ -331,12 +334,12 @@ class ActiveLearner(Engine):
         self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
 
     def _validated(self, number: int, member: int) -> float | None:
-        items = self.pool_data.data.part("validation").items
+        items = self.source.data.part("validation").items
         return self._scores_of(self._load(number, [member]), items, "validating")["dice_3d"]["mean"]
 
     def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
         options = {"batch_size": self.scoring_batch_size, "description": self._description(what)}
-        return self.pool_data.evaluate(trained, items, empty_policy=self.empty_policy, **options)
+        return self.source.evaluate(trained, items, empty_policy=self.empty_policy, **options)
 
     def _select(self, number: int) -> None:
         """Choose the query of a round with the network of the round before."""
@@ -359,7 +362,7 @@ class ActiveLearner(Engine):
         for name, values in scores.items():
             values[seen] = found[name]
             values[labeled] = -np.inf
-        present = self.pool_data.present(self.pool.items) if self.strategy.uses_truth else None
+        present = self.source.present(self.pool.items) if self.strategy.uses_truth else None
         return Round(number, self.pool, labeled, self.seed, scores, embeddings, present)
 
     def _scored(self, number: int, items: Sequence[Item], needs: Mapping[str, Measure | str]) -> dict[str, np.ndarray]:
@@ -369,7 +372,7 @@ class ActiveLearner(Engine):
         trained = self._load(number - 1, self.members.to_score(number - 1, needs.values()))
         return score_items(
             trained.network,
-            self.pool_data.loader(items, batch_size=self.scoring_batch_size),
+            self.source.loader(items, batch_size=self.scoring_batch_size),
             needs,
             activation=trained.activation,
             seed=derived_seed(self.seed, number, "scoring"),
@@ -386,7 +389,7 @@ class ActiveLearner(Engine):
             raise ValueError(
                 f"strategy {self.strategy.name} needs {wrong[0]!r} for the initial set: no network is trained"
             )
-        loader = self.pool_data.loader(self.pool.items, batch_size=self.scoring_batch_size)
+        loader = self.source.loader(self.pool.items, batch_size=self.scoring_batch_size)
         return stored | score_items(torch.nn.Identity(), loader, others, description=self._description("scoring"))
 
     def _encoder_embeddings(
@@ -398,10 +401,10 @@ class ActiveLearner(Engine):
         if not names:
             return {}, others
         assert self.encoder is not None
-        assert isinstance(self.pool_data, SliceData)
+        assert isinstance(self.source, SliceSource)
         seed = derived_seed(self.seed, 0, ENCODER)
         start = time.perf_counter()
-        entry = self.encoder.entry(self.pool_data, self.pool.items, seed=seed, progress=self.progress)
+        entry = self.encoder.entry(self.source, self.pool.items, seed=seed, progress=self.progress)
         if self.folder.encoder() is None:
             self.folder.add_timing(0, encoder_s=time.perf_counter() - start)
         place = {"config": self.encoder.training.name, "folder": str(entry)}
@@ -429,10 +432,10 @@ class ActiveLearner(Engine):
                 )
             if of_members(need) and not several:
                 raise ValueError(f"strategy {self.strategy.name} needs several networks per round: --members 5")
-        if self.members.tested == BEST and not len(self.pool_data.data.part("validation")):
+        if self.members.tested == BEST and not len(self.source.data.part("validation")):
             raise ValueError(
                 "tested = best needs a validation part: "
-                + ("set --validation_fraction" if isinstance(self.pool_data, SliceData) else "this bundle has none")
+                + ("set --validation_fraction" if isinstance(self.source, SliceSource) else "this bundle has none")
             )
 
     def _check_encoder(self) -> None:
@@ -441,7 +444,7 @@ class ActiveLearner(Engine):
                 f"strategy {self.strategy.name} needs a pretrained encoder: name the config that trains it by "
                 "--encoder, such as configs/pretrain.yaml of the bundle group_contrastive_cardiac"
             )
-        if self.encoder is not None and not isinstance(self.pool_data, SliceData):
+        if self.encoder is not None and not isinstance(self.source, SliceSource):
             raise ValueError("an encoder needs a training config with a pool and a cache of its own")
 
     # -- details ---------------------------------------------------------------------------------------------------
@@ -455,13 +458,13 @@ class ActiveLearner(Engine):
     def _model_choice(self) -> dict[str, Any]:
         """Which model was tested, and how many labels that choice used."""
         raw = self.training.raw()
-        if isinstance(self.pool_data, EntryData):  # its own validation is on the test set
+        if isinstance(self.source, EntrySource):  # its own validation is on the test set
             return {"model": "last", "validation_labeled": len(self.test) if decides_on_validation(raw) else 0}
         best = raw.get("model") == "best"
         validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
         return {
             "model": "best on validation" if best else "last",
-            "validation_labeled": len(self.pool_data.data.part("validation")) if validated else 0,
+            "validation_labeled": len(self.source.data.part("validation")) if validated else 0,
         }
 
     def _record(self) -> dict[str, Any]:
@@ -488,9 +491,9 @@ class ActiveLearner(Engine):
         }
 
     def _tell_start(self) -> None:
-        for note in self.pool_data.data.notes:
+        for note in self.source.data.notes:
             logger.info("note: %s", note)
-        deciding = decides_on_validation(self.training.raw()) if isinstance(self.pool_data, EntryData) else []
+        deciding = decides_on_validation(self.training.raw()) if isinstance(self.source, EntrySource) else []
         if deciding:
             logger.warning(
                 "the bundle's own %s looks at its validation data, which are the test set here: the scores flatter. "
@@ -513,7 +516,7 @@ class ActiveLearner(Engine):
             "train %s s, evaluate %s s, score %s s",
             number, number + 1, len(self.sizes), row["labeled"], len(self.pool), 100 * row["fraction"],
             *(_shown(row[name], 3) for name in ("dice_3d", "dice_2d")), _shown(row["hd95_3d"], 1),
-            "mm" if not self.pool_data.placeholder_spacing(self.test.items) else "(the spacing is a placeholder)",
+            "mm" if not self.source.placeholder_spacing(self.test.items) else "(the spacing is a placeholder)",
             *(_shown(row[name], 1) for name in ("train_s", "evaluate_s", "score_s")),
         )  # fmt: skip
         self._bar.update()

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from monai_al.bundle import TrainedNetwork, TrainedRun
-from monai_al.data import DataError, Item, Query, RunFolder, derived_seed
-from monai_al.data.files import read_json, write_file
-from monai_al.engines.passes import run_pass
 from monai_al.engines.seen_items import PredictionWatcher, SeenItem, recorded_measures, seen_items
-from monai_al.engines.slice_data import SliceData
+from monai_al.engines.trained_run import TrainedRun
+from monai_al.inferers import TrainedNetwork
+from monai_al.passes.run import run_pass
+from monai_al.records import DataError, Item, Query, RunFolder, derived_seed
+from monai_al.records.files import read_json, write_file
 from monai_al.report import write_learning_curve
 from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch, page_html
@@ -39,6 +39,7 @@ from monai_al.report.pictures import (
     upright,
     write_panels,
 )
+from monai_al.sources.slice_source import SliceSource
 from monai_al.uncertainty import REGIONS, Measure
 
 __all__ = ["NO_PICTURES", "foreground_of", "planes_of", "predicted_items", "upright_item", "write_report"]
@@ -94,7 +95,7 @@ def write_report(
     if rounds and items + volumes:
         try:
             run = TrainedRun(folder.path, overrides)
-            run.pool_data.prepare([])  # read the list of items now
+            run.source.prepare([])  # read the list of items now
         except NO_PICTURES as error:
             run = None
             notes.append(f"There are no pictures of images: {_told(error)}")
@@ -129,14 +130,14 @@ def predicted_items(
     """Items as arrays, with their labels and what a network makes of them.
 
     Args:
-        data: where they lie: the ``pool_data`` of a :class:`monai_al.bundle.TrainedRun`.
+        data: where they lie: the ``source`` of a :class:`monai_al.engines.TrainedRun`.
         items: the items; their volumes are prepared.
         trained: the network; None for images and labels alone.
         measures: uncertainty measures whose map and regions are kept.
         seed: of stochastic passes.
 
     Example:
-        >>> predicted_items(SliceData(data=None, cache=None), [])
+        >>> predicted_items(SliceSource(data=None, cache=None), [])
         []
     """
     whole = any(item.slice is None for item in items)
@@ -158,11 +159,11 @@ def upright_item(data: Any, item: Item, seen: SeenItem) -> SeenItem:
 
     Example:
         >>> item = Item("a", "a.png", "a", "a")
-        >>> upright_item(SliceData(data=None, cache=None), item, SeenItem("a", np.zeros((1, 4, 6)))).image.shape
+        >>> upright_item(SliceSource(data=None, cache=None), item, SeenItem("a", np.zeros((1, 4, 6)))).image.shape
         (1, 4, 6)
     """
     affine = None
-    if isinstance(data, SliceData) and item.image.lower().endswith(WITH_AFFINE):
+    if isinstance(data, SliceSource) and item.image.lower().endswith(WITH_AFFINE):
         affine = data.cache.get(item).geometry.affine  # where the slice's axes lead in the body
     return seen.cropped().changed(lambda array: upright(array, affine))
 
@@ -285,9 +286,9 @@ class _Artist:
         self.run = run
         self.place = place
         self.bar = bar
-        self.pool = run.pool_data.data
-        if isinstance(run.pool_data, SliceData):
-            run.pool_data.cache.progress = False  # one bar is enough
+        self.pool = run.source.data
+        if isinstance(run.source, SliceSource):
+            run.source.cache.progress = False  # one bar is enough
         learner = (run.record.get("config") or {}).get("learner") or {}
         self.seed = int(run.record.get("seed") or 0)
         self.measures = recorded_measures(learner.get("strategy_settings"))
@@ -345,7 +346,7 @@ class _Artist:
     ) -> dict[str, tuple[SeenItem, str | None]]:
         """Each item's slice that is shown, and which one it is."""
         items = [self._item(item.id) for item in chosen]
-        self.run.pool_data.prepare(items)
+        self.run.source.prepare(items)
         found = {}
         for item in items:
             (seen,) = self._see([item], network, self.measures or [Measure()], number)
@@ -357,7 +358,7 @@ class _Artist:
         self, items: Sequence[Item], trained: TrainedNetwork | None, measures: Sequence[Measure] = (), number: int = 0
     ) -> list[SeenItem]:
         return predicted_items(
-            self.run.pool_data, items, trained, measures, seed=derived_seed(self.seed, number, "report")
+            self.run.source, items, trained, measures, seed=derived_seed(self.seed, number, "report")
         )
 
     def _item(self, id: str) -> Item:
@@ -375,7 +376,7 @@ class _Artist:
             z, n = int(weight.reshape(-1, seen.depth).sum(0).argmax()), seen.depth
             seen = seen.at(z)
             note = f"slice {z} of {n}, the one with most {'uncertainty' if by_heat else 'foreground'}"
-        return upright_item(self.run.pool_data, item, seen), note
+        return upright_item(self.run.source, item, seen), note
 
     def _draw_item(
         self, number: int, i: int, item: ShownItem, seen: SeenItem, note: str | None, limit: float
@@ -426,9 +427,9 @@ class _Artist:
         items = [item for item in self.pool.part("test") if item.volume == name]
         if not items:
             raise DataError(f"test volume {name!r} is not in the data set any more")
-        self.run.pool_data.prepare(items)
+        self.run.source.prepare(items)
         planes = planes_of(items, self._see(items, trained))
-        rows = {z: upright_item(self.run.pool_data, items[0], planes[z]) for z in _around_foreground(planes)}
+        rows = {z: upright_item(self.run.source, items[0], planes[z]) for z in _around_foreground(planes)}
         several = len(planes) > 1
         titles = [f"slice {z}" for z in rows] if several else []
         drawn = [_test_panels(seen) for seen in rows.values()]

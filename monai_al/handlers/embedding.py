@@ -14,11 +14,11 @@ from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 from torch import nn
 
-from monai_al.data.files import write_file
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of, is_pixels, pixel_rows
 from monai_al.handlers.result_files import of_this_process, result_path
 from monai_al.handlers.watched_call import WatchedCall, find_layer
+from monai_al.records.files import write_file
 
 __all__ = ["EmbeddingHandler"]
 

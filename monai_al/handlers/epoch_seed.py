@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
-from monai_al.data import derived_seed
+from monai_al.records import derived_seed
 
 __all__ = ["EpochSeed"]
 

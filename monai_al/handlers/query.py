@@ -14,12 +14,12 @@ from monai.engines import IterationEvents
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
 
-from monai_al.data import Item, Pool, Query, Round, derived_seed
-from monai_al.data.files import write_json
 from monai_al.handlers.embedding import EmbeddingHandler
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.result_files import processes, result_path
 from monai_al.handlers.uncertainty import UncertaintyHandler
+from monai_al.records import Item, Pool, Query, Round, derived_seed
+from monai_al.records.files import write_json
 from monai_al.uncertainty import Measure
 
 __all__ = ["Chooses", "QueryHandler"]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from monai_al.data.files import write_file
+from monai_al.records.files import write_file
 
 __all__ = ["Resumption"]
 

@@ -18,10 +18,10 @@ from monai.networks import eval_mode
 from monai.utils import CommonKeys
 from torch import Tensor
 
-from monai_al.data.files import write_json
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.result_files import of_this_process, result_path
 from monai_al.inferers import several_predictions
+from monai_al.records.files import write_json
 from monai_al.uncertainty import Measure, RunningSamples, check_activation, score_logits
 
 __all__ = ["UncertaintyHandler"]

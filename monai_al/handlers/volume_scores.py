@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import torch
 from ignite.engine import Engine
 
-from monai_al.data import Item, VolumeCache
+from monai_al.data import VolumeCache
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
 from monai_al.metrics import VolumeScores, score_volume
+from monai_al.records import Item
 
 __all__ = ["VolumeScoresHandler"]
 

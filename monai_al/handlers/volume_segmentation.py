@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 
-from monai_al.data import Item, VolumeCache
+from monai_al.data import VolumeCache
 from monai_al.data.label_files import is_untouched, stored_values, write_label_map
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
+from monai_al.records import Item
 
 __all__ = ["VolumeSegmentationHandler"]
 

@@ -12,7 +12,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 
-from monai_al.data import Item, VolumeCache
+from monai_al.data import VolumeCache
+from monai_al.records import Item
 from monai_al.uncertainty import probabilities
 
 __all__ = ["WholeVolumeHandler", "hard_labels"]

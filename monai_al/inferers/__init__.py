@@ -7,6 +7,7 @@ from monai_al.inferers.mc_dropout import MCDropoutInferer, dropout_enabled
 from monai_al.inferers.members import MembersInferer
 from monai_al.inferers.several import several_predictions
 from monai_al.inferers.shared_prefix import SharedPrefix
+from monai_al.inferers.trained_network import TrainedNetwork
 from monai_al.inferers.tta import TTAInferer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MembersInferer",
     "SharedPrefix",
     "TTAInferer",
+    "TrainedNetwork",
     "change_images",
     "draw_image_changes",
     "dropout_enabled",

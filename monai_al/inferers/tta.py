@@ -11,8 +11,8 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 from torch import Generator, Tensor, nn
 
-from monai_al.data.randomness import derived_seed
 from monai_al.inferers.image_changes import change_images, draw_image_changes, undo_image_changes
+from monai_al.records.randomness import derived_seed
 from monai_al.uncertainty import Augmentation, check_activation, probabilities
 
 __all__ = ["TTAInferer"]

@@ -57,7 +57,7 @@ def write_learning_curve(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    from monai_al.data.files import write_file  # here, because the data package loads torch
+    from monai_al.records.files import write_file  # here, because the data package loads torch
 
     runs = dict(rows) if isinstance(rows, Mapping) else {"mean 3D Dice": rows}
     if not runs or not all(runs.values()):

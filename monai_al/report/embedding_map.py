@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from monai_al.data import RunFolder
+    from monai_al.records import RunFolder
 
 __all__ = ["EmbeddedItems", "read_embedded_items", "write_embedding_map", "write_round_map"]
 
@@ -86,14 +86,14 @@ def read_embedded_items(
             query.
 
     Example:
-        >>> from monai_al.data import RunFolder
+        >>> from monai_al.records import RunFolder
         >>> read_embedded_items(RunFolder("no/run"))
         Traceback (most recent call last):
         ...
-        monai_al.data.errors.DataError: no/run has no pretrained encoder: its strategy does not use one
+        monai_al.records.errors.DataError: no/run has no pretrained encoder: its strategy does not use one
     """
-    from monai_al.data import DataError  # here, because the data package loads torch
-    from monai_al.data.files import read_json
+    from monai_al.records import DataError
+    from monai_al.records.files import read_json
 
     record = folder.encoder()
     if record is None:
@@ -319,6 +319,6 @@ def _figure(columns: float, rows: float) -> Figure:
 
 
 def _save(figure: Figure, path: str | Path) -> None:
-    from monai_al.data.files import write_file  # here, because the data package loads torch
+    from monai_al.records.files import write_file  # here, because the data package loads torch
 
     write_file(Path(path), lambda file: figure.savefig(file, format="png"))

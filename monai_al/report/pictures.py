@@ -257,7 +257,7 @@ def write_panels(rows: Sequence[Sequence[Panel]], path: str | Path, row_titles: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from monai_al.data.files import write_file  # here, because the data package loads torch
+    from monai_al.records.files import write_file  # here, because the data package loads torch
 
     shapes = {panel.image.shape[:2] for row in rows for panel in row}
     if len(shapes) != 1:

@@ -164,7 +164,7 @@ def write_slice_panel(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from monai_al.data.files import write_file  # here, because the data package loads torch
+    from monai_al.records.files import write_file  # here, because the data package loads torch
 
     if not slices:
         raise ValueError("there are no slices to draw")

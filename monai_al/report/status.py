@@ -73,7 +73,7 @@ class _Process:
 
 
 def _fail(message: str) -> NoReturn:
-    from monai_al.data.errors import DataError  # here, because the data package loads torch
+    from monai_al.records.errors import DataError  # here, because the data package loads torch
 
     raise DataError(message)
 

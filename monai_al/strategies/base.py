@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monai_al.data import Query, QueryItem, Round
+from monai_al.records import Query, QueryItem, Round
 from monai_al.selection import ranks
 from monai_al.uncertainty import Measure
 
@@ -24,7 +24,7 @@ class Strategy(ABC):
     answer to the contract.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> class FirstOnes(Strategy):
         ...     name = "first ones"
         ...     def select(self, round, budget):

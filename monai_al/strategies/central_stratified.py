@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.groups import extents, fewest_first, labeled_of, nearest, unlabeled_of
@@ -27,7 +27,7 @@ class CentralStratified(Strategy):
         ValueError: ``middle`` is out of range.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(f"v/{z}", "v", "v", "p", slice=z) for z in range(9)])
         >>> CentralStratified().query(Round(1, pool, labeled=[], seed=0), budget=1).items[0].reason
         'patient p, at 50 % of volume v'

@@ -20,7 +20,7 @@ class CoreGCN(GraphStrategy):
     :class:`~monai_al.strategies.graph.GraphStrategy` for the paper and the arguments.
 
     Example:
-        >>> from monai_al.data import Item, Pool, Round
+        >>> from monai_al.records import Item, Pool, Round
         >>> pool = Pool([Item(str(i), "", "v", "p") for i in range(8)])
         >>> rows = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
         >>> round = Round(1, pool, labeled=[0, 5], seed=0, embeddings={"bottleneck": rows})

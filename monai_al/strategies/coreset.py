@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from monai_al.data import Query, Round
-from monai_al.engines.needs import before_training
+from monai_al.handlers.needs import before_training
+from monai_al.records import Query, Round
 from monai_al.selection import candidates, k_center_greedy
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings
@@ -37,7 +37,7 @@ class Coreset(Strategy):
         ValueError: ``start`` is unknown, or ``initial`` needs a trained network.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(i, i, i, i) for i in "abcde"])
         >>> rows = np.array([[0.0], [1.0], [5.0], [6.0], [10.0]])
         >>> round = Round(1, pool, labeled=[0], seed=0, embeddings={"bottleneck": rows})

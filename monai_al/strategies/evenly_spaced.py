@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from monai_al.data import Item, Pool, Query, Round
+from monai_al.records import Item, Pool, Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.groups import extents, fewest_first, nearest, number, unlabeled_of
@@ -30,7 +30,7 @@ class EvenlySpaced(Strategy):
         ValueError: ``slices_per_volume`` is no whole number of at least 1.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(f"v/{z}", "v", "v", "v", slice=z) for z in range(9)])
         >>> query = EvenlySpaced(3).query(Round(1, pool, labeled=[], seed=0), budget=3)
         >>> query.ids, query.items[0].reason

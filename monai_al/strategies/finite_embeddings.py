@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monai_al.data import Round
+from monai_al.records import Round
 from monai_al.strategies.base import Strategy
 
 __all__ = ["finite_embeddings"]
@@ -24,7 +24,7 @@ def finite_embeddings(strategy: Strategy, round: Round, name: str) -> np.ndarray
         ValueError: there are none, not one row per item, or a number is NaN or infinite; the message names the item.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> from monai_al.strategies import Random
         >>> rows = np.array([[0.0, 1.0], [0.0, np.inf]])
         >>> round = Round(1, Pool([Item(i, i, i, i) for i in "ab"]), [], seed=0, embeddings={"pixels": rows})

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 
 import numpy as np
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 
@@ -31,7 +31,7 @@ class ForegroundAwareRandom(Strategy):
         ValueError: ``share`` is out of range; in :meth:`select`: the round does not know what the items contain.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(i, i, i, i) for i in "abc"], classes=["background", "organ"])
         >>> present = np.array([[True, False], [True, True], [True, False]])
         >>> round = Round(1, pool, labeled=[], seed=0, present=present)

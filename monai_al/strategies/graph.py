@@ -8,8 +8,8 @@ from abc import abstractmethod
 
 import numpy as np
 
-from monai_al.data import Query, Round
-from monai_al.engines.graph_training import train_graph_encoder
+from monai_al.passes.graph_training import train_graph_encoder
+from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings

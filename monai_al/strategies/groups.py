@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from monai_al.data import Item, Pool, Round
+from monai_al.records import Item, Pool, Round
 
 __all__ = ["extents", "fewest_first", "labeled_of", "nearest", "number", "unlabeled_of"]
 

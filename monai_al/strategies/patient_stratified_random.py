@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import heapq
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.groups import labeled_of, unlabeled_of
@@ -21,7 +21,7 @@ class PatientStratifiedRandom(Strategy):
     count. A baseline: no network is needed.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(f"{p}/{z}", p, p, p, slice=z) for p in "ab" for z in range(3)])
         >>> query = PatientStratifiedRandom().query(Round(1, pool, labeled=[0], seed=0), budget=1)
         >>> query.items[0].reason

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import Measure
@@ -35,7 +35,7 @@ class PredictedLoss(Strategy):
         ValueError: the selector is unknown or a setting of it is wrong.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(i, i, i, i) for i in "abc"])
         >>> round = Round(1, pool, labeled=[0], seed=0, embeddings={"predicted loss": np.array([[0.9], [0.2], [0.5]])})
         >>> [(item.id, item.reason) for item in PredictedLoss().query(round, budget=1).items]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 
@@ -15,7 +15,7 @@ class Random(Strategy):
     """Uniform choice without replacement, the baseline of every comparison.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abcd"]), labeled=[0], seed=0)
         >>> len(Random().query(round, budget=3).ids)
         3

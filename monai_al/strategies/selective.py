@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.selector import Selector
 from monai_al.strategies.uncertainty import named_measure
@@ -43,7 +43,7 @@ class Selective(Strategy):
         ValueError: an argument is unknown, out of range, or without a use.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> scores = {"entropy target": [3.0, 2.0, 1.0], "entropy boundary": [3.0, 1.0, 2.0]}
         >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abc"]), labeled=[], seed=0, scores=scores)
         >>> [(item.id, item.reason) for item in Selective("entropy").query(round, budget=2).items]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monai_al.data import Round
+from monai_al.records import Round
 from monai_al.selection import candidates, check_scores, merge_alternating, stochastic_batches, top_k
 
 __all__ = ["SELECTORS", "Selector"]
@@ -132,7 +132,7 @@ class Selector:
             RuntimeError: the function did not return ``budget`` distinct unlabeled positions.
 
         Example:
-            >>> from monai_al.data import Item, Pool
+            >>> from monai_al.records import Item, Pool
             >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abc"]), labeled=[0], seed=0)
             >>> Selector.of("top_k").choose(np.array([3.0, 1.0, 2.0]), 1, round)
             array([2])

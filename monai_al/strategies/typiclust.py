@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from monai_al.data import Query, Round
-from monai_al.engines.needs import before_training
+from monai_al.handlers.needs import before_training
+from monai_al.records import Query, Round
 from monai_al.selection import candidates, typical_of_clusters
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings
@@ -27,7 +27,7 @@ class TypiClust(Strategy):
             one of the trained network the initial set is random.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> import numpy as np
         >>> pool = Pool([Item(i, i, i, i) for i in "abcdef"])
         >>> rows = np.array([[1.0, 0.0], [1.0, 0.01], [1.0, 0.02], [0.0, 1.0], [0.01, 1.0], [0.02, 1.0]])

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from monai_al.data import Query, Round
+from monai_al.records import Query, Round
 from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import MEASURES, Augmentation, Measure
@@ -46,7 +46,7 @@ class Uncertainty(Strategy):
         ValueError: an argument is unknown, out of range, or without a use.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(i, i, i, i) for i in "abc"])
         >>> round = Round(1, pool, labeled=[0], seed=0, scores={"entropy": [float("-inf"), 0.1, 0.2]})
         >>> Uncertainty("entropy").query(round, budget=1).ids

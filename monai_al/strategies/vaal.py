@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from monai_al.data import Query, Round
-from monai_al.engines.vaal_training import train_vaal, unlabeled_probability
+from monai_al.passes.vaal_training import train_vaal, unlabeled_probability
+from monai_al.records import Query, Round
 from monai_al.selection import candidates, top_k
 from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.finite_embeddings import finite_embeddings
@@ -46,7 +46,7 @@ class VAAL(Strategy):
             diverged.
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> pool = Pool([Item(str(i), "", "v", "p") for i in range(8)])
         >>> rows = np.random.default_rng(0).random((8, 64)).astype("float32")
         >>> round = Round(1, pool, labeled=[0, 5], seed=0, embeddings={"pixels:8": rows})

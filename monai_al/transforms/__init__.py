@@ -3,12 +3,14 @@
 """Transforms in array and dictionary form."""
 
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
+from monai_al.transforms.contrastive_batch import ContrastiveBatch
 from monai_al.transforms.label_affine import RandLabelAffined
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
 __all__ = [
     "AugmentationParameters",
     "ContrastiveAugmentation",
+    "ContrastiveBatch",
     "RandLabelAffined",
     "UncertaintyMap",
     "UncertaintyMapd",

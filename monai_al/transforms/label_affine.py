@@ -11,7 +11,7 @@ import torch
 from monai.transforms import RandAffined
 from monai.utils import convert_to_tensor
 
-from monai_al.data import NOT_ANNOTATED
+from monai_al.records import NOT_ANNOTATED
 
 __all__ = ["RandLabelAffined"]
 

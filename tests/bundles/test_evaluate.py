@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from monai_al.bundle import BundleConfigError, apply_to_part, evaluation_text
+from monai_al.bundle import BundleConfigError
 from monai_al.data import DataError
+from monai_al.engines import apply_to_part, evaluation_text
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"

@@ -23,8 +23,9 @@ from monai.transforms import Compose, Resized, ResizeWithPadOrCropd, ScaleIntens
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from monai_al.bundle import BundleConfigError, TrainedRun, apply_to_scans
+from monai_al.bundle import BundleConfigError
 from monai_al.data import DataError, read_volume
+from monai_al.engines import TrainedRun, apply_to_scans
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"

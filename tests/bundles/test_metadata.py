@@ -15,7 +15,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_al.bundle import TrainedRun
+from monai_al.engines import TrainedRun
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -170,7 +170,7 @@ def test_one_command_segments_and_one_evaluates(done, tmp_path):
     for key in ("dice_3d", "dice_2d", "hd95_3d", "counts"):
         assert found[key] == expected[key]
     pool = json.loads((run_dir / "pool.json").read_text(encoding="utf-8"))
-    root = TrainedRun(run_dir).pool_data.data.root or ""
+    root = TrainedRun(run_dir).source.data.root or ""
     images = {item["volume"]: Path(root, item["image"]) for item in pool["items"] if item["split"] == "test"}
     for volume, image in images.items():
         written, stored = nib.load(tmp_path / "inference" / f"{volume}_seg.nii.gz"), nib.load(image)

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from monai_al.annotators import Oracle
-from monai_al.bundle import TrainedRun
+from monai_al.bundle.run_record import run_record, training_of
 from monai_al.cli import find_asset
 from monai_al.data import config_hash
-from monai_al.engines import ActiveLearner
-from monai_al.engines.run_record import run_record, training_of
+from monai_al.engines import ActiveLearner, TrainedRun
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
@@ -46,7 +45,7 @@ def run_dir(tmp_path_factory):
 
 def test_label_values_of_the_options(run_dir):
     run = TrainedRun(run_dir)
-    data = run.pool_data
+    data = run.source
     assert data.data.label_values == {0: 0, 1: 1, 7: 2}
     test = data.data.part("test").items
     before = {path.name for path in (run_dir.parent / "cache").glob("*/*")}
@@ -63,7 +62,7 @@ def test_a_bundle_whose_folder_is_gone(run_dir, tmp_path):
     record["places"]["bundle_root"] = str(tmp_path / "gone")
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     run = TrainedRun(tmp_path / "run")
-    run.pool_data.prepare(run.pool_data.data[:1])
+    run.source.prepare(run.source.data[:1])
     assert run.network().activation == "softmax"
     assert run.training.root is None
 

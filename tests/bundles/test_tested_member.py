@@ -10,10 +10,9 @@ import shutil
 import pytest
 import torch
 
-from monai_al.bundle import TrainedRun
 from monai_al.cli import find_asset
 from monai_al.data import DataError
-from monai_al.engines import ActiveLearner
+from monai_al.engines import ActiveLearner, TrainedRun
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"

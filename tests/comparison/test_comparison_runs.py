@@ -19,7 +19,7 @@ import torch
 
 from monai_al.cli import main
 from monai_al.comparison import Comparison, asked_otherwise, is_done, run_all
-from monai_al.data.files import TEMPORARY
+from monai_al.records.files import TEMPORARY
 
 SMALL = {
     "phantom": {"patients": 4, "shape": [32, 32, 6], "classes": ["background", "spleen"]},

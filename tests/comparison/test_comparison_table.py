@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monai_al.comparison import Comparison, comparison_table, comparison_text
 from monai_al.data import DataError
-from monai_al.data.run_folder import UNDEFINED
+from monai_al.records import UNDEFINED
 
 N_ITEMS = 400
 SIZES = [20, 20, 40]

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from monai_al.bundle import TrainedRun
 from monai_al.cli import find_asset, main
 from monai_al.comparison import Comparison, read_comparison
 from monai_al.comparison.asked_figures import asked_figures
 from monai_al.comparison.figures import check_encoders, uses_encoder, write_figures
 from monai_al.data import DataError
-from monai_al.engines import ActiveLearner
+from monai_al.engines import ActiveLearner, TrainedRun
 from monai_al.engines.run_report import predicted_items, upright_item
 from monai_al.report.slice_panel import SLICE_RULE, choose_slices, slice_dice
 from monai_al.strategies import Random
@@ -233,8 +232,8 @@ class TestSlicePanel:
         (figure,) = figures
         assert [axes.get_title() for axes in figure.axes[:4]] == ["image", "truth", "random", "both"]
         runs = [TrainedRun(trained / name / "seed_0") for name in ("random", "both")]
-        test = runs[0].pool_data.data.part("test").items
-        truth = {item.id: runs[0].pool_data.cache.get(item).label[item.slice] for item in test}
+        test = runs[0].source.data.part("test").items
+        truth = {item.id: runs[0].source.cache.get(item).label[item.slice] for item in test}
         areas = {v: [int((truth[i.id] > 0).sum()) for i in test if i.volume == v] for v in {i.volume: 0 for i in test}}
         chosen = [f"{volume}/{z:04d}" for volume, z in choose_slices(areas, 4)]
         assert [axes.texts[-1].get_text() for axes in figure.axes[::4]] == chosen
@@ -242,11 +241,11 @@ class TestSlicePanel:
         for row, id in enumerate(chosen):
             (item,) = [item for item in test if item.id == id]
             for column, run in enumerate(runs, start=2):
-                (seen,) = predicted_items(run.pool_data, [item], run.network(1))
+                (seen,) = predicted_items(run.source, [item], run.network(1))
                 expected = slice_dice(seen.prediction, truth[id], 2)
                 text = figure.axes[4 * row + column].texts[0].get_text()
                 assert text == f"Dice {expected:.3f}"
-                upright = upright_item(run.pool_data, item, seen)
+                upright = upright_item(run.source, item, seen)
                 overlay = np.asarray(figure.axes[4 * row + column].images[1].get_array())
                 assert np.array_equal(overlay[..., 3] > 0, upright.prediction > 0)
 

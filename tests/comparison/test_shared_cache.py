@@ -9,8 +9,8 @@ import threading
 import numpy as np
 
 from monai_al.data import VolumeCache
-from monai_al.data.files import TEMPORARY
 from monai_al.datasets import phantom
+from monai_al.records.files import TEMPORARY
 
 MEET = threading.Barrier(2, timeout=30)
 

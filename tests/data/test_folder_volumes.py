@@ -20,8 +20,8 @@ from monai_al.data import (
 )
 from monai_al.data.dicom_series import dicom_series
 from monai_al.data.label_files import write_label_map
-from monai_al.data.pool import Pool
 from monai_al.data.reading import stored_label_values
+from monai_al.records.pool import Pool
 
 TWO = {0: 0, 1: 1}
 

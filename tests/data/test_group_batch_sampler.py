@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from monai_al.data import GROUP_MEMBERS, GroupBatchSampler, slice_groups, slices_of
 from monai_al.data._patient_draw import draw_patients, most_batches
-from monai_al.data.item import Item
+from monai_al.records.item import Item
 
 MEMBERS = [
     [m for m in GROUP_MEMBERS if bits >> GROUP_MEMBERS.index(m) & 1] for bits in range(8)

@@ -36,7 +36,7 @@ from monai.transforms import (
 
 import monai_al.data.volume_cache as module
 from monai_al.data import DataError, Item, VolumeCache, slices_of
-from monai_al.data.files import TEMPORARY
+from monai_al.records.files import TEMPORARY
 
 KEYS = ["image", "label"]
 VALUES = {0: 0, 1: 1, 7: 2}

@@ -15,10 +15,11 @@ import torch
 from ignite.engine import Events
 
 from monai_al.annotators import Answer, Oracle
-from monai_al.bundle import BundleConfigError, pool_data
+from monai_al.bundle import BundleConfigError
 from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, RoundEvents
 from monai_al.selection import top_k
+from monai_al.sources import source_of
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
 from monai_al.uncertainty import Measure
 
@@ -143,7 +144,7 @@ def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatc
     passes = []
     original = module.score_items
     monkeypatch.setattr(module, "score_items", lambda *a, **k: passes.append(a[2]) or original(*a, **k))
-    import monai_al.engines.passes as below
+    import monai_al.passes.run as below
 
     scored = []
     run_pass = below.run_pass
@@ -178,7 +179,7 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     alone = weights(tmp_path / "one")[0]
     assert all(torch.equal(alone[key], models[0][key]) for key in alone)
     active = learner(members=2, rounds=2)
-    active.pool_data = pool_data(active.training)
+    active.source = source_of(active.training)
     together = active._load(0, [0, 1])
     image = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
@@ -201,7 +202,7 @@ def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
     active.run()
     metrics = active.folder.metrics(0)
     assert metrics["model"] == "best on validation"
-    assert metrics["validation_labeled"] == len(active.pool_data.data.part("validation")) == 12
+    assert metrics["validation_labeled"] == len(active.source.data.part("validation")) == 12
 
 
 def test_early_stopping_stops(learner, monkeypatch):
@@ -272,7 +273,7 @@ def test_only_a_strategy_that_says_so_sees_the_truth(learner):
     active = learner(curious, "b", rounds=2)
     active.run()
     assert curious.present.shape == (len(active.pool), 2)
-    labels = [active.pool_data.cache.get(item).truth[item.slice] for item in active.pool]
+    labels = [active.source.cache.get(item).truth[item.slice] for item in active.pool]
     assert curious.present.tolist() == [[bool((label == c).any()) for c in (0, 1)] for label in labels]
     assert 0 < curious.present[:, 1].sum() < len(active.pool)
 
@@ -450,7 +451,7 @@ def test_scores_in_the_query_are_those_of_the_model(learner):
     scores = {}
     with torch.no_grad():
         for item in active.pool:
-            image = torch.from_numpy(np.array(active.pool_data.cache.get(item).image[item.slice]))[None]
+            image = torch.from_numpy(np.array(active.source.cache.get(item).image[item.slice]))[None]
             p = torch.softmax(network(image), 1).double().numpy()[0]
             scores[item.id] = float(np.mean(-np.sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0), 0)))
     best = sorted((id for id in scores if id not in labeled), key=lambda id: -scores[id])[:3]
@@ -531,7 +532,7 @@ def test_a_strategy_gets_the_embeddings_of_all_items_in_pool_order(learner):
     expected = []
     with torch.no_grad():
         for item in active.pool:
-            image = torch.from_numpy(np.array(active.pool_data.cache.get(item).image[item.slice]))[None]
+            image = torch.from_numpy(np.array(active.source.cache.get(item).image[item.slice]))[None]
             expected.append(network.model[0](image).mean((2, 3))[0].numpy())
     assert strategy.seen.embeddings["features"].dtype == np.float32
     np.testing.assert_allclose(strategy.seen.embeddings["features"], expected, rtol=1e-4, atol=1e-6)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from monai_al.bundle import BundleConfigError, EncoderTraining, pool_data
+from monai_al.bundle import BundleConfigError
 from monai_al.cli import find_asset
 from monai_al.data import RunFolderError
-from monai_al.engines import ActiveLearner
+from monai_al.engines import ActiveLearner, EncoderTraining
 from monai_al.handlers import Resumption
+from monai_al.sources import source_of
 from monai_al.strategies import Random, Strategy, Uncertainty
 
 CONFIGS = find_asset("group_contrastive_cardiac") / "configs"
@@ -67,7 +68,7 @@ def learner(small, tmp_path):
 
 
 def entries(active):
-    return sorted((active.pool_data.cache.cache_dir / "encoders").glob("*/encoder.json"))
+    return sorted((active.source.cache.cache_dir / "encoders").glob("*/encoder.json"))
 
 
 # -- the initial set ---------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def test_a_strategy_chooses_the_initial_set_by_pixels(learner, tmp_path):
     assert active.folder.query(0).strategy == "nearest"
     (number, labeled, pixels), (_, three, bottleneck) = strategy.seen
     assert (number, labeled, three) == (0, 0, 3)
-    cache = active.pool_data.cache
+    cache = active.source.cache
     rows = [cache.get(item).image[item.slice].ravel() for item in active.pool]
     np.testing.assert_array_equal(pixels, np.stack(rows))
     assert bottleneck.shape == (len(active.pool), 8)  # the widest channels of the small U-Net
@@ -120,7 +121,7 @@ def test_the_encoder_is_trained_once_and_its_embeddings_are_its_outputs(learner)
     network = active.encoder.training.load(
         torch.load(f"{place}/encoder.pt", weights_only=True)["model"], activation="none"
     ).network.eval()
-    cache = active.pool_data.cache
+    cache = active.source.cache
     with torch.no_grad():
         images = torch.stack([torch.from_numpy(cache.get(item).image[item.slice]) for item in active.pool])
         expected = network.encode(images).numpy()
@@ -197,7 +198,7 @@ def test_the_groups_of_the_items_are_part_of_what_is_asked(learner, monkeypatch)
     asked = []
     monkeypatch.setattr(EncoderTraining, "_train", lambda self, folder, *a: asked.append(folder))
     active = learner(Nearest())
-    data = pool_data(active.training)
+    data = source_of(active.training)
     data.prepare()
     items = data.data.part("train").items
     for changes in ({}, {}, {"patient": "one"}, {"volume": "one"}):
@@ -241,10 +242,10 @@ def test_the_member_that_is_best_on_validation_is_tested_and_scored(learner, tmp
     scores = metrics["validation_dice_3d"]
     assert len(scores) == 3
     assert scores[metrics["tested_member"]] == max(scores)
-    assert metrics["validation_labeled"] == len(best.pool_data.data.part("validation"))
+    assert metrics["validation_labeled"] == len(best.source.data.part("validation"))
 
     winner = best._load(0, [metrics["tested_member"]])
-    again = best.pool_data.evaluate(winner, best.test.items)
+    again = best.source.evaluate(winner, best.test.items)
     assert again["dice_3d"]["mean"] == metrics["dice_3d"]["mean"]
     chosen = best.folder.query(1)
     (uncertain,) = best._scored(1, best.pool.items, best.strategy.needs()).values()

@@ -15,12 +15,12 @@ from monai.inferers import SimpleInferer
 
 from monai_al.annotators import Annotator
 from monai_al.annotators.base import Answer
-from monai_al.bundle import TrainedNetwork
 from monai_al.cli import find_asset
 from monai_al.data import DataError, Item, Pool
 from monai_al.engines import ActiveLearner, run_report
 from monai_al.engines.run_report import write_report
 from monai_al.engines.seen_items import SeenItem, recorded_measures
+from monai_al.inferers import TrainedNetwork
 from monai_al.report.page import ShownItem, ShownRound
 from monai_al.strategies import Random, Selective, Uncertainty
 from monai_al.uncertainty import Augmentation, Measure, boundary_region, entropy, target_region
@@ -217,7 +217,7 @@ class MadeUp:
     def __init__(self, batches, activation="sigmoid", classes=("background", "a", "b"), overlapping=False):
         items = [Item(id, id, id, id, label=id, split="test") for id in batches]
         self.batches = batches
-        self.pool_data = SimpleNamespace(
+        self.source = SimpleNamespace(
             data=Pool(items, classes), prepare=lambda items: None, loader=self.loader, overlapping=overlapping
         )
         self.record = {"seed": 0, "config": {"learner": {}}}
@@ -413,7 +413,7 @@ class TestRoundPictures:
     ],
 )
 def test_measures_are_found_in_the_record(strategy, expected):
-    from monai_al.engines.run_record import plain
+    from monai_al.bundle.run_record import plain
 
     settings = json.loads(json.dumps(plain(vars(strategy))))
     assert recorded_measures(settings) == expected

@@ -14,10 +14,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_al.data import GroupBatchSampler
-from monai_al.engines import ContrastiveBatch
 from monai_al.handlers import EpochSeed, Resumption
 from monai_al.losses import MetricLearningLoss
-from monai_al.transforms import ContrastiveAugmentation
+from monai_al.transforms import ContrastiveAugmentation, ContrastiveBatch
 
 pytestmark = pytest.mark.usefixtures("one_thread", "kept_random_states")
 

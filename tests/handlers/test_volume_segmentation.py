@@ -13,8 +13,8 @@ from monai.transforms import Compose, Flipd, Resized, ResizeWithPadOrCropd
 from scipy.ndimage import map_coordinates
 
 from monai_al.data import SliceDataset, VolumeCache, slices_of
-from monai_al.engines.slice_data import slice_loader
 from monai_al.handlers import VolumeSegmentationHandler
+from monai_al.sources.slice_source import slice_loader
 
 SHAPES = {"a": (10, 12, 4), "sub/b": (12, 9, 3), "c": (10, 12, 5)}
 OBLIQUE = np.array([[1.4, -0.3, 0.2, -31.5], [0.4, 0.6, -1.1, 12.25], [0.1, 0.2, 4.0, 7.0], [0, 0, 0, 1]])

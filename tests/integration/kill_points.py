@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-import monai_al.data.files as files
+import monai_al.records.files as files
 from monai_al.engines import ActiveLearner
 from monai_al.handlers import UncertaintyHandler, VolumeScoresHandler
 from monai_al.losses import PartialDiceCELoss

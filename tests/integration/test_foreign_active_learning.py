@@ -16,9 +16,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_al.bundle import BundleConfigError, RoundTraining, TrainedRun
-from monai_al.engines import ActiveLearner, RoundEvents
-from monai_al.engines.entry_data import EntryData
+from monai_al.bundle import BundleConfigError, RoundTraining
+from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
+from monai_al.sources.entry_source import EntrySource
 from monai_al.strategies import Random, Selective, Uncertainty
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,8 +129,8 @@ def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
     assert list((tmp_path / "here").iterdir()) == []  # nothing was written to where it was started
 
     run = TrainedRun(tmp_path / "run", {"device": "cpu"})  # it is read again from its own records
-    assert isinstance(run.pool_data, EntryData)
-    again = run.pool_data.evaluate(run.network(), run.pool_data.data.part("test").items)
+    assert isinstance(run.source, EntrySource)
+    again = run.source.evaluate(run.network(), run.source.data.part("test").items)
     assert again["dice_3d"] == scores["dice_3d"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import monai_al.strategies.graph as graph
 from monai_al.data import Item, Pool, Round
-from monai_al.engines import train_graph_encoder
+from monai_al.passes import train_graph_encoder
 from monai_al.strategies import CoreGCN, UncertainGCN
 
 FAST = {"hidden": 16, "epochs": 10, "progress": False}

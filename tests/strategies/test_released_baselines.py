@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import monai_al.engines.vaal_training as vaal_training
+import monai_al.passes.vaal_training as vaal_training
 from monai_al.data import Item, Pool, Round
-from monai_al.engines import train_graph_encoder, train_vaal
-from monai_al.engines.vaal_training import unlabeled_probability
+from monai_al.passes import train_graph_encoder, train_vaal
+from monai_al.passes.vaal_training import unlabeled_probability
 from monai_al.selection import k_center_greedy
 from monai_al.strategies import CoreGCN, Coreset, TypiClust
 

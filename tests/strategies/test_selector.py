@@ -14,8 +14,8 @@ import yaml
 from monai.bundle import ConfigParser
 
 from monai_al import strategies
+from monai_al.bundle.run_record import plain
 from monai_al.data import Item, Pool, Round
-from monai_al.engines.run_record import plain
 from monai_al.selection import merge_alternating, stochastic_batches, top_k
 from monai_al.strategies import (
     SELECTORS,

@@ -8,8 +8,8 @@ import torch
 
 import monai_al.strategies.vaal as module
 from monai_al.data import Item, Pool, Round
-from monai_al.engines import train_vaal
-from monai_al.engines.vaal_training import unlabeled_probability
+from monai_al.passes import train_vaal
+from monai_al.passes.vaal_training import unlabeled_probability
 from monai_al.strategies import VAAL
 
 pytestmark = pytest.mark.usefixtures("one_thread")

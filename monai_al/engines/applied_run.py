@@ -1,0 +1,395 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A run's network, applied: to new scans, or to labeled data."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.run_record import plain
+from monai_al.data import SliceDataset
+from monai_al.datasets.unlabeled import image_folder, unlabeled_images
+from monai_al.engines.trained_run import TrainedRun
+from monai_al.inferers import TrainedNetwork
+from monai_al.metrics import VolumeScores
+from monai_al.records import SPLITS, DataError, Item, Pool
+from monai_al.records.files import read_json, write_file, write_json
+from monai_al.records.run_folder import UNDEFINED
+from monai_al.sources.first_try import output_channels
+from monai_al.sources.slice_source import SliceSource
+
+__all__ = ["AppliedRun", "apply_to_part", "apply_to_scans", "evaluation_text", "write_evaluation"]
+
+PARTS = (*SPLITS, "all")
+POOL_ID, CACHE_ID = "pool", "cache"
+LISTED_IDS = ("pool::pool", "datalist", POOL_ID)  # the data set before it is split, as far as a config tells it apart
+# which data, where they lie and how fast; all else stays as the network was trained
+FREE_IDS = {
+    "batch_size", "cache_dir", "datalist", "dataset_dir", "device", "num_workers", "phantom", "progress", "split_seed",
+    "test_fraction", "validation_fraction",
+}  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AppliedRun:
+    """A run's network and the items it is applied to.
+
+    Args:
+        run: the run.
+        data: where the items' volumes lie.
+        items: all slices of every volume.
+        trained: the network of one round.
+        round: the round.
+        part: name of these items.
+
+    Example:
+        >>> data = SliceSource(Pool([]), cache=None)
+        >>> AppliedRun(run=None, data=data, items=(), trained=None, round=0, part="all").prepare()
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: there are no items: the part 'all' is empty
+    """
+
+    run: TrainedRun
+    data: SliceSource
+    items: tuple[Item, ...]
+    trained: TrainedNetwork
+    round: int
+    part: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The loop's settings, such as ``empty_policy``."""
+        return self.run.record["config"]["learner"]
+
+    def prepare(self) -> None:
+        """Read and check all volumes, and try the network on one of each kind.
+
+        Raises:
+            DataError: there are no items; or images or labels that cannot be used (all are listed); or the network
+                cannot predict an image.
+        """
+        if not self.items:
+            raise DataError(f"there are no items: the part {self.part!r} is empty")
+        self.data.prepare(self.items)
+        n_classes = len(self.data.data.classes)
+        for item in self._one_of_each_kind():
+            image = SliceDataset([item], self.data.cache, with_label=False)[0]["image"]
+            channels = output_channels(self.trained, image, item.image)
+            if channels != n_classes and not (channels == 1 and n_classes == 2):
+                raise DataError(f"the network has {channels} output channels for {n_classes} classes")
+
+    def _one_of_each_kind(self) -> Iterable[Item]:
+        kinds: dict[tuple[int, ...], Item] = {}
+        for item in self.items:
+            shape = self.data.cache.get(item).image.shape
+            plane = item.slice is not None or shape[0] == 1  # a try costs next to nothing
+            kinds.setdefault(shape[1:] if plane else shape[1:2], item)
+        return kinds.values()
+
+    def run_evaluator(self, evaluator: Any, threads: int | None = None) -> None:
+        """Run an evaluator and say over what.
+
+        Args:
+            evaluator: a ``SupervisedEvaluator`` over the items.
+            threads: CPU threads of torch; None leaves them as they are.
+        """
+        volumes = {item.volume for item in self.items}
+        logger.info("round %d of %s on %s: %d volumes", self.round, self.run.folder.path, self.part, len(volumes))
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            evaluator.run()
+        finally:
+            torch.set_num_threads(before)
+
+
+def apply_to_scans(
+    run_dir: str | Path | None,
+    dataset_dir: str | Path | None = None,
+    round: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> AppliedRun:
+    """A run's network for images whose labels are never read.
+
+    Args:
+        run_dir: the run folder.
+        dataset_dir: an image; or a folder of images, or one with ``imagesTs`` or ``images``, see
+            :func:`monai_al.datasets.unlabeled.unlabeled_images`; or the root of a data set, as the run's own
+            ``datalist`` reads it: all its images, of the run's own data set the test part. None: the run's own data.
+        round: a round of the run; None takes the last one.
+        overrides: id -> value over the recorded training config, for which data and where; what else differs from
+            the record is told and stays as recorded. ``output_dir`` is not meant for it.
+
+    Raises:
+        DataError: there is no such run, no such round, or no images.
+        BundleConfigError: the run belongs to a bundle that knows nothing of this package.
+
+    Example:
+        >>> apply_to_scans("no/such/run")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir of a run
+    """
+    path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
+    run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})})
+    pool, part = _scans(run, path)
+    run.training.share(**{POOL_ID: pool})
+    return _applied(run, pool.items, round, part)
+
+
+def apply_to_part(
+    run_dir: str | Path | None,
+    part: str | None = None,
+    round: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> AppliedRun:
+    """A run's network for labeled data.
+
+    Args:
+        run_dir: the run folder.
+        part: ``train``, ``validation``, ``test`` or ``all``. None: the test part of the run's own data set, all of
+            another one.
+        round: a round of the run; None takes the last one.
+        overrides: as for :func:`apply_to_scans`.
+
+    Raises:
+        DataError: there is no such run or round, or the data cannot be used.
+        BundleConfigError: the run belongs to a bundle that knows nothing of this package, there is no such part, or the
+            part has to be told.
+
+    Example:
+        >>> apply_to_part("no/such/run")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir of a run
+    """
+    if part is not None and part not in PARTS:
+        raise BundleConfigError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    run = _own_run(run_dir, overrides)
+    recorded, listed = _recorded_pool(run), _listed(run)
+    if listed.classes != recorded.classes:
+        raise DataError(
+            f"the data set has the classes {', '.join(listed.classes)}, the run {', '.join(recorded.classes)}: one "
+            "network scores one set of classes; give them to the data set (such as --datalist#classes)"
+        )
+    part = part or _usual_part(listed, recorded)
+    if part == "all":
+        run.training.share(**{POOL_ID: listed})
+        items = listed.items
+    else:
+        items = _data_of(run).data.part(part).items
+    applied = _applied(run, items, round, part)
+    _tell_labeled(applied)
+    return applied
+
+
+def write_evaluation(
+    applied: AppliedRun,
+    scores: Iterable[tuple[str, str, VolumeScores]],
+    output_dir: str | Path,
+    empty_policy: str = "strict",
+) -> dict[str, Any]:
+    """Write ``metrics.json`` and ``per_volume.csv``, and print a table.
+
+    Args:
+        applied: what was evaluated.
+        scores: volume, patient and scores, of a :class:`monai_al.handlers.VolumeScoresHandler`.
+        output_dir: where the files go.
+        empty_policy: see :func:`monai_al.metrics.summarize`.
+
+    Returns:
+        The content of ``metrics.json``: the run, the round and the part beside what a round's own file holds.
+
+    Example:
+        >>> import tempfile
+        >>> from types import SimpleNamespace
+        >>> from monai_al.metrics import score_volume
+        >>> data = SliceSource(Pool([]), cache=None)
+        >>> run = SimpleNamespace(folder=SimpleNamespace(path="runs/a"))
+        >>> applied = AppliedRun(run, data, (), trained=None, round=1, part="test")
+        >>> scores = [("case_1", "p", score_volume([[[0, 1]]], [[[0, 1]]], (1, 1, 1), n_classes=2))]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     metrics = write_evaluation(applied, scores, folder)
+        class       3D Dice  2D Dice  HD95 mm
+        foreground   1.0000   1.0000     0.00
+        mean         1.0000   1.0000     0.00
+        1 volumes of 1 patients, empty masks: strict
+    """
+    scores = list(scores)
+    metrics = {
+        "run": str(applied.run.folder.path),
+        "round": applied.round,
+        "part": applied.part,
+        **applied.data.summary(scores, applied.items, empty_policy=empty_policy),
+    }
+    folder = Path(output_dir).expanduser()
+    table = _per_volume_csv(metrics, {volume: patient for volume, patient, _ in scores})
+    write_file(folder / "per_volume.csv", lambda file: file.write(table.encode()))
+    write_json(folder / "metrics.json", metrics)
+    print(evaluation_text(metrics))
+    logger.info("written to %s", folder)
+    return metrics
+
+
+def evaluation_text(metrics: Mapping[str, Any]) -> str:
+    """A table of an evaluation: one row for each class and one for their mean, a dash where a number is undefined.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Example:
+        >>> score = {"mean": None, "per_class": {"liver": None}}
+        >>> metrics = {"dice_3d": score, "dice_2d": score, "hd95_3d": score, "empty_policy": "strict"}
+        >>> print(evaluation_text(metrics | {"counts": {"volumes": 0, "patients": 0}}))
+        class  3D Dice  2D Dice  HD95 mm
+        liver        –        –        –
+        mean         –        –        –
+        0 volumes of 0 patients, empty masks: strict
+    """
+    columns = {"3D Dice": ("dice_3d", ".4f"), "2D Dice": ("dice_2d", ".4f"), "HD95 mm": ("hd95_3d", ".2f")}
+    rows = [("class", *columns)]
+    for name in [*metrics["dice_3d"]["per_class"], None]:
+        entries = [(metrics[key], form) for key, form in columns.values()]
+        values = [(entry["mean"] if name is None else entry["per_class"][name], form) for entry, form in entries]
+        rows.append((name or "mean", *(UNDEFINED if value is None else format(value, form) for value, form in values)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    counts = metrics["counts"]
+    numbers = f"{counts['volumes']} volumes of {counts['patients']} patients"
+    lines.append(f"{numbers}, empty masks: {metrics['empty_policy']}")
+    if metrics["hd95_3d"].get("spacing_is_placeholder"):
+        lines.append("the spacing is a placeholder, so millimetres mean nothing")
+    return "\n".join(lines)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None) -> TrainedRun:
+    if run_dir is None:
+        raise DataError("no run is given: say with --run_dir where its folder lies")
+    asked = {id: value for id, value in (overrides or {}).items() if id != "output_dir"}
+    path = Path(str(run_dir)).expanduser()
+    run = TrainedRun(path, asked)  # finds misspelled ids
+    fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
+    if fixed:
+        run = TrainedRun(path, {id: value for id, value in asked.items() if id not in fixed})
+        _tell_kept(run, {id: asked[id] for id in fixed})
+    if not (run.training.declares(POOL_ID) and run.training.declares(CACHE_ID)):
+        raise BundleConfigError(
+            f"{run_dir} is a run of a bundle with its own way of reading images: use that bundle's own inference "
+            "config with the weights round_NN/model_0.pt of the run, which hold {'model': state_dict}"
+        )
+    return run
+
+
+def _tell_kept(run: TrainedRun, asked: Mapping[str, Any]) -> None:
+    recorded = run.training.parser({})
+    kept = [id for id, value in asked.items() if id not in recorded or plain(recorded[id]) != plain(value)]
+    if kept:
+        logger.warning("%s stay%s as the run was trained", ", ".join(kept), "s" if len(kept) == 1 else "")
+
+
+def _applied(run: TrainedRun, items: tuple[Item, ...], round: int | None, part: str) -> AppliedRun:
+    number = run.last_round if round is None else round
+    return AppliedRun(run, _data_of(run), items, run.network(number), number, part)
+
+
+def _data_of(run: TrainedRun) -> SliceSource:
+    data = run.source
+    assert isinstance(data, SliceSource)  # as it declares a pool and a cache
+    return data
+
+
+def _recorded_pool(run: TrainedRun) -> Pool:
+    """The pool as the run's folder tells it; its paths are relative to wherever the data lay."""
+    content = read_json(run.folder.path / "pool.json")
+    values = {int(value): number for value, number in content["label_values"].items()}
+    return Pool((Item(**item) for item in content["items"]), content["classes"], values)
+
+
+def _listed(run: TrainedRun) -> Pool:
+    """The data set, before it is split."""
+    id = next(id for id in LISTED_IDS if run.training.declares(id))
+    (pool,) = run.training.resolve(id)
+    run.training.share(**{id: pool})
+    return pool
+
+
+def _ids(pool: Pool) -> set[str]:
+    return {item.id for item in pool}
+
+
+# -- which items -------------------------------------------------------------------------------------------------------
+
+
+def _scans(run: TrainedRun, path: Path | None) -> tuple[Pool, str]:
+    """The images to segment, and what they are called."""
+    recorded = _recorded_pool(run)
+    kind = "slice" if any(item.slice is not None for item in recorded) else "volume"
+    images = functools.partial(
+        unlabeled_images, classes=recorded.classes, label_values=recorded.label_values, item=kind
+    )
+    if path is not None and not (path.is_dir() and image_folder(path) is None):
+        return images(path), str(path)
+    try:
+        listed = _listed(run)
+    except DataError:
+        if path is None:
+            raise
+        return images(path), str(path)  # folders in folders
+    for note in listed.notes:
+        logger.info("note: %s", note)
+    part = str(path)
+    if _ids(listed) == _ids(recorded):
+        listed, part = run.training.resolve(POOL_ID)[0].part("test"), "the test part of the run's own data"
+    items = [replace(item, label=None) for item in listed]
+    return Pool(items, recorded.classes, recorded.label_values, listed.root), part
+
+
+def _usual_part(listed: Pool, recorded: Pool) -> str:
+    found, known = _ids(listed), _ids(recorded)
+    if found & known and found != known:
+        raise BundleConfigError(
+            f"the data set has {len(found & known)} of its {len(found)} items in common with the run's, so the network "
+            f"may have been trained on some: give --part, one of {', '.join(PARTS)}"
+        )
+    return "test" if found == known else "all"
+
+
+def _tell_labeled(applied: AppliedRun) -> None:
+    labeled = set(applied.run.folder.labeled(applied.round)) & {item.id for item in applied.items}
+    if labeled:
+        logger.info("note: %d of these %d items are labeled in the run", len(labeled), len(applied.items))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _per_volume_csv(metrics: Mapping[str, Any], patients: Mapping[str, str]) -> str:
+    keys = ("dice_3d", "hd95_3d", "dice_2d")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["volume", "patient", "class", *keys])
+    for volume, classes in metrics["dice_3d"]["per_volume"].items():
+        for name in classes:
+            values = [metrics[key]["per_volume"][volume][name] for key in keys]
+            writer.writerow([volume, patients[volume], name, *(UNDEFINED if v is None else v for v in values)])
+    return text.getvalue()

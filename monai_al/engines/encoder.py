@@ -1,0 +1,183 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The encoder that is trained before the first round, once for all runs that ask for the same one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.round_training import RoundTraining
+from monai_al.bundle.run_record import results_of
+from monai_al.data import fingerprint
+from monai_al.passes.run import run_pass
+from monai_al.records import Item
+from monai_al.records.files import new_folder, write_json
+from monai_al.sources.slice_source import SliceSource
+
+__all__ = ["EncoderTraining"]
+
+logger = logging.getLogger(__name__)
+
+ENCODER = "encoder"  # the part of the trained network whose outputs are the embeddings
+
+
+class EncoderTraining:
+    """Trains the encoder of a config, embeds the pool with it, and keeps both in the cache.
+
+    The config is a standard MONAI training config that also runs alone; here it gets the loop's own ``pool``, ``cache``
+    and seed, and no label is read. Its ``network_def`` has a part ``encoder`` that gives one vector per image. The
+    entry ``encoders/<key>`` of the cache is found by the config, the seed, the number of threads, the kind of device,
+    the versions, and the images with their patients and volumes; runs that ask for the same one at the same time wait
+    for the first.
+
+    Args:
+        config_file: the config and its overlays.
+        overrides: id -> value, unresolved.
+
+    Raises:
+        BundleConfigError: the config is missing, or is no training config.
+
+    Example:
+        >>> EncoderTraining(["no/pretrain.yaml"])
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: training config no/pretrain.yaml does not exist
+    """
+
+    def __init__(self, config_file: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> None:
+        self.training = RoundTraining(config_file, overrides)
+        for id in ("pool", "cache"):
+            if not self.training.declares(id):
+                raise BundleConfigError(f"{self.training.name} has no {id}: an encoder is trained on the loop's own")
+
+    def settings(self) -> Any:
+        """What the encoder depends on, JSON-ready."""
+        return results_of(self.training.raw())
+
+    def entry(self, data: SliceSource, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
+        """The folder of the trained encoder and the embeddings, made now if it is not there.
+
+        Args:
+            data: where the items' volumes lie.
+            items: the pool, in order.
+            seed: fixes first weights, order and augmentation.
+            progress: show progress bars.
+
+        Returns:
+            A folder with ``encoder.pt``, ``embeddings.npy`` (float32 ``(N, D)`` in pool order) and ``encoder.json``.
+        """
+        asked = {
+            "config": self.settings(),
+            "seed": seed,
+            "threads": torch.get_num_threads(),
+            "preprocessing": data.cache.recipe,
+            "items": [
+                (item.id, item.patient, item.volume, item.slice, data.cache.get(item).hashes[0]) for item in items
+            ],
+            "device": self._device_type(),
+            "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
+        }
+        folder = data.cache.cache_dir / "encoders" / fingerprint(asked)[:32]
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(folder):
+                if not folder.is_dir():
+                    self._train(folder, data, items, seed, progress)
+        shutil.rmtree(_under_way(folder), ignore_errors=True)  # of a process that died just before it was done
+        return folder
+
+    def _device_type(self) -> str:
+        found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"
+        return torch.device(found).type
+
+    def _train(self, folder: Path, data: SliceSource, items: Sequence[Item], seed: int, progress: bool) -> None:
+        under_way = _under_way(folder)
+        under_way.mkdir(exist_ok=True)
+        start = time.perf_counter()
+        logger.info("training the encoder of %s on %d items, without labels", self.training.name, len(items))
+        self.training.share(pool=data.data, cache=data.cache)
+        places = {id: str(under_way) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
+        seeds = {"seed": seed} if self.training.declares("seed") else {}
+        weights = self.training.run(data.entries(items), seed=seed, overrides={**places, **seeds})
+        bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+        if bad:
+            raise ValueError(
+                f"the training of the encoder diverged ({bad[0]} is not finite): lower pretrain_learning_rate"
+            )
+        trained = self.training.load(weights, activation="none")
+        with new_folder(folder) as new:
+            torch.save({"model": weights}, new / "encoder.pt")
+            shape = _embed(trained, data, items, new / "embeddings.npy", "embedding" if progress else None)
+            record = {"config": self.settings(), "seed": seed, "embeddings": shape}
+            write_json(new / "encoder.json", record | {"train_s": round(time.perf_counter() - start, 2)})
+            for log in under_way.glob("events.out.tfevents*"):
+                shutil.copy(log, new)
+        shutil.rmtree(under_way)
+
+
+def _under_way(folder: Path) -> Path:
+    """Where a training that was killed left what it goes on from."""
+    return folder.with_name(f"{folder.name}.training")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the others wait."""
+    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.info("another process trains the same encoder: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _embed(trained: Any, data: SliceSource, items: Sequence[Item], path: Path, description: str | None) -> list[int]:
+    """Write one row per item, batch by batch; returns the shape."""
+    encoder = getattr(trained.network, ENCODER, None)
+    if not isinstance(encoder, torch.nn.Module):
+        raise BundleConfigError(f"network_def of the encoder's config has no part called {ENCODER!r}")
+    rows = _Rows(path, len(items))
+    run_pass(encoder, data.loader(items), [rows], device=trained.device, description=description)
+    return list(rows.shape)
+
+
+class _Rows:
+    """Writes what a network gives for each item into an array on disk."""
+
+    def __init__(self, path: Path, n: int) -> None:
+        self.path, self.n, self.seen = path, n, 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, lambda engine: self.array.flush())
+
+    def __call__(self, engine: Any) -> None:
+        found = engine.state.output["pred"].flatten(1).float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ValueError("the encoder gives embeddings that are not finite: lower pretrain_learning_rate")
+        if not self.seen:
+            shape = (self.n, found.shape[1])
+            self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=shape)
+        self.array[self.seen : self.seen + len(found)] = found
+        self.seen += len(found)

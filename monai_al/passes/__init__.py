@@ -1,0 +1,15 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Passes of networks over items: scoring, evaluating, and the small trainings of VAAL and graph networks."""
+
+from monai_al.passes.graph_training import train_graph_encoder
+from monai_al.passes.run import evaluate_volumes, run_pass, score_items
+from monai_al.passes.vaal_training import train_vaal
+
+__all__ = [
+    "evaluate_volumes",
+    "run_pass",
+    "score_items",
+    "train_graph_encoder",
+    "train_vaal",
+]

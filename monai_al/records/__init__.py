@@ -1,0 +1,40 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked, labeled and known: items, pools, queries, rounds, run folders. No torch, no voxels."""
+
+from monai_al.records.budget import round_sizes
+from monai_al.records.errors import DataError
+from monai_al.records.item import Item, slice_id, slices_of
+from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
+from monai_al.records.pool import SPLITS, Pool, split_by_patient
+from monai_al.records.query import Query, QueryItem
+from monai_al.records.randomness import derived_seed, rng
+from monai_al.records.round import Round
+from monai_al.records.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
+from monai_al.records.stored_files import content_hash, file_identity
+from monai_al.records.whole_volumes import whole_volumes
+
+__all__ = [
+    "NOT_ANNOTATED",
+    "SPLITS",
+    "DataError",
+    "Item",
+    "Pool",
+    "Query",
+    "QueryItem",
+    "Round",
+    "RunFolder",
+    "RunFolderError",
+    "config_hash",
+    "content_hash",
+    "derived_seed",
+    "file_identity",
+    "pool_to_json",
+    "rng",
+    "round_sizes",
+    "slice_id",
+    "slices_of",
+    "split_by_patient",
+    "whole_label_values",
+    "whole_volumes",
+]

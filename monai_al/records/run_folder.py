@@ -1,0 +1,404 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of one run: its state is the sum of its complete files."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import filelock
+
+from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
+from monai_al.records.pool import Pool
+from monai_al.records.query import Query
+
+__all__ = ["RunFolder", "RunFolderError", "config_hash", "pool_to_json"]
+
+UNDEFINED = "–"  # how an undefined number stands in a table
+
+
+class RunFolderError(RuntimeError):
+    """A run folder that cannot be used as asked; the message names the difference or the process.
+
+    Example:
+        >>> raise RunFolderError("runs/a is in use")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.run_folder.RunFolderError: runs/a is in use
+    """
+
+
+def config_hash(config: Any) -> str:
+    """SHA-256 of JSON-ready content, independent of the order of keys.
+
+    Example:
+        >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(config, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class RunFolder:
+    """Reads and writes one run folder. Every file is complete or absent; only derived files are ever rewritten.
+
+    Args:
+        path: the folder; made when something is written.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_al.records import Query, QueryItem
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     folder = RunFolder(path)
+        ...     folder.write_query(Query(0, "random", 0, (QueryItem("a"),)))
+        ...     folder.query(0).ids, folder.query(1)
+        (('a',), None)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock: filelock.BaseFileLock | None = None
+
+    # -- who uses it ---------------------------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Take the folder for this process.
+
+        Raises:
+            RunFolderError: a live process uses it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            user = read_json(self._process_file) if self._process_file.exists() else {}
+            raise RunFolderError(
+                f"{self.path} is in use by process {user.get('pid', '?')} on {user.get('host', '?')} since "
+                f"{user.get('since', '?')}; wait for it, stop it, or give another output_dir"
+            ) from None
+        self._lock = lock
+        write_json(self._process_file, {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()})
+
+    def unlock(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            self._process_file.unlink(missing_ok=True)
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def _process_file(self) -> Path:
+        return self.path / "process.json"
+
+    def _drop_incomplete(self) -> None:
+        for place in ("", "report/", "round_*/", "round_*/*/"):  # other runs may lie below this folder
+            for left in self.path.glob(f"{place}{TEMPORARY}*"):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+
+    def scratch(self, round: int) -> Path:
+        """A folder for files of a training that is under way; it is dropped when the run goes on."""
+        path = self.round_path(round) / f"{TEMPORARY}training"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    # -- what was asked --------------------------------------------------------------------------------------------
+
+    def start(self, run: Mapping[str, Any], pool: Mapping[str, Any], *, threads: int | None = None) -> dict[str, Any]:
+        """Record what is asked, or check that it is what was asked before.
+
+        ``rounds`` may grow and ``budget`` be extended at its end; that is recorded in ``extension_NN.json``. What a
+        killed process left half-written is dropped.
+
+        Args:
+            run: content of ``run.json``; holds ``config``, ``rounds``, ``budget`` and its ``sizes``.
+            pool: content of ``pool.json``, of :func:`pool_to_json`.
+            threads: the CPU threads that are asked for; None takes those of the first start.
+
+        Returns:
+            The content of ``run.json``.
+
+        Raises:
+            RunFolderError: another config, pool or number of threads; nothing is touched.
+        """
+        asked = json.loads(json.dumps(run)) | {"config_hash": config_hash(run["config"])}
+        if not (self.path / "run.json").exists():
+            write_json(self.path / "pool.json", pool)
+            write_json(self.path / "run.json", asked)
+            self._drop_incomplete()
+            return asked
+        before = read_json(self.path / "run.json")
+        if before["config_hash"] != asked["config_hash"]:
+            raise RunFolderError(
+                f"{self.path} was started with another config: {_difference(before['config'], asked['config'])}; "
+                "give another output_dir, or the config as it was"
+            )
+        if threads not in (None, before.get("threads")):
+            raise RunFolderError(
+                f"{self.path} was started with {before.get('threads')} threads, now {threads}: results would differ; "
+                "leave threads out, or give another output_dir"
+            )
+        self._check_pool(pool)
+        self._extend(before, asked)
+        self._drop_incomplete()
+        return before
+
+    def sizes(self) -> list[int]:
+        """How many items each round asks for, as it was asked last."""
+        extensions = sorted(self.path.glob("extension_*.json"))
+        return read_json(extensions[-1] if extensions else self.path / "run.json")["sizes"]
+
+    def _check_pool(self, pool: Mapping[str, Any]) -> None:
+        before = read_json(self.path / "pool.json")
+        ids_before, ids = ({item["id"]: item for item in p["items"]} for p in (before, pool))
+        changed = next((i for i in [*ids, *ids_before] if (i in ids) != (i in ids_before)), None)
+        if changed is not None:
+            raise RunFolderError(
+                f"{self.path} was started with another pool ({len(ids_before)} items, now {len(ids)}): item "
+                f"{changed!r} is {'new' if changed in ids else 'missing'}; give another output_dir"
+            )
+        for i, key in ((i, key) for i in ids for key in ("split", "volume", "patient", "slice")):
+            if ids[i][key] != ids_before[i][key]:
+                raise RunFolderError(
+                    f"{self.path} was started with another pool: the {key} of item {i!r} was {ids_before[i][key]!r} "
+                    f"and is now {ids[i][key]!r}; give another output_dir"
+                )
+        if list(ids) != list(ids_before):
+            first = next(i for i, j in zip(ids, ids_before, strict=True) if i != j)
+            raise RunFolderError(f"{self.path} was started with another order of items, from {first!r} on")
+        for key in ("classes", "label_values"):
+            if pool[key] != before[key]:
+                raise RunFolderError(
+                    f"{self.path} was started with other {key}: {before[key]}, now {pool[key]}; give another output_dir"
+                )
+        files = next((i for i in ids if _hashes(ids[i], pool) != _hashes(ids_before[i], before)), None)
+        if files is not None:
+            raise RunFolderError(
+                f"{self.path} was started with other files: the image or label of {files!r} has changed since "
+                f"({ids[files]['image']}); restore it, or give another output_dir"
+            )
+
+    def _extend(self, before: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        extensions = sorted(self.path.glob("extension_*.json"))
+        last = read_json(extensions[-1]) if extensions else before
+        asked = {"rounds": run["rounds"], "budget": run["budget"]}
+        if asked == {"rounds": last["rounds"], "budget": last["budget"]}:
+            return
+        sizes_before, sizes = last["sizes"], run["sizes"]
+        if len(sizes) < len(sizes_before) or sizes[: len(sizes_before)] != sizes_before:
+            raise RunFolderError(
+                f"{self.path} was started with rounds of {sizes_before} items, now {sizes}: rounds may grow and budget "
+                "may be extended at its end, but what was asked before must stay"
+            )
+        write_json(self.path / f"extension_{len(extensions):02d}.json", {**asked, "sizes": sizes, "when": _now()})
+
+    # -- rounds ----------------------------------------------------------------------------------------------------
+
+    def round_path(self, round: int) -> Path:
+        """The folder of one round."""
+        return self.path / f"round_{round:02d}"
+
+    def query(self, round: int) -> Query | None:
+        """The round's query, or None where it is not chosen yet."""
+        path = self.round_path(round) / "query.json"
+        return Query.from_json(read_json(path)) if path.exists() else None
+
+    def write_query(self, query: Query) -> None:
+        """Record a query.
+
+        Raises:
+            ValueError: a score is NaN or infinite, or the round has another query already.
+        """
+        if self.query(query.round) not in (None, query):
+            raise ValueError(f"{self.round_path(query.round)} has another query already; a query is never rewritten")
+        write_json(self.round_path(query.round) / "query.json", query.to_json())
+
+    def write_labels(self, round: int, ids: Sequence[str], annotator: str, kind: str = "full") -> None:
+        """Record one return of labels that are the pool's ground truth.
+
+        Args:
+            round: the round whose query is answered.
+            ids: which items.
+            annotator: who answered.
+            kind: ``"full"`` or ``"weak"``.
+        """
+        folder = self.round_path(round) / "labels"
+        number = len(list(folder.glob("[0-9]*.json")))
+        content = {"items": list(ids), "annotator": annotator, "when": _now(), "kind": kind, "labels": None}
+        write_json(folder / f"{number:04d}.json", content)
+
+    def encoder(self) -> dict[str, Any] | None:
+        """Which pretrained encoder the run uses, where it lies and its hash; None where it uses none."""
+        path = self.path / "encoder.json"
+        return read_json(path) if path.exists() else None
+
+    def write_encoder(self, encoder: Mapping[str, Any]) -> None:
+        """Record the pretrained encoder, or where it lies now.
+
+        Raises:
+            RunFolderError: the run used another one before.
+        """
+        before = self.encoder()
+        if before is not None and before["sha256"] != encoder["sha256"]:
+            hashes = f"{before['sha256'][:12]}, now {encoder['sha256'][:12]}"
+            raise RunFolderError(
+                f"{self.path} was started with another encoder ({hashes}): training it again gave other weights; "
+                "restore the cache, or give another output_dir"
+            )
+        if before != dict(encoder):
+            write_json(self.path / "encoder.json", encoder)
+
+    def labels(self, round: int) -> list[dict[str, Any]]:
+        """All returns of labels of one round, in order."""
+        return [read_json(path) for path in sorted((self.round_path(round) / "labels").glob("[0-9]*.json"))]
+
+    def labeled(self, last_round: int) -> list[str]:
+        """Ids of the items that were labeled up to and with a round, in the order they came back."""
+        returns = (entry for round in range(last_round + 1) for entry in self.labels(round))
+        return list(dict.fromkeys(id for entry in returns for id in entry["items"]))
+
+    def model_path(self, round: int, member: int) -> Path:
+        """Where a member's weights lie."""
+        return self.round_path(round) / f"model_{member}.pt"
+
+    def write_model(self, round: int, member: int, save: Callable[[IO[bytes]], object]) -> None:
+        """Record a member's weights; ``save`` writes them into the open file it gets."""
+        write_file(self.model_path(round, member), save)
+
+    def metrics(self, round: int) -> dict[str, Any] | None:
+        """The round's metrics, or None where it is not evaluated yet."""
+        path = self.round_path(round) / "metrics.json"
+        return read_json(path) if path.exists() else None
+
+    def write_metrics(self, round: int, metrics: Mapping[str, Any]) -> None:
+        """Record a round's metrics."""
+        write_json(self.round_path(round) / "metrics.json", metrics)
+
+    def timings(self, round: int) -> dict[str, float]:
+        """Seconds of each finished step of a round; what a killed process spent on an unfinished step is lost."""
+        path = self.round_path(round) / "timings.json"
+        return read_json(path) if path.exists() else {}
+
+    def add_timing(self, number: int, **seconds: float) -> None:
+        """Record how long steps of a round took, in seconds."""
+        timings = self.timings(number) | {name: round(value, 2) for name, value in seconds.items()}
+        write_json(self.round_path(number) / "timings.json", timings)
+
+    # -- derived ---------------------------------------------------------------------------------------------------
+
+    def curve(self) -> list[dict[str, Any]]:
+        """One row for each evaluated round, None for an undefined number."""
+        rows = []
+        for round in range(len(list(self.path.glob("round_*")))):
+            metrics = self.metrics(round)
+            if metrics is not None:
+                rows.append(_row(round, metrics, self.timings(round)))
+        return rows
+
+    def write_curve(self) -> list[dict[str, Any]]:
+        """Write ``curve.csv`` anew from the rounds' files; undefined numbers stand as a dash.
+
+        Returns:
+            The rows.
+        """
+        rows = self.curve()
+        if rows:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({k: UNDEFINED if v is None else v for k, v in row.items()} for row in rows)
+            write_file(self.path / "curve.csv", lambda file: file.write(text.getvalue().encode()))
+        return rows
+
+
+def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """The content of ``pool.json``.
+
+    Args:
+        pool: all items.
+        hashes: path of an image or label file -> SHA-256 of its content.
+
+    Example:
+        >>> from monai_al.records import Item
+        >>> pool_to_json(Pool([Item("a", "/data/a.png", "a", "a")], root="/data"), {"/data/a.png": "e3b0"})["files"]
+        {'a.png': 'e3b0'}
+    """
+
+    def shown(path: str | None) -> str | None:
+        if path is None or pool.root is None:
+            return path
+        relative = os.path.relpath(path, pool.root)
+        return path if relative.startswith("..") else Path(relative).as_posix()
+
+    items = [
+        {
+            "id": item.id,
+            "image": shown(item.image),
+            "label": shown(item.label),
+            "volume": item.volume,
+            "patient": item.patient,
+            "slice": item.slice,
+            "split": item.split,
+        }
+        for item in pool
+    ]
+    paths = dict.fromkeys(path for item in pool for path in (item.image, item.label) if path is not None)
+    return {
+        "classes": list(pool.classes),
+        "label_values": {str(k): v for k, v in pool.label_values.items()},
+        "items": items,
+        "files": {str(shown(path)): hashes[path] for path in paths},
+    }
+
+
+def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
+    dice = metrics["dice_3d"]
+    return {
+        "round": number,
+        "labeled": metrics["labeled"],
+        "fraction": metrics["fraction"],
+        "cost": metrics["cost"]["total"],
+        "dice_3d": dice["mean"],
+        "dice_2d": metrics["dice_2d"]["mean"],
+        "hd95_3d": metrics["hd95_3d"]["mean"],
+        "train_s": timings.get("train_s"),
+        "score_s": timings.get("score_s"),
+        "select_s": timings.get("select_s"),
+        "evaluate_s": timings.get("evaluate_s"),
+        **{f"dice_3d_{name}": value for name, value in dice["per_class"].items()},
+    }
+
+
+def _hashes(item: Mapping[str, Any], pool: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    return pool["files"].get(item["image"]), pool["files"].get(item["label"])
+
+
+def _difference(before: Any, now: Any, path: str = "") -> str:
+    """The first place where two configs differ, in words."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            here = f"{path}#{key}" if path else str(key)
+            if key not in now:
+                return f"{here} is gone (it was {before[key]!r})"
+            if key not in before:
+                return f"{here} is new ({now[key]!r})"
+            if before[key] != now[key]:
+                return _difference(before[key], now[key], here)
+    return f"{path} was {before!r} and is now {now!r}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,285 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop knows of the data of a bundle that was written without it: each entry of its datalist is an item."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import DataLoader
+from tqdm import tqdm
+
+from monai_al.metrics import VolumeScores, summarize
+from monai_al.passes.run import run_pass
+from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
+from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.sources.entry_items import (
+    IMAGE,
+    LABEL,
+    check_files,
+    distinct,
+    entry_items,
+    files_hash,
+    image_files,
+    label_files,
+)
+from monai_al.sources.entry_loading import KeepPlace, one_by_one
+from monai_al.sources.entry_scores import score_entry, spacing_matters, truth_of
+from monai_al.sources.entry_transforms import EntryTransforms
+from monai_al.sources.first_try import check_samples, output_channels
+from monai_al.uncertainty import Measure
+
+__all__ = ["EntrySource"]
+
+
+class EntrySource:
+    """The entries of a bundle's own datalists: dictionaries with the paths ``image`` and ``label``.
+
+    :func:`monai_al.sources.entry_items.entry_items` tells how its items are called.
+
+    Args:
+        train: the entries that may be annotated.
+        test: those to test on.
+        preprocessing: the bundle's deterministic transforms, from an entry to what the network sees.
+        postprocessing: the bundle's transforms of a prediction, applied before it is scored; None takes the most
+            probable class.
+        names: names of the network's output channels, by their number; others are numbered.
+        classes: names of all classes, background first, where they are known already.
+
+    Raises:
+        DataError: an entry cannot be used; the message names it.
+
+    Example:
+        >>> entries = [{"image": f"/data/imagesTr/{name}.png", "label": f"/data/labelsTr/{name}.png"} for name in "ab"]
+        >>> data = EntrySource(entries[:1], entries[1:], preprocessing=[])
+        >>> [(item.id, item.split) for item in data.data]
+        [('a.png', 'train'), ('b.png', 'test')]
+    """
+
+    gives_logits = True  # the postprocessing applies the activation
+
+    def __init__(
+        self,
+        train: Sequence[Mapping[str, Any]],
+        test: Sequence[Mapping[str, Any]],
+        *,
+        preprocessing: Any,
+        postprocessing: Any = None,
+        names: Mapping[int, str] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.transforms = EntryTransforms(preprocessing, postprocessing)
+        self.names = dict(names or {})
+        train, test = distinct(train), distinct(test)
+        items = entry_items(train, test)
+        self._entries = {item.id: dict(entry) for item, entry in zip(items, [*train, *test], strict=True)}
+        self.data = Pool(items, classes or ("background", "foreground"))
+        self._channels: int | None = None
+        self._voxels: dict[str, tuple[int, int]] = {}
+
+    def prepare(self, items: Sequence[Item] | None = None) -> None:
+        """Check that the files are there.
+
+        Raises:
+            DataError: lists those that are not.
+        """
+        check_files(self._entries[item.id] for item in (self.data if items is None else items))
+
+    def try_network(self, trained: Any, measures: Iterable[Measure]) -> None:
+        """Predict one item, so that what cannot work fails early, and learn the classes from what comes out.
+
+        Raises:
+            DataError: the preprocessing or the network cannot work on it, or the label's channels do not fit.
+            ValueError: a measure needs dropout and the network has none.
+        """
+        check_samples(trained.network, measures)
+        without = [item.id for item in self.data.part("test") if item.label is None]
+        if without:
+            raise DataError(
+                f"{len(without)} entries of validate#dataset#data have no {LABEL!r}, such as {without[0]}: they cannot "
+                "be tested on"
+            )
+        channels = self._output_channels(trained)
+        labels = self._label_channels
+        if labels not in (1, channels):
+            raise DataError(f"the labels have {labels} channels after the preprocessing, the network {channels}")
+        overlapping = labels > 1 and trained.activation != "softmax"
+        numbers = range(channels) if overlapping else range(1, max(channels, 2))
+        # with one output channel the only name is that of the foreground, or of both classes
+        shift = 0 if overlapping or channels > 1 or len(self.names) > 1 else 1
+        names = [self.names.get(c - shift, f"class {c + 1 if overlapping else c}") for c in numbers]
+        self.data = Pool(self.data.items, ("background", *names))
+        self._check_truth(self.data.part("test")[0])
+
+    def _check_truth(self, item: Item) -> None:
+        """Take an item's own label through the preprocessing and back."""
+        truth, affine = self._truth(item)
+        if (truth == NOT_ANNOTATED).any() and not ((truth > 0) & (truth != NOT_ANNOTATED)).any():
+            raise DataError(
+                f"{item.id}: its label holds {NOT_ANNOTATED}, which means 'not annotated', and no class: let the "
+                "validate#preprocessing scale it to class numbers"
+            )
+        seen = self._seen(item, with_label=True)
+        stored = truth.shape[1:] if self.overlapping else truth.shape
+        self.transforms.place_of(torch.as_tensor(seen[IMAGE]), seen, stored, affine, item.id)
+
+    def adapted(self, trained: Any) -> Any:
+        """The network with the activation that its channels mean: several sigmoids may overlap."""
+        several = trained.activation == "sigmoid" and self._output_channels(trained) > 1
+        return replace(trained, activation="multilabel") if several else trained
+
+    def _output_channels(self, trained: Any) -> int:
+        if self._channels is None:
+            first = self.data[0]
+            image = self._seen(first, with_label=False)[IMAGE]
+            self._channels = output_channels(trained, torch.as_tensor(image).as_subclass(torch.Tensor), first.id)
+        return self._channels
+
+    def entries(self, items: Sequence[Item]) -> tuple[Any, ...]:
+        """What the training data set gets for these items."""
+        return tuple(self._entries[item.id] for item in items)
+
+    def loader(self, items: Sequence[Item], *, batch_size: int = 1, with_label: bool = False) -> DataLoader:
+        """One item at a time, as the preprocessing gives it: ``image``, ``id`` and, where asked for, ``label``.
+
+        Args:
+            items: what to load.
+            batch_size: not used, because entries differ in shape.
+            with_label: hold labels; otherwise the preprocessing never sees them.
+        """
+
+        def batch(number: int) -> dict[str, Any]:
+            out = self._seen(items[number], with_label)
+            image = torch.as_tensor(out[IMAGE]).as_subclass(torch.Tensor).float()
+            found = {IMAGE: image[None], "id": [items[number].id]}
+            if with_label and LABEL in out:
+                truth = truth_of(
+                    torch.as_tensor(out[LABEL]), len(self.data.classes), self.overlapping, items[number].id
+                )
+                found[LABEL] = torch.from_numpy(truth if self.overlapping else truth[None])[None]
+            return found
+
+        return one_by_one(batch, len(items), collate=False)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether an item may belong to several classes at one place."""
+        return 1 < self._label_channels == len(self.data.classes) - 1
+
+    @functools.cached_property
+    def _label_channels(self) -> int:
+        first = self.data.part("test")[0]
+        return len(self.transforms.stored_label(self._entries[first.id], first.id)[0])
+
+    def evaluate(
+        self, trained: Any, items: Sequence[Item], *, empty_policy: str = "strict", **options: Any
+    ) -> dict[str, Any]:
+        """Predict, apply the bundle's postprocessing, and score on the grid of the stored label.
+
+        Args:
+            trained: network, inferer, device and activation.
+            items: what to score.
+            empty_policy: see :func:`monai_al.metrics.summarize`.
+            **options: ``description`` of the progress bar.
+        """
+        options.pop("batch_size", None)
+        scores: list[tuple[str, str, VolumeScores]] = []
+        overlapping, n_classes = self.overlapping, len(self.data.classes)
+
+        def score(engine: Engine) -> None:
+            batch: Any = engine.state.batch
+            prediction = torch.as_tensor(engine.state.output[0]["pred"])  # type: ignore[index]
+            item = self.data[self.data.index(batch[0]["id"])]
+            truth, affine = self._truth(item)
+            stored = truth.shape[1:] if overlapping else truth.shape
+            place = self.transforms.place_of(prediction, batch[0], stored, affine, item.id)
+            found = score_entry(
+                self.transforms.to_probabilities(prediction, trained.activation),
+                place,
+                truth,
+                affine,
+                n_classes=n_classes,
+                overlapping=overlapping,
+            )
+            scores.append((item.volume, item.patient, found))
+
+        run_pass(
+            trained.network,
+            one_by_one(lambda i: {**self._seen(items[i], with_label=True), "id": items[i].id}, len(items)),
+            [KeepPlace(), _OnCompleted(score)],
+            device=trained.device,
+            inferer=trained.inferer,
+            postprocessing=self.transforms.postprocessing,
+            decollate=True,
+            **options,
+        )
+        summary = summarize(scores, self.data.classes, empty_policy)
+        summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
+        return summary
+
+    def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+        """See :func:`monai_al.sources.annotation_cost.annotation_cost`."""
+        return annotation_cost(labeled, returns, self._counted)
+
+    def _counted(self, item: Item) -> tuple[int, int]:
+        if item.id not in self._voxels:
+            truth, _ = self._truth(item)
+            foreground = truth.any(0) if self.overlapping else (truth > 0) & (truth != NOT_ANNOTATED)
+            self._voxels[item.id] = (foreground.size, int(foreground.sum()))
+        return self._voxels[item.id]
+
+    def present(self, items: Sequence[Item]) -> np.ndarray:
+        """Which classes the ground truth of each item holds, bool ``(N, C)``.
+
+        Raises:
+            DataError: an item has no label.
+        """
+        numbers = range(1, len(self.data.classes))
+        found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
+        for row, item in zip(found, items, strict=True):
+            if item.label is None:
+                raise DataError(f"{item.id} has no label, and the strategy uses the truth of every item")
+            truth, _ = self._truth(item)
+            classes = list(truth) if self.overlapping else [truth == number for number in numbers]
+            row[1:] = [bool(np.any(mask)) for mask in classes]
+            row[0] = bool((~truth.any(0) if self.overlapping else truth == 0).any())
+        return found
+
+    def _truth(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """Class numbers, or masks of overlapping classes, on the stored grid; and its affine."""
+        label, affine = self.transforms.stored_label(self._entries[item.id], item.id)
+        return truth_of(label, len(self.data.classes), self.overlapping, item.id), affine
+
+    def placeholder_spacing(self, items: Sequence[Item]) -> bool:
+        """Whether millimetres mean nothing for these items."""
+        return not spacing_matters([item.image for item in items])
+
+    def hashes(self) -> dict[str, str]:
+        """Path of every image and label -> SHA-256 of its content."""
+        found: dict[str, str] = {}
+        for item in tqdm(self.data, desc="checking files", unit="item", disable=None, leave=False):
+            entry = self._entries[item.id]
+            if item.image not in found:
+                found[item.image] = files_hash(image_files(entry))
+            if item.label is not None and item.label not in found:
+                found[item.label] = files_hash(label_files(entry))
+        return found
+
+    def _seen(self, item: Item, with_label: bool) -> dict[str, Any]:
+        return self.transforms.network_input(self._entries[item.id], item.id, with_label=with_label)
+
+
+class _OnCompleted:
+    """Calls a function after each iteration."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.function)

@@ -1,0 +1,178 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle's own transforms, applied to the entries of its datalists."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, LazyTransform, MapTransform, SaveImage, SaveImaged, allow_missing_keys_mode
+
+from monai_al.records import DataError
+from monai_al.sources.entry_items import IMAGE, LABEL, paths_of
+from monai_al.uncertainty import probabilities
+
+__all__ = ["EntryTransforms", "affine_of"]
+
+
+class EntryTransforms:
+    """The deterministic preprocessing of a bundle, and its postprocessing.
+
+    Args:
+        preprocessing: from an entry to what the network sees.
+        postprocessing: from a prediction to what is scored, or None. What it would save is not saved.
+
+    Example:
+        >>> EntryTransforms(Compose([])).network_input({"image": 3, "label": 4}, "a", with_label=False)
+        {'image': 3}
+    """
+
+    def __init__(self, preprocessing: Any, postprocessing: Any = None) -> None:
+        self.preprocessing = _flat(preprocessing)
+        # what keeps the voxels where they are: MONAI's spatial transforms are the lazy ones
+        self._keeping = Compose([one for one in self.preprocessing.transforms if not isinstance(one, LazyTransform)])
+        self.postprocessing = None if postprocessing is None else _without_saving(postprocessing)
+
+    def network_input(self, entry: Mapping[str, Any], id: str, *, with_label: bool) -> dict[str, Any]:
+        """The entry as the network sees it; without its label, which then is not even read.
+
+        Raises:
+            DataError: the preprocessing fails, or gives several images.
+        """
+        if with_label:
+            return _applied(self.preprocessing, entry, id)
+        return _applied(self.preprocessing, {k: v for k, v in entry.items() if k != LABEL}, id, without="its label")
+
+    def stored_label(self, entry: Mapping[str, Any], id: str) -> tuple[torch.Tensor, np.ndarray]:
+        """The label ``(C, *spatial)`` as the preprocessing reads it, where it is stored, and its ``(4, 4)`` affine.
+
+        Raises:
+            DataError: the entry has no label, or it cannot be read.
+        """
+        if not paths_of(entry.get(LABEL)):
+            raise DataError(f"{id}: its entry of the bundle's datalist has no {LABEL!r}, so it cannot be scored")
+        alone = {key: value for key, value in entry.items() if key == LABEL or not paths_of(value)}
+        try:
+            found = _applied(self._keeping, alone, id, without="its image", needed=LABEL)
+        except DataError:  # a transform that takes the image and the label together
+            found = _applied(self._keeping, entry, id, needed=LABEL)
+        label = torch.as_tensor(found[LABEL])
+        affine = affine_of(label)
+        return label.as_subclass(torch.Tensor), np.eye(4) if affine is None else affine
+
+    def place_of(
+        self, prediction: torch.Tensor, seen: Mapping[str, Any], stored: tuple[int, ...], affine: np.ndarray, id: str
+    ) -> np.ndarray:
+        """Where a postprocessed prediction lies: still where the network saw its input, or back on the stored grid.
+
+        Args:
+            prediction: ``(C, *spatial)``.
+            seen: ``image`` and ``label`` as the network saw them; they lie on each other, whatever their headers say.
+            stored: the spatial shape of the stored label.
+            affine: ``(4, 4)``, that of the stored label.
+            id: what errors call it.
+
+        Returns:
+            ``(4, 4)``, voxel index -> millimetres of the stored label.
+
+        Raises:
+            DataError: nothing tells.
+        """
+        shape, image = tuple(prediction.shape[1:]), seen[IMAGE]
+        place = affine_of(image)
+        own = None if place is None else affine_of(prediction)  # else MONAI's postprocessing made it up
+        if shape == tuple(image.shape[1:]) and (own is None or place is None or np.allclose(own, place, atol=1e-3)):
+            label = seen.get(LABEL)
+            if label is not None and tuple(label.shape[1:]) == shape and affine_of(label) is not None:
+                place = affine_of(label)
+            if place is not None:
+                return place
+        if shape == stored and (own is not None or self.keeps_place):
+            return affine
+        if own is not None and (place is None or not np.allclose(own, place, atol=1e-3)):
+            return own
+        raise DataError(
+            f"{id}: it is not known where the postprocessed prediction {tuple(prediction.shape)} lies on the stored "
+            f"grid {stored}: let the preprocessing and the postprocessing keep MONAI's meta data (track_meta)"
+        )
+
+    def to_probabilities(self, prediction: torch.Tensor, activation: str) -> torch.Tensor:
+        """Apply the activation to a postprocessed prediction ``(C, *spatial)`` where the postprocessing did not.
+
+        Args:
+            prediction: what the postprocessing gave.
+            activation: softmax, sigmoid, multilabel or none.
+        """
+        parts = [] if self.postprocessing is None else self.postprocessing.transforms
+        if any(type(part).__name__.startswith(("Activations", "AsDiscrete")) for part in parts):
+            return prediction
+        numbers = len(prediction) == 1 and bool((prediction == prediction.round()).all())
+        done = bool((prediction >= 0).all()) and (numbers or bool((prediction <= 1).all()))
+        return prediction if parts and done else probabilities(prediction[None], activation)[0]
+
+    @property
+    def keeps_place(self) -> bool:
+        """Whether the preprocessing leaves the voxels where they are stored."""
+        return len(self._keeping.transforms) == len(self.preprocessing.transforms)
+
+
+def affine_of(image: Any) -> np.ndarray | None:
+    """Voxel index -> millimetres ``(4, 4)`` of a MetaTensor, also where it has two dimensions; None of anything else.
+
+    Example:
+        >>> flat = MetaTensor(torch.zeros(1, 4, 4), affine=torch.tensor([[2.0, 0, 5], [0, 3, 6], [0, 0, 1]]))
+        >>> affine_of(flat).tolist()
+        [[2.0, 0.0, 0.0, 5.0], [0.0, 3.0, 0.0, 6.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+    if not isinstance(image, MetaTensor):
+        return None
+    affine = np.asarray(image.affine, dtype=np.float64)
+    n = len(affine) - 1
+    whole = np.eye(4)
+    whole[:n, :n], whole[:n, 3] = affine[:n, :n], affine[:n, n]
+    return whole
+
+
+def _flat(preprocessing: Any) -> Compose:
+    if isinstance(preprocessing, (list, tuple)):
+        preprocessing = Compose(preprocessing)
+    return preprocessing.flatten() if type(preprocessing) is Compose else Compose([preprocessing])
+
+
+def _without_saving(postprocessing: Any) -> Compose:
+    flat = _flat(postprocessing)
+    flat.transforms = tuple(one for one in flat.transforms if not isinstance(one, (SaveImage, SaveImaged)))
+    return flat
+
+
+def _applied(
+    transform: Compose, entry: Mapping[str, Any], id: str, *, without: str | None = None, needed: str = IMAGE
+) -> dict[str, Any]:
+    try:
+        may_lack = without is not None and any(isinstance(one, MapTransform) for one in transform.transforms)
+        with allow_missing_keys_mode(transform) if may_lack else contextlib.nullcontext():
+            out = transform(dict(entry))
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # MONAI's own errors name the transform alone
+            cause = cause.__cause__
+        why = "" if without is None else f" without {without}"
+        why += ", which must not be read before it is annotated" if needed == IMAGE and without else ""
+        raise DataError(
+            f"the bundle's validate#preprocessing fails on {id}{why} ({type(cause).__name__}: {cause})"
+        ) from error
+    if not isinstance(out, Mapping) or needed not in out:
+        raise DataError(
+            f"the bundle's validate#preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r} is "
+            "needed, so no random crops"
+        )
+    return dict(out)
+
+
+def _described(out: Any) -> str:
+    return f"the keys {', '.join(map(repr, out))}" if isinstance(out, Mapping) else f"a {type(out).__name__}"

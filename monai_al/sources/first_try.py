@@ -1,0 +1,64 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A first try, so that what cannot work fails before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from monai_al.inferers import dropout_enabled
+from monai_al.records import DataError
+from monai_al.uncertainty import Measure
+
+__all__ = ["check_samples", "output_channels"]
+
+
+def output_channels(trained: Any, image: torch.Tensor, name: str) -> int:
+    """Predict one image and count the channels of what comes out.
+
+    Args:
+        trained: network, inferer and device.
+        image: ``(C, *spatial)``.
+        name: what errors call it.
+
+    Raises:
+        DataError: the network cannot predict such an image, or gives something other than ``(B, C, *spatial)``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from monai.inferers import SimpleInferer
+        >>> trained = SimpleNamespace(network=torch.nn.Conv2d(1, 3, 1), inferer=SimpleInferer(), device="cpu")
+        >>> output_channels(trained, torch.zeros(1, 4, 4), "a")
+        3
+    """
+    try:
+        with torch.no_grad():
+            output = trained.inferer(image[None].to(trained.device), trained.network.eval())
+    except (RuntimeError, ValueError) as error:
+        raise DataError(
+            f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {error}. Do "
+            "in_channels and image_size, or the preprocessing, fit?"
+        ) from error
+    if not isinstance(output, torch.Tensor) or output.ndim != image.ndim + 1:
+        found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise DataError(f"the network gives {found} for {name!r}; one segmentation (1, C, *spatial) is needed")
+    return output.shape[1]
+
+
+def check_samples(network: torch.nn.Module, measures: Iterable[Measure]) -> None:
+    """Refuse a network that cannot give the several predictions that a measure needs.
+
+    Members are not looked for: the network of a first try is one of them.
+
+    Raises:
+        ValueError: it has no dropout.
+
+    Example:
+        >>> check_samples(torch.nn.Conv2d(1, 3, 1), [Measure("entropy")])
+    """
+    if any(measure.stochastic and measure.samples == "dropout" for measure in measures):
+        with dropout_enabled(network):
+            pass  # raises where there is no dropout

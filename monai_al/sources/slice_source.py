@@ -1,0 +1,170 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop knows of its data: the pool and the cached volumes behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from monai_al.data import SliceDataset, VolumeCache, slice_loader
+from monai_al.metrics import VolumeScores, summarize
+from monai_al.passes.run import evaluate_volumes
+from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
+from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.sources.first_try import check_samples, output_channels
+from monai_al.uncertainty import Measure
+
+__all__ = ["SliceSource"]
+
+
+class SliceSource:
+    """The items of a pool, whose volumes lie in a cache.
+
+    Args:
+        data: the items of all splits.
+        cache: where their volumes lie.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_al.datasets import phantom
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pool = phantom(folder, patients=1, shape=(16, 16, 6))
+        ...     data = SliceSource(pool, VolumeCache(folder, label_values=pool.label_values, progress=False))
+        ...     [tuple(batch["image"].shape) for batch in data.loader(pool[:6], batch_size=4)]
+        [(4, 1, 16, 16), (2, 1, 16, 16)]
+    """
+
+    gives_logits = False  # the probabilities of members are averaged, and nothing is applied to them
+
+    def __init__(self, data: Pool, cache: VolumeCache) -> None:
+        self.data = data
+        self.cache = cache
+
+    def prepare(self, items: Sequence[Item] | None = None) -> None:
+        """Read and check what is not in the cache yet, of some items or of all.
+
+        Raises:
+            DataError: lists the images and labels that cannot be used.
+        """
+        self.cache.prepare(self.data if items is None else items)
+
+    def try_network(self, trained: Any, measures: Iterable[Measure]) -> None:
+        """Predict one item, so that what cannot work fails early.
+
+        Raises:
+            DataError: the network cannot predict it, or its channels are not the classes.
+            ValueError: a measure needs dropout and the network has none.
+        """
+        first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
+        channels = output_channels(trained, first["image"], first["id"])
+        if channels != len(classes) and not (channels == 1 and len(classes) == 2):
+            raise DataError(
+                f"the network has {channels} output channels for the {len(classes)} classes {', '.join(classes)}"
+            )
+        check_samples(trained.network, measures)
+
+    def adapted(self, trained: Any) -> Any:
+        """The network as it is."""
+        return trained
+
+    def entries(self, items: Sequence[Item]) -> tuple[Any, ...]:
+        """What the training data set gets for these items."""
+        return tuple(items)
+
+    def loader(self, items: Sequence[Item], *, batch_size: int = 64, with_label: bool = False) -> DataLoader:
+        """Batches of ``image``, ``valid``, ``id`` and, where asked for, ``label``, in order; one shape in each.
+
+        Args:
+            items: what to load.
+            batch_size: items per batch, at most.
+            with_label: hold labels where there are any; otherwise none is read.
+        """
+        return slice_loader(SliceDataset(items, self.cache, with_label=with_label), batch_size)
+
+    def evaluate(
+        self, trained: Any, items: Sequence[Item], *, empty_policy: str = "strict", **options: Any
+    ) -> dict[str, Any]:
+        """Score every volume of the items on its stored grid; see :func:`monai_al.metrics.summarize`.
+
+        Args:
+            trained: network, inferer, device and activation.
+            items: all slices of the volumes, in pool order.
+            empty_policy: how empty masks count.
+            **options: ``batch_size`` of the loader, ``description`` of the progress bar.
+        """
+        batch_size = options.pop("batch_size", 64)
+        scores = evaluate_volumes(
+            trained.network,
+            self.loader(items, batch_size=batch_size),
+            items,
+            self.cache,
+            len(self.data.classes),
+            activation=trained.activation,
+            device=trained.device,
+            inferer=trained.inferer,
+            **options,
+        )
+        return self.summary(scores, items, empty_policy=empty_policy)
+
+    def summary(
+        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
+    ) -> dict[str, Any]:
+        """The scores of the items' volumes, summarized; see :func:`monai_al.metrics.summarize`."""
+        summary = summarize(scores, self.data.classes, empty_policy)
+        summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
+        return summary
+
+    def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+        """See :func:`monai_al.sources.annotation_cost.annotation_cost`."""
+        return annotation_cost(labeled, returns, self._voxels, self._slices)
+
+    def present(self, items: Sequence[Item]) -> np.ndarray:
+        """Which classes the ground truth of each item holds, bool ``(N, C)``.
+
+        Raises:
+            DataError: an item has no label.
+        """
+        found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
+        for row, item in zip(found, items, strict=True):
+            plane = self._truth(item)
+            if plane is None:
+                raise DataError(f"{item.id} has no label, and the strategy uses the truth of every item")
+            values = np.unique(plane)
+            row[values[values != NOT_ANNOTATED]] = True
+        return found
+
+    def _truth(self, item: Item) -> np.ndarray | None:
+        """Class numbers of an item on the stored grid."""
+        truth = self.cache.get(item).truth
+        return truth if truth is None or item.slice is None else truth[item.slice]
+
+    def _voxels(self, item: Item) -> tuple[int, int]:
+        plane = self._truth(item)
+        if plane is None:
+            return 0, 0
+        return plane.size, int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED)))
+
+    def _slices(self, item: Item) -> int:
+        return 1 if item.slice is not None else self.cache.get(item).geometry.stored_shape[2]
+
+    def placeholder_spacing(self, items: Sequence[Item]) -> bool:
+        """Whether millimetres mean nothing for these items."""
+        first = {item.volume: item for item in items}
+        return self.data.placeholder_spacing or any(
+            self.cache.get(item).geometry.placeholder_spacing for item in first.values()
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """Path of every image and label -> SHA-256 of its content."""
+        found = {}
+        for item in self.data:
+            if item.image not in found:
+                image, label = self.cache.get(item).hashes
+                found[item.image] = image
+                if item.label is not None and label is not None:
+                    found[item.label] = label
+        return found

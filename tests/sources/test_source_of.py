@@ -1,0 +1,166 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The data behind a training config."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from monai.transforms import Invertd, Orientationd
+
+from monai_al.bundle import BundleConfigError, TrainingConfig
+from monai_al.data import DataError, Pool
+from monai_al.sources.entry_source import EntrySource
+from monai_al.sources.slice_source import SliceSource
+from monai_al.sources.source_of import source_of
+
+TRANSFORMS = [
+    {"_target_": "LoadImaged", "keys": "image"},
+    {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+]
+CONFIG = {
+    "dataset_dir": "/data",
+    "train": {"dataset": {"data": "$[{'image': @dataset_dir + f'/{n}.nii'} for n in 'ab']"}},
+    "validate": {
+        "preprocessing": {"_target_": "Compose", "transforms": TRANSFORMS},
+        "dataset": {"data": "$[{'image': '/data/c.nii'}]", "transform": "@validate#preprocessing"},
+        "postprocessing": {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+    },
+}
+
+
+def changed(**changes):
+    """The config with ids set, or dropped where the value is ``...``."""
+    config = copy.deepcopy(CONFIG)
+    for id, value in changes.items():
+        *parents, last = id.split("__")
+        place = config
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return config
+
+
+def names(transforms):
+    return [type(one).__name__ for one in transforms.transforms]
+
+
+def test_a_pool_of_its_own_is_taken_and_kept():
+    training = TrainingConfig({"pool": {"_target_": "monai_al.data.Pool", "items": []}, "cache": "$object()"})
+    found = source_of(training)
+    assert isinstance(found, SliceSource)
+    assert isinstance(found.data, Pool)
+    assert training.resolve("pool")[0] is found.data
+
+
+def test_the_datalists_of_a_standard_bundle():
+    found = source_of(TrainingConfig(CONFIG))
+    assert isinstance(found, EntrySource)
+    assert [(item.id, item.split) for item in found.data] == [("a.nii", "train"), ("b.nii", "train"), ("c.nii", "test")]
+    assert names(found.transforms.preprocessing) == ["LoadImaged", "Orientationd"]
+    assert names(found.transforms.postprocessing) == ["Activationsd"]
+    assert found.entries(found.data[:1]) == ({"image": "/data/a.nii"},)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["@listed", "%listed", "$@listed", "$tuple(@listed)", [{"image": "/data/a.nii"}, {"image": "/data/b.nii"}]],
+)
+def test_every_way_to_write_a_datalist(data):
+    config = changed(train__dataset__data=data, listed="$[{'image': '/data/a.nii'}, {'image': '/data/b.nii'}]")
+    assert [item.id for item in source_of(TrainingConfig(config)).data.part("train")] == ["a.nii", "b.nii"]
+
+
+def test_a_decathlon_datalist(tmp_path):
+    entries = [{"image": f"./imagesTr/{n}.nii", "label": f"./labelsTr/{n}.nii"} for n in "ab"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
+    load = f"$monai.data.load_decathlon_datalist({str(tmp_path / 'dataset.json')!r}, True, 'training', @dataset_dir)"
+    data = source_of(TrainingConfig(changed(train__dataset__data=load))).data
+    assert [(item.id, item.label) for item in data.part("train")] == [
+        ("imagesTr/a.nii", "/data/labelsTr/a.nii"),
+        ("imagesTr/b.nii", "/data/labelsTr/b.nii"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "validate__preprocessing": ...,
+            "validate__dataset__transform": {"_target_": "Compose", "transforms": TRANSFORMS},
+        },
+        {
+            "validate__preprocessing": {"_target_": "Identity"},
+            "validate__dataset__transform": "$@real",
+            "real": TRANSFORMS,
+        },
+        {"validate__dataset__transform": ...},
+    ],
+)
+def test_the_transforms_of_the_data_set_come_first(changes):
+    found = source_of(TrainingConfig(changed(**changes)))
+    assert names(found.transforms.preprocessing) == ["LoadImaged", "Orientationd"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"validate__postprocessing": ...}, None),
+        ({"validate__evaluator": {"postprocessing": None}}, None),
+        ({"validate__evaluator": {"postprocessing": {"_target_": "AsDiscreted", "keys": "pred"}}}, ["AsDiscreted"]),
+        ({"validate__evaluator": {"postprocessing": "@validate#postprocessing"}}, ["Activationsd"]),
+    ],
+)
+def test_the_postprocessing_of_the_evaluator_comes_first(changes, expected):
+    found = source_of(TrainingConfig(changed(**changes))).transforms.postprocessing
+    assert expected == (found if found is None else names(found))
+
+
+def test_an_invertd_refers_to_the_very_preprocessing():
+    invert = {"_target_": "Invertd", "keys": "pred", "transform": "@validate#preprocessing", "orig_keys": "image"}
+    found = source_of(TrainingConfig(changed(validate__postprocessing=invert))).transforms
+    (inverting,) = found.postprocessing.transforms
+    assert isinstance(inverting, Invertd)
+    assert isinstance(inverting.transform.transforms[1], Orientationd)
+    assert inverting.transform.transforms[1] is found.preprocessing.transforms[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train__dataset__data": ...}, "my.json has no train#dataset#data, the pool"),
+        ({"validate__dataset": ...}, "my.json has no validate#dataset#data, the test set"),
+        ({"validate__dataset__transform": ..., "validate__preprocessing": ...}, "has no validate#preprocessing"),
+        ({"train__dataset__data": 3}, "train#dataset#data is int, not a list"),
+        ({"train__dataset__data": "$[]"}, "train#dataset#data of my.json is empty: does --dataset_dir /data hold"),
+        ({"validate__dataset__data": [], "dataset_dir": ..., "train__dataset__data": [{"image": "/a"}]},
+         "validate#dataset#data of my.json is empty: does the folder that it reads"),
+        ({"validate__dataset__data": "%train#dataset#data"}, "in train#dataset#data and in validate#dataset#data"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(changes, message):
+    with pytest.raises((BundleConfigError, DataError), match=message):
+        source_of(TrainingConfig(changed(**changes), name="my.json"))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ({"pred": {"channel_def": {"0": "none", "1": "organ"}}}, {0: "none", 1: "organ"}),
+        ({"seg": {"channel_def": {"0": "organ"}}}, {0: "organ"}),
+        ({}, {}),
+        ({"pred": {"channel_def": ["a"]}}, {}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_the_names_of_the_channels(outputs, expected, tmp_path):
+    (tmp_path / "configs").mkdir()
+    text = "{broken" if outputs is None else json.dumps({"network_data_format": {"outputs": outputs}})
+    (tmp_path / "configs" / "metadata.json").write_text(text)
+    assert source_of(TrainingConfig(CONFIG, root=tmp_path)).names == expected
