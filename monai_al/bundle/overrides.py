@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["scratch_overrides", "without_seeding"]
+__all__ = ["RUN_IDS", "scratch_overrides", "without_seeding"]
 
+RUN_IDS = ("run", "training")  # bundles of the first MONAI releases that had any call it training
 _FOLDER_IDS = ("output_dir", "ckpt_dir")
 _FOLDER_ARGUMENTS = ("save_dir", "log_dir", "output_dir")  # of MONAI's handlers and transforms
 _CACHE_ARGUMENT, _PARTS = "cache_dir", ("train", "validate")  # of MONAI's data sets
-_RUN_IDS = ("run", "training")
 _READING_ARGUMENTS = ("load_path", "checkpoint", "ckpt_path")
 _SEEDING = re.compile(r"\bset_determinism\(|\bmanual_seed\(|\bseed_everything\(")
 
@@ -35,7 +35,7 @@ def scratch_overrides(config: Mapping[str, Any], folder: str) -> dict[str, str]:
     """
     leaves = list(_leaves(config))
     found = {id: folder for id in _FOLDER_IDS if id in config}
-    if any(_reads_weights(key, value) for path, key, value in leaves if (*path, key)[0] not in _RUN_IDS):
+    if any(_reads_weights(key, value) for path, key, value in leaves if (*path, key)[0] not in RUN_IDS):
         found.pop("ckpt_dir", None)
     for path, key, value in leaves:
         cache = key == _CACHE_ARGUMENT and bool(path) and path[0] in _PARTS
@@ -61,7 +61,7 @@ def without_seeding(config: Mapping[str, Any]) -> dict[str, list[Any]]:
         {'initialize': ['$print(1)']}
     """
     changed = {}
-    for id in ("initialize", *_RUN_IDS):
+    for id in ("initialize", *RUN_IDS):
         entries = config.get(id)
         entries = [entries] if isinstance(entries, str) else entries
         if isinstance(entries, list):

@@ -19,7 +19,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import set_determinism
 
 from monai_al.bundle.errors import BundleConfigError, own_errors
-from monai_al.bundle.overrides import scratch_overrides, without_seeding
+from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
 
@@ -28,7 +28,6 @@ __all__ = ["RoundTraining"]
 ITEMS_ID = "train::dataset::data"
 TRAINER_ID = "train::trainer"
 REQUIRED = (ITEMS_ID, TRAINER_ID, "network_def")
-RUN_IDS = ("run", "training")  # bundles of the first MONAI releases that had any call it training
 VALIDATION_ITEMS_ID = "validate::dataset::data"
 
 

@@ -15,11 +15,10 @@ from monai_al.engines.run_report import NO_PICTURES, foreground_of, planes_of, p
 from monai_al.engines.seen_items import SeenItem
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.handlers.needs import ENCODER
-from monai_al.records import DataError, Item, RunFolder
-from monai_al.records.run_folder import UNDEFINED
+from monai_al.records import DataError, Item, RunFolder, shown
 from monai_al.report.embedding_map import read_embedded_items, write_embedding_map
 from monai_al.report.slice_panel import SLICE_RULE, ComparedSlice, choose_slices, write_slice_panel
-from monai_al.sources.slice_source import SliceSource
+from monai_al.sources import Source
 
 __all__ = ["check_encoders", "uses_encoder", "write_figures"]
 
@@ -120,14 +119,10 @@ def _embedding_map(comparison: Comparison, runs: Sequence[PlannedRun], asked: Ma
     found = write_embedding_map(
         items, path, title=f"{comparison.title}: {seed}", n_clusters=asked["clusters"], marks=marks
     )
-    rows = [[run.name, *map(_shown, own.values())] for run, own in zip(runs, found, strict=True)]
+    rows = [[run.name, *(shown(value, ".3f") for value in own.values())] for run, own in zip(runs, found, strict=True)]
     about = f"{path.name}: the pool as the pretrained encoders see it, {seed}. Mean silhouette of its groups among the "
     about += "embeddings: near 1 where each group is tight and far from others, 0 or less where there are no groups."
     return f"{about}\n\n{markdown_table(['silhouette', *found[0]], rows)}"
-
-
-def _shown(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.3f}"
 
 
 # -- slices ------------------------------------------------------------------------------------------------------------
@@ -168,12 +163,12 @@ def _read_again(run: PlannedRun) -> TrainedRun:
     recorded = TrainedRun(run.folder)
     ids = [id for id in ("dataset_dir", "cache_dir") if id in run.options and recorded.training.declares(id)]
     again = TrainedRun(run.folder, {id: run.options[id] for id in ids})
-    if isinstance(again.source, SliceSource):
+    if again.source.cache is not None:
         again.source.cache.progress = False
     return again
 
 
-def _foreground(data: Any) -> dict[str, list[int]]:
+def _foreground(data: Source) -> dict[str, list[int]]:
     """Test volume -> annotated foreground pixels of each of its slices."""
     areas = {}
     for volume, items in _test_volumes(data).items():
@@ -207,7 +202,7 @@ def _compared(seen: Mapping[str, tuple[str, SeenItem]]) -> ComparedSlice:
     return ComparedSlice(title, first.image, first.truth, predictions)
 
 
-def _test_volumes(data: Any) -> dict[str, list[Item]]:
+def _test_volumes(data: Source) -> dict[str, list[Item]]:
     volumes: dict[str, list[Item]] = {}
     for item in data.data.part("test"):
         volumes.setdefault(item.volume, []).append(item)

@@ -10,7 +10,7 @@ from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
 from monai_al.comparison.metric import METRICS, SUMMARIES
 from monai_al.comparison.summary import MeanAndSpread, PairTest, seeds_warning
-from monai_al.records.run_folder import UNDEFINED
+from monai_al.records import UNDEFINED
 
 __all__ = ["summary_text", "tests_text"]
 

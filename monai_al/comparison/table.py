@@ -15,9 +15,8 @@ from monai_al.comparison.pairs import check_pairs
 from monai_al.comparison.runs import asked_otherwise, is_done
 from monai_al.comparison.summary import mean_and_spread, pair_tests
 from monai_al.comparison.summary_text import summary_text, tests_text
-from monai_al.records import RunFolder
+from monai_al.records import UNDEFINED, RunFolder
 from monai_al.records.files import read_json
-from monai_al.records.run_folder import UNDEFINED
 
 __all__ = ["comparison_table", "comparison_text"]
 

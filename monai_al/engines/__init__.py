@@ -8,6 +8,7 @@ from monai_al.engines.active_learner import ActiveLearner, RoundEvents
 from monai_al.engines.applied_run import AppliedRun, apply_to_part, apply_to_scans, evaluation_text, write_evaluation
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.members import Members
+from monai_al.engines.settings import LoopSettings
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.moved import moved
 
@@ -15,6 +16,7 @@ __all__ = [
     "ActiveLearner",
     "AppliedRun",
     "EncoderTraining",
+    "LoopSettings",
     "Members",
     "RoundEvents",
     "TrainedRun",
@@ -28,7 +30,7 @@ __getattr__ = moved(
     __name__,
     {
         "ContrastiveBatch": "monai_al.transforms",
-        **dict.fromkeys(("evaluate_volumes", "run_pass", "score_items"), "monai_al.passes"),
+        **dict.fromkeys(("run_pass", "score_items"), "monai_al.passes"),
         **dict.fromkeys(("train_graph_encoder", "train_vaal"), "monai_al.passes"),
     },
 )

@@ -23,16 +23,15 @@ from monai_al.datasets.unlabeled import image_folder, unlabeled_images
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
-from monai_al.records import SPLITS, DataError, Item, Pool
+from monai_al.records import SPLITS, DataError, Item, Pool, shown
 from monai_al.records.files import read_json, write_file, write_json
-from monai_al.records.run_folder import UNDEFINED
+from monai_al.sources import SliceSource
 from monai_al.sources.first_try import output_channels
-from monai_al.sources.slice_source import SliceSource
+from monai_al.sources.source_of import CACHE_ID, POOL_ID
 
 __all__ = ["AppliedRun", "apply_to_part", "apply_to_scans", "evaluation_text", "write_evaluation"]
 
 PARTS = (*SPLITS, "all")
-POOL_ID, CACHE_ID = "pool", "cache"
 LISTED_IDS = ("pool::pool", "datalist", POOL_ID)  # the data set before it is split, as far as a config tells it apart
 # which data, where they lie and how fast; all else stays as the network was trained
 FREE_IDS = {
@@ -139,10 +138,10 @@ def apply_to_scans(
         BundleConfigError: the run belongs to a bundle that knows nothing of this package.
 
     Example:
-        >>> apply_to_scans("no/such/run")
+        >>> apply_to_scans("no/run")
         Traceback (most recent call last):
         ...
-        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir of a run
+        monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
     path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
     run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})})
@@ -172,10 +171,10 @@ def apply_to_part(
             part has to be told.
 
     Example:
-        >>> apply_to_part("no/such/run")
+        >>> apply_to_part("no/run")
         Traceback (most recent call last):
         ...
-        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir of a run
+        monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
     if part is not None and part not in PARTS:
         raise BundleConfigError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
@@ -265,7 +264,7 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
     for name in [*metrics["dice_3d"]["per_class"], None]:
         entries = [(metrics[key], form) for key, form in columns.values()]
         values = [(entry["mean"] if name is None else entry["per_class"][name], form) for entry, form in entries]
-        rows.append((name or "mean", *(UNDEFINED if value is None else format(value, form) for value, form in values)))
+        rows.append((name or "mean", *(shown(value, form) for value, form in values)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))])
@@ -313,9 +312,9 @@ def _applied(run: TrainedRun, items: tuple[Item, ...], round: int | None, part: 
 
 
 def _data_of(run: TrainedRun) -> SliceSource:
-    data = run.source
-    assert isinstance(data, SliceSource)  # as it declares a pool and a cache
-    return data
+    source = run.source
+    assert isinstance(source, SliceSource)  # as it declares a pool and a cache
+    return source
 
 
 def _recorded_pool(run: TrainedRun) -> Pool:
@@ -391,5 +390,5 @@ def _per_volume_csv(metrics: Mapping[str, Any], patients: Mapping[str, str]) -> 
     for volume, classes in metrics["dice_3d"]["per_volume"].items():
         for name in classes:
             values = [metrics[key]["per_volume"][volume][name] for key in keys]
-            writer.writerow([volume, patients[volume], name, *(UNDEFINED if v is None else v for v in values)])
+            writer.writerow([volume, patients[volume], name, *values])
     return text.getvalue()

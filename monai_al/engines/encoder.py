@@ -22,16 +22,16 @@ from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import fingerprint
+from monai_al.handlers.needs import ENCODER
+from monai_al.inferers import TrainedNetwork
 from monai_al.passes.run import run_pass
 from monai_al.records import Item
 from monai_al.records.files import new_folder, write_json
-from monai_al.sources.slice_source import SliceSource
+from monai_al.sources import Source
 
 __all__ = ["EncoderTraining"]
 
 logger = logging.getLogger(__name__)
-
-ENCODER = "encoder"  # the part of the trained network whose outputs are the embeddings
 
 
 class EncoderTraining:
@@ -67,11 +67,11 @@ class EncoderTraining:
         """What the encoder depends on, JSON-ready."""
         return results_of(self.training.raw())
 
-    def entry(self, data: SliceSource, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
+    def entry(self, source: Source, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
         """The folder of the trained encoder and the embeddings, made now if it is not there.
 
         Args:
-            data: where the items' volumes lie.
+            source: where the items' volumes lie, in a cache.
             items: the pool, in order.
             seed: fixes first weights, order and augmentation.
             progress: show progress bars.
@@ -79,23 +79,23 @@ class EncoderTraining:
         Returns:
             A folder with ``encoder.pt``, ``embeddings.npy`` (float32 ``(N, D)`` in pool order) and ``encoder.json``.
         """
+        cache = source.cache
+        assert cache is not None  # else the loop has refused it
         asked = {
             "config": self.settings(),
             "seed": seed,
             "threads": torch.get_num_threads(),
-            "preprocessing": data.cache.recipe,
-            "items": [
-                (item.id, item.patient, item.volume, item.slice, data.cache.get(item).hashes[0]) for item in items
-            ],
+            "preprocessing": cache.recipe,
+            "items": [(item.id, item.patient, item.volume, item.slice, cache.get(item).hashes[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
         }
-        folder = data.cache.cache_dir / "encoders" / fingerprint(asked)[:32]
+        folder = cache.cache_dir / "encoders" / fingerprint(asked)[:32]
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
                 if not folder.is_dir():
-                    self._train(folder, data, items, seed, progress)
+                    self._train(folder, source, items, seed, progress)
         shutil.rmtree(_under_way(folder), ignore_errors=True)  # of a process that died just before it was done
         return folder
 
@@ -103,15 +103,15 @@ class EncoderTraining:
         found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"
         return torch.device(found).type
 
-    def _train(self, folder: Path, data: SliceSource, items: Sequence[Item], seed: int, progress: bool) -> None:
+    def _train(self, folder: Path, source: Source, items: Sequence[Item], seed: int, progress: bool) -> None:
         under_way = _under_way(folder)
         under_way.mkdir(exist_ok=True)
         start = time.perf_counter()
         logger.info("training the encoder of %s on %d items, without labels", self.training.name, len(items))
-        self.training.share(pool=data.data, cache=data.cache)
+        self.training.share(pool=source.data, cache=source.cache)
         places = {id: str(under_way) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
         seeds = {"seed": seed} if self.training.declares("seed") else {}
-        weights = self.training.run(data.entries(items), seed=seed, overrides={**places, **seeds})
+        weights = self.training.run(source.entries(items), seed=seed, overrides={**places, **seeds})
         bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
         if bad:
             raise ValueError(
@@ -120,7 +120,7 @@ class EncoderTraining:
         trained = self.training.load(weights, activation="none")
         with new_folder(folder) as new:
             torch.save({"model": weights}, new / "encoder.pt")
-            shape = _embed(trained, data, items, new / "embeddings.npy", "embedding" if progress else None)
+            shape = _embed(trained, source, items, new / "embeddings.npy", "embedding" if progress else None)
             record = {"config": self.settings(), "seed": seed, "embeddings": shape}
             write_json(new / "encoder.json", record | {"train_s": round(time.perf_counter() - start, 2)})
             for log in under_way.glob("events.out.tfevents*"):
@@ -148,13 +148,15 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _embed(trained: Any, data: SliceSource, items: Sequence[Item], path: Path, description: str | None) -> list[int]:
+def _embed(
+    trained: TrainedNetwork, source: Source, items: Sequence[Item], path: Path, description: str | None
+) -> list[int]:
     """Write one row per item, batch by batch; returns the shape."""
     encoder = getattr(trained.network, ENCODER, None)
     if not isinstance(encoder, torch.nn.Module):
         raise BundleConfigError(f"network_def of the encoder's config has no part called {ENCODER!r}")
     rows = _Rows(path, len(items))
-    run_pass(encoder, data.loader(items), [rows], device=trained.device, description=description)
+    run_pass(encoder, source.loader(items), [rows], device=trained.device, description=description)
     return list(rows.shape)
 
 

@@ -39,13 +39,12 @@ from monai_al.report.pictures import (
     upright,
     write_panels,
 )
-from monai_al.sources.slice_source import SliceSource
+from monai_al.sources import Source
 from monai_al.uncertainty import REGIONS, Measure
 
 __all__ = ["NO_PICTURES", "foreground_of", "planes_of", "predicted_items", "upright_item", "write_report"]
 
 HATCHED = Swatch("not annotated", "#9aa3ab", "hatch")
-WITH_AFFINE = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 # what data, weights, configs or code raise that are gone or have changed since
 NO_PICTURES = (ValueError, OSError, RuntimeError, ImportError, LookupError, EOFError, pickle.UnpicklingError)
 
@@ -120,7 +119,7 @@ def write_report(
 
 
 def predicted_items(
-    data: Any,
+    data: Source,
     items: Sequence[Item],
     trained: TrainedNetwork | None = None,
     measures: Sequence[Measure] = (),
@@ -137,6 +136,7 @@ def predicted_items(
         seed: of stochastic passes.
 
     Example:
+        >>> from monai_al.sources import SliceSource
         >>> predicted_items(SliceSource(data=None, cache=None), [])
         []
     """
@@ -144,12 +144,12 @@ def predicted_items(
     loader = data.loader(items, batch_size=1 if whole else 16, with_label=True)
     if trained is None:
         return [seen for batch in loader for seen in seen_items(batch)]
-    watcher = PredictionWatcher(trained.activation, measures, seed, getattr(data, "overlapping", False))
+    watcher = PredictionWatcher(trained.activation, measures, seed, data.overlapping)
     run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
     return watcher.seen
 
 
-def upright_item(data: Any, item: Item, seen: SeenItem) -> SeenItem:
+def upright_item(data: Source, item: Item, seen: SeenItem) -> SeenItem:
     """A slice without its padding, turned as radiologists look at it where the file tells how.
 
     Args:
@@ -159,12 +159,11 @@ def upright_item(data: Any, item: Item, seen: SeenItem) -> SeenItem:
 
     Example:
         >>> item = Item("a", "a.png", "a", "a")
+        >>> from monai_al.sources import SliceSource
         >>> upright_item(SliceSource(data=None, cache=None), item, SeenItem("a", np.zeros((1, 4, 6)))).image.shape
         (1, 4, 6)
     """
-    affine = None
-    if isinstance(data, SliceSource) and item.image.lower().endswith(WITH_AFFINE):
-        affine = data.cache.get(item).geometry.affine  # where the slice's axes lead in the body
+    affine = data.slice_affine(item)
     return seen.cropped().changed(lambda array: upright(array, affine))
 
 
@@ -287,7 +286,7 @@ class _Artist:
         self.place = place
         self.bar = bar
         self.pool = run.source.data
-        if isinstance(run.source, SliceSource):
+        if run.source.cache is not None:
             run.source.cache.progress = False  # one bar is enough
         learner = (run.record.get("config") or {}).get("learner") or {}
         self.seed = int(run.record.get("seed") or 0)

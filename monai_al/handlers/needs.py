@@ -5,31 +5,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 from monai_al.handlers.named_embeddings import BOTTLENECK, is_pixels
 from monai_al.uncertainty import Measure
 
-__all__ = ["ENCODER", "before_training", "check_needs", "is_layer", "of_members"]
+__all__ = ["ENCODER", "Needs", "before_training", "initial_needs_of", "is_layer", "needs_of", "of_members"]
 
 ENCODER = "encoder"  # the embedding by the pretrained encoder
 
 
-def check_needs(needs: Mapping[str, Measure | str], strategy: str) -> dict[str, Measure | str]:
-    """The needs, if each is a measure or an embedding.
+class Needs(Protocol):
+    """What says what it needs, as :class:`monai_al.strategies.Strategy` does.
 
-    Args:
-        needs: name -> measure or embedding.
-        strategy: its name.
+    Example:
+        >>> from monai_al.strategies import Random
+        >>> strategy: Needs = Random()
+    """
+
+    name: str
+
+    def needs(self) -> Mapping[str, Any]:
+        """Name -> a measure, or an embedding."""
+
+    def initial_needs(self) -> Mapping[str, Any] | None:
+        """The same for the initial set; None: it is random."""
+
+
+def needs_of(strategy: Needs) -> dict[str, Measure | str]:
+    """What a strategy needs, if each is a measure or an embedding.
 
     Raises:
         ValueError: one is neither.
 
     Example:
-        >>> check_needs({"uncertainty": 3}, "mine")
+        >>> from types import SimpleNamespace
+        >>> needs_of(SimpleNamespace(name="mine", needs=lambda: {"uncertainty": 3}))
         Traceback (most recent call last):
         ...
         ValueError: strategy mine needs uncertainty = 3, which is neither a measure nor a layer
     """
+    return _checked(strategy.needs(), strategy.name)
+
+
+def initial_needs_of(strategy: Needs) -> dict[str, Measure | str] | None:
+    """What a strategy needs to choose the initial set; None where it chooses none.
+
+    Raises:
+        ValueError: something is neither a measure nor an embedding.
+
+    Example:
+        >>> from monai_al.strategies import Random, TypiClust
+        >>> initial_needs_of(Random()), initial_needs_of(TypiClust())
+        (None, {'embedding': 'encoder'})
+    """
+    needs = strategy.initial_needs()
+    return None if needs is None else _checked(needs, strategy.name)
+
+
+def _checked(needs: Mapping[str, Any], strategy: str) -> dict[str, Measure | str]:
     for name, need in needs.items():
         if not isinstance(need, (Measure, str)):
             raise ValueError(f"strategy {strategy} needs {name} = {need!r}, which is neither a measure nor a layer")

@@ -14,13 +14,12 @@ from monai.engines import IterationEvents
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
 
-from monai_al.handlers.embedding import EmbeddingHandler
 from monai_al.handlers.item_ids import ItemIds
+from monai_al.handlers.needs import ENCODER
 from monai_al.handlers.result_files import processes, result_path
-from monai_al.handlers.uncertainty import UncertaintyHandler
+from monai_al.handlers.round_handlers import RoundHandlers, round_of
 from monai_al.records import Item, Pool, Query, Round, derived_seed
 from monai_al.records.files import write_json
-from monai_al.uncertainty import Measure
 
 __all__ = ["Chooses", "QueryHandler"]
 
@@ -105,7 +104,7 @@ class QueryHandler:
             raise ValueError(f"budget must be a number of items, at least 1, got {budget!r}")
         if getattr(strategy, "uses_truth", False):
             raise ValueError(f"strategy {strategy.name!r} uses the truth, which an evaluator's items do not tell")
-        if "encoder" in strategy.needs().values():
+        if ENCODER in strategy.needs().values():
             raise ValueError(
                 f"strategy {strategy.name!r} needs a pretrained encoder, which an evaluator's network is not: give it "
                 "the embedding 'bottleneck', or the path of a layer"
@@ -118,15 +117,17 @@ class QueryHandler:
         self.image_key = image_key
         self.path = result_path(path, ".json")
         self.query: Query | None = None
-        needs = strategy.needs()
-        measures = {name: need for name, need in needs.items() if isinstance(need, Measure)}
         keys = {"image_key": image_key, "id_key": id_key}
-        self._uncertainty = UncertaintyHandler(
-            measures, activation, inferer, pred_key=pred_key, valid_key=valid_key, multilabel=multilabel,
-            seed=derived_seed(seed, number, "scoring"), **keys,
-        ) if measures else None  # fmt: skip
-        layers = {name: need for name, need in needs.items() if name not in measures}
-        self._embeddings = {name: EmbeddingHandler(layer, name=name, **keys) for name, layer in layers.items()}
+        self._handlers = RoundHandlers(
+            strategy.needs(),
+            activation,
+            inferer,
+            seed=derived_seed(seed, number, "scoring"),
+            pred_key=pred_key,
+            valid_key=valid_key,
+            multilabel=multilabel,
+            **keys,
+        )
         self._items = ItemIds(**keys)
 
     def attach(self, engine: Engine) -> None:
@@ -135,9 +136,7 @@ class QueryHandler:
         Args:
             engine: a ``SupervisedEvaluator`` or another engine with its events, state, ``network`` and ``inferer``.
         """
-        for handler in (self._uncertainty, *self._embeddings.values()):
-            if handler is not None:
-                handler.attach(engine)
+        self._handlers.attach(engine)
         engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
         engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.choose)
@@ -169,11 +168,7 @@ class QueryHandler:
             raise ValueError(
                 f"the budget is {self.budget} items, but of the {len(pool)} items seen only {n_unlabeled} are unlabeled"
             )
-        scores = self._uncertainty.scores if self._uncertainty else {}
-        for values in scores.values():
-            values[labeled] = -np.inf
-        embeddings = {name: handler.embeddings for name, handler in self._embeddings.items()}
-        round = Round(self.number, pool, labeled, self.seed, scores, embeddings)
+        round = round_of(self._handlers.found, self.number, pool, labeled, self.seed)
         self.query = self.strategy.query(round, self.budget)
         engine.state.query = self.query
         if self.path is not None:

@@ -12,11 +12,13 @@ from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
 from monai_al.records.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
 from monai_al.records.stored_files import content_hash, file_identity
+from monai_al.records.undefined import UNDEFINED, shown
 from monai_al.records.whole_volumes import whole_volumes
 
 __all__ = [
     "NOT_ANNOTATED",
     "SPLITS",
+    "UNDEFINED",
     "DataError",
     "Item",
     "Pool",
@@ -33,6 +35,7 @@ __all__ = [
     "rng",
     "round_sizes",
     "slice_id",
+    "shown",
     "slices_of",
     "split_by_patient",
     "whole_label_values",

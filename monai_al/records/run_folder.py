@@ -24,8 +24,6 @@ from monai_al.records.query import Query
 
 __all__ = ["RunFolder", "RunFolderError", "config_hash", "pool_to_json"]
 
-UNDEFINED = "–"  # how an undefined number stands in a table
-
 
 class RunFolderError(RuntimeError):
     """A run folder that cannot be used as asked; the message names the difference or the process.
@@ -309,7 +307,7 @@ class RunFolder:
         return rows
 
     def write_curve(self) -> list[dict[str, Any]]:
-        """Write ``curve.csv`` anew from the rounds' files; undefined numbers stand as a dash.
+        """Write ``curve.csv`` anew from the rounds' files; undefined numbers are empty fields.
 
         Returns:
             The rows.
@@ -319,7 +317,7 @@ class RunFolder:
             text = io.StringIO()
             writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows({k: UNDEFINED if v is None else v for k, v in row.items()} for row in rows)
+            writer.writerows(rows)
             write_file(self.path / "curve.csv", lambda file: file.write(text.getvalue().encode()))
         return rows
 

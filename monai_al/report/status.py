@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["describe_run"]
+from monai_al.records import UNDEFINED, shown
 
-UNDEFINED = "–"
+__all__ = ["describe_run"]
 
 
 def describe_run(path: str | Path) -> str:
@@ -141,11 +141,11 @@ def _table(states: Sequence[_RoundState]) -> list[str]:
         rows.append(
             (
                 str(number),
-                _shown(metrics.get("labeled"), "d"),
+                shown(metrics.get("labeled"), "d"),
                 UNDEFINED if share is None else f"{100 * share:.1f} %",
-                _shown(_mean(metrics, "dice_3d"), ".4f"),
-                _shown(_mean(metrics, "dice_2d"), ".4f"),
-                _shown(_mean(metrics, "hd95_3d"), ".2f"),
+                shown(_mean(metrics, "dice_3d"), ".4f"),
+                shown(_mean(metrics, "dice_2d"), ".4f"),
+                shown(_mean(metrics, "hd95_3d"), ".2f"),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -155,10 +155,6 @@ def _table(states: Sequence[_RoundState]) -> list[str]:
 def _mean(metrics: Mapping[str, Any], key: str) -> float | None:
     entry = metrics.get(key)
     return entry.get("mean") if isinstance(entry, Mapping) else entry
-
-
-def _shown(value: float | None, form: str) -> str:
-    return UNDEFINED if value is None else format(value, form)
 
 
 def _current(state: _RoundState, number: int, run: Mapping[str, Any]) -> list[str]:

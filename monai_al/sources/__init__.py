@@ -3,13 +3,17 @@
 """What a loop knows of its data: a pool with cached volumes, or the entries of a foreign bundle."""
 
 from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.sources.base import EvaluationPass, KeepsScores, Source
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
 from monai_al.sources.source_of import source_of
 
 __all__ = [
     "EntrySource",
+    "EvaluationPass",
+    "KeepsScores",
     "SliceSource",
+    "Source",
     "annotation_cost",
     "source_of",
 ]

@@ -15,10 +15,11 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader
 from tqdm import tqdm
 
+from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores, summarize
-from monai_al.passes.run import run_pass
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
 from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.sources.base import EvaluationPass
 from monai_al.sources.entry_items import (
     IMAGE,
     LABEL,
@@ -63,6 +64,8 @@ class EntrySource:
     """
 
     gives_logits = True  # the postprocessing applies the activation
+    validates_on_test = True
+    cache = None  # entries are read anew each time
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ class EntrySource:
         """
         check_files(self._entries[item.id] for item in (self.data if items is None else items))
 
-    def try_network(self, trained: Any, measures: Iterable[Measure]) -> None:
+    def try_network(self, trained: TrainedNetwork, measures: Iterable[Measure]) -> None:
         """Predict one item, so that what cannot work fails early, and learn the classes from what comes out.
 
         Raises:
@@ -129,12 +132,12 @@ class EntrySource:
         stored = truth.shape[1:] if self.overlapping else truth.shape
         self.transforms.place_of(torch.as_tensor(seen[IMAGE]), seen, stored, affine, item.id)
 
-    def adapted(self, trained: Any) -> Any:
+    def adapted(self, trained: TrainedNetwork) -> TrainedNetwork:
         """The network with the activation that its channels mean: several sigmoids may overlap."""
         several = trained.activation == "sigmoid" and self._output_channels(trained) > 1
         return replace(trained, activation="multilabel") if several else trained
 
-    def _output_channels(self, trained: Any) -> int:
+    def _output_channels(self, trained: TrainedNetwork) -> int:
         if self._channels is None:
             first = self.data[0]
             image = self._seen(first, with_label=False)[IMAGE]
@@ -177,48 +180,42 @@ class EntrySource:
         first = self.data.part("test")[0]
         return len(self.transforms.stored_label(self._entries[first.id], first.id)[0])
 
-    def evaluate(
-        self, trained: Any, items: Sequence[Item], *, empty_policy: str = "strict", **options: Any
-    ) -> dict[str, Any]:
+    def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 1) -> EvaluationPass:
         """Predict, apply the bundle's postprocessing, and score on the grid of the stored label.
 
         Args:
             trained: network, inferer, device and activation.
             items: what to score.
-            empty_policy: see :func:`monai_al.metrics.summarize`.
-            **options: ``description`` of the progress bar.
+            batch_size: not used, because entries differ in shape.
         """
-        options.pop("batch_size", None)
-        scores: list[tuple[str, str, VolumeScores]] = []
-        overlapping, n_classes = self.overlapping, len(self.data.classes)
+        scorer = _EntryScorer(self, trained.activation)
+        loader = one_by_one(lambda i: {**self._seen(items[i], with_label=True), "id": items[i].id}, len(items))
+        return EvaluationPass(loader, scorer, [KeepPlace(), scorer], self.transforms.postprocessing, decollate=True)
 
-        def score(engine: Engine) -> None:
-            batch: Any = engine.state.batch
-            prediction = torch.as_tensor(engine.state.output[0]["pred"])  # type: ignore[index]
-            item = self.data[self.data.index(batch[0]["id"])]
-            truth, affine = self._truth(item)
-            stored = truth.shape[1:] if overlapping else truth.shape
-            place = self.transforms.place_of(prediction, batch[0], stored, affine, item.id)
-            found = score_entry(
-                self.transforms.to_probabilities(prediction, trained.activation),
-                place,
-                truth,
-                affine,
-                n_classes=n_classes,
-                overlapping=overlapping,
-            )
-            scores.append((item.volume, item.patient, found))
+    def score(self, batch: Mapping[str, Any], prediction: torch.Tensor, activation: str) -> tuple[Item, VolumeScores]:
+        """The scores of one entry on the grid of its stored label.
 
-        run_pass(
-            trained.network,
-            one_by_one(lambda i: {**self._seen(items[i], with_label=True), "id": items[i].id}, len(items)),
-            [KeepPlace(), _OnCompleted(score)],
-            device=trained.device,
-            inferer=trained.inferer,
-            postprocessing=self.transforms.postprocessing,
-            decollate=True,
-            **options,
+        Args:
+            batch: what the preprocessing made of the entry, with its ``id``.
+            prediction: what the postprocessing made of the network's output.
+            activation: of the output, where the postprocessing applied none.
+        """
+        item = self.data[self.data.index(batch["id"])]
+        truth, affine = self._truth(item)
+        stored = truth.shape[1:] if self.overlapping else truth.shape
+        return item, score_entry(
+            self.transforms.to_probabilities(prediction, activation),
+            self.transforms.place_of(prediction, batch, stored, affine, item.id),
+            truth,
+            affine,
+            n_classes=len(self.data.classes),
+            overlapping=self.overlapping,
         )
+
+    def summary(
+        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
+    ) -> dict[str, Any]:
+        """The scores of the items, summarized; see :func:`monai_al.metrics.summarize`."""
         summary = summarize(scores, self.data.classes, empty_policy)
         summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
         return summary
@@ -260,6 +257,10 @@ class EntrySource:
         """Whether millimetres mean nothing for these items."""
         return not spacing_matters([item.image for item in items])
 
+    def slice_affine(self, item: Item) -> np.ndarray | None:
+        """None: where the axes of a preprocessed entry lead is not known."""
+        return None
+
     def hashes(self) -> dict[str, str]:
         """Path of every image and label -> SHA-256 of its content."""
         found: dict[str, str] = {}
@@ -275,11 +276,17 @@ class EntrySource:
         return self.transforms.network_input(self._entries[item.id], item.id, with_label=with_label)
 
 
-class _OnCompleted:
-    """Calls a function after each iteration."""
+class _EntryScorer:
+    """Scores what an evaluator predicts, entry by entry."""
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, source: EntrySource, activation: str) -> None:
+        self.source, self.activation = source, activation
+        self.scores: list[tuple[str, str, VolumeScores]] = []
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.function)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Any) -> None:
+        prediction = torch.as_tensor(engine.state.output[0]["pred"])
+        item, scores = self.source.score(engine.state.batch[0], prediction, self.activation)
+        self.scores.append((item.volume, item.patient, scores))

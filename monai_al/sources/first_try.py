@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 
-from monai_al.inferers import dropout_enabled
+from monai_al.inferers import TrainedNetwork, dropout_enabled
 from monai_al.records import DataError
 from monai_al.uncertainty import Measure
 
 __all__ = ["check_samples", "output_channels"]
 
 
-def output_channels(trained: Any, image: torch.Tensor, name: str) -> int:
+def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str) -> int:
     """Predict one image and count the channels of what comes out.
 
     Args:

@@ -11,14 +11,18 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from monai_al.data import SliceDataset, VolumeCache, slice_loader
+from monai_al.handlers.volume_scores import VolumeScoresHandler
+from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores, summarize
-from monai_al.passes.run import evaluate_volumes
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
 from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.sources.base import EvaluationPass
 from monai_al.sources.first_try import check_samples, output_channels
 from monai_al.uncertainty import Measure
 
 __all__ = ["SliceSource"]
+
+WITH_AFFINE = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 
 
 class SliceSource:
@@ -39,6 +43,8 @@ class SliceSource:
     """
 
     gives_logits = False  # the probabilities of members are averaged, and nothing is applied to them
+    validates_on_test = False
+    overlapping = False
 
     def __init__(self, data: Pool, cache: VolumeCache) -> None:
         self.data = data
@@ -52,7 +58,7 @@ class SliceSource:
         """
         self.cache.prepare(self.data if items is None else items)
 
-    def try_network(self, trained: Any, measures: Iterable[Measure]) -> None:
+    def try_network(self, trained: TrainedNetwork, measures: Iterable[Measure]) -> None:
         """Predict one item, so that what cannot work fails early.
 
         Raises:
@@ -67,7 +73,7 @@ class SliceSource:
             )
         check_samples(trained.network, measures)
 
-    def adapted(self, trained: Any) -> Any:
+    def adapted(self, trained: TrainedNetwork) -> TrainedNetwork:
         """The network as it is."""
         return trained
 
@@ -85,30 +91,16 @@ class SliceSource:
         """
         return slice_loader(SliceDataset(items, self.cache, with_label=with_label), batch_size)
 
-    def evaluate(
-        self, trained: Any, items: Sequence[Item], *, empty_policy: str = "strict", **options: Any
-    ) -> dict[str, Any]:
-        """Score every volume of the items on its stored grid; see :func:`monai_al.metrics.summarize`.
+    def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64) -> EvaluationPass:
+        """How every volume of the items gets scored on its stored grid.
 
         Args:
             trained: network, inferer, device and activation.
             items: all slices of the volumes, in pool order.
-            empty_policy: how empty masks count.
-            **options: ``batch_size`` of the loader, ``description`` of the progress bar.
+            batch_size: items per batch, at most.
         """
-        batch_size = options.pop("batch_size", 64)
-        scores = evaluate_volumes(
-            trained.network,
-            self.loader(items, batch_size=batch_size),
-            items,
-            self.cache,
-            len(self.data.classes),
-            activation=trained.activation,
-            device=trained.device,
-            inferer=trained.inferer,
-            **options,
-        )
-        return self.summary(scores, items, empty_policy=empty_policy)
+        scorer = VolumeScoresHandler(items, self.cache, len(self.data.classes), trained.activation)
+        return EvaluationPass(self.loader(items, batch_size=batch_size), scorer, [scorer])
 
     def summary(
         self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
@@ -157,6 +149,10 @@ class SliceSource:
         return self.data.placeholder_spacing or any(
             self.cache.get(item).geometry.placeholder_spacing for item in first.values()
         )
+
+    def slice_affine(self, item: Item) -> np.ndarray | None:
+        """Where the axes of an item's volume lead in the body; None where its files do not tell."""
+        return self.cache.get(item).geometry.affine if item.image.lower().endswith(WITH_AFFINE) else None
 
     def hashes(self) -> dict[str, str]:
         """Path of every image and label -> SHA-256 of its content."""

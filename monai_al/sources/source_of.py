@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.training_config import TrainingConfig
+from monai_al.sources.base import Source
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
 
@@ -23,7 +24,7 @@ PREPROCESSING_IDS = ("validate::dataset::transform", "validate::preprocessing")
 POSTPROCESSING_IDS = ("validate::evaluator::postprocessing", "validate::postprocessing")
 
 
-def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) -> SliceSource | EntrySource:
+def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) -> Source:
     """The data of a training config.
 
     A config that declares ``pool`` and ``cache`` gives its items itself. Any other is taken as a standard MONAI

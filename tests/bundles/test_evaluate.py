@@ -96,7 +96,7 @@ def test_one_row_for_each_volume_and_class(run_dir, tmp_path):
         assert row["patient"] == row["volume"]
         for key in ("dice_3d", "hd95_3d", "dice_2d"):
             value = metrics[key]["per_volume"][row["volume"]][row["class"]]
-            assert row[key] == ("–" if value is None else str(value))
+            assert row[key] == ("" if value is None else str(value))
 
 
 def test_a_moved_data_set_is_still_the_runs_own(run_dir, tmp_path):
@@ -171,7 +171,7 @@ def test_undefined_numbers(run_dir, tmp_path, capsys):
     )
     assert found["dice_3d"]["mean"] is None
     assert "–" in capsys.readouterr().out
-    assert "new,new,class 1,–,–,–" in (tmp_path / "out" / "per_volume.csv").read_text()
+    assert "new,new,class 1,,," in (tmp_path / "out" / "per_volume.csv").read_text()
 
 
 def test_table():

@@ -16,6 +16,7 @@ from monai_al.bundle.run_record import run_record, training_of
 from monai_al.cli import find_asset
 from monai_al.data import config_hash
 from monai_al.engines import ActiveLearner, TrainedRun
+from monai_al.passes import evaluate_items
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
@@ -51,7 +52,7 @@ def test_label_values_of_the_options(run_dir):
     before = {path.name for path in (run_dir.parent / "cache").glob("*/*")}
     data.prepare(test)
     assert {path.name for path in (run_dir.parent / "cache").glob("*/*")} == before  # the same entries
-    scores = data.evaluate(run.network(0), test)
+    scores = evaluate_items(data, run.network(0), test)
     expected = json.loads((run_dir / "round_00" / "metrics.json").read_text())
     assert scores["dice_3d"] == expected["dice_3d"]
 

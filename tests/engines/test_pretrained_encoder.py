@@ -19,6 +19,7 @@ from monai_al.cli import find_asset
 from monai_al.data import RunFolderError
 from monai_al.engines import ActiveLearner, EncoderTraining
 from monai_al.handlers import Resumption
+from monai_al.passes import evaluate_items
 from monai_al.sources import source_of
 from monai_al.strategies import Random, Strategy, Uncertainty
 
@@ -245,7 +246,7 @@ def test_the_member_that_is_best_on_validation_is_tested_and_scored(learner, tmp
     assert metrics["validation_labeled"] == len(best.source.data.part("validation"))
 
     winner = best._load(0, [metrics["tested_member"]])
-    again = best.source.evaluate(winner, best.test.items)
+    again = evaluate_items(best.source, winner, best.test.items)
     assert again["dice_3d"]["mean"] == metrics["dice_3d"]["mean"]
     chosen = best.folder.query(1)
     (uncertain,) = best._scored(1, best.pool.items, best.strategy.needs()).values()

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from monai_al.bundle import BundleConfigError, RoundTraining
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
+from monai_al.passes import evaluate_items
 from monai_al.sources.entry_source import EntrySource
 from monai_al.strategies import Random, Selective, Uncertainty
 
@@ -130,7 +131,7 @@ def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
 
     run = TrainedRun(tmp_path / "run", {"device": "cpu"})  # it is read again from its own records
     assert isinstance(run.source, EntrySource)
-    again = run.source.evaluate(run.network(), run.source.data.part("test").items)
+    again = evaluate_items(run.source, run.network(), run.source.data.part("test").items)
     assert again["dice_3d"] == scores["dice_3d"]
 
 

@@ -13,8 +13,9 @@ from monai.inferers import SimpleInferer
 from monai.transforms import SpatialPadd
 
 from monai_al.data import Item, Pool, VolumeCache, slices_of
+from monai_al.inferers import TrainedNetwork
 from monai_al.networks import MeanOfMembers
-from monai_al.passes import evaluate_volumes, run_pass, score_items
+from monai_al.passes import evaluate_items, run_pass, score_items
 from monai_al.sources.slice_source import SliceSource
 from monai_al.uncertainty import Measure
 
@@ -48,6 +49,12 @@ def data(tmp_path):
         nib.save(nib.Nifti1Image(random.integers(0, 3, shape).astype(np.uint8), np.eye(4)), paths[1])
         items += slices_of(shape[2], image=paths[0], volume=name, patient=name, label=paths[1])
     return items, VolumeCache(tmp_path / "cache", None, {0: 0, 1: 1, 2: 2}, progress=False)
+
+
+def evaluated(network, items, cache, batch_size=64):
+    trained = TrainedNetwork(network, torch.device("cpu"), SimpleInferer(), "softmax")
+    source = SliceSource(Pool(items, ("background", "liver", "tumor")), cache)
+    return evaluate_items(source, trained, items, batch_size=batch_size)
 
 
 def network(dropout=0.0):
@@ -210,7 +217,7 @@ def test_stochastic_scores_are_fixed_by_their_seed_and_leave_the_random_state(da
     assert (score_items(net, batches(items, cache), needs, seed=2)["bald"] != first).any()
     assert net.training
     before = torch.get_rng_state()
-    evaluate_volumes(net, batches(items, cache), items, cache, 3)
+    evaluated(net, items, cache)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -220,7 +227,7 @@ def test_nothing_to_do_runs_nothing():
 
     assert score_items(network, [object()], {}) == {}
     assert score_items(network, [], NEEDS)["entropy"].shape == (0,)
-    assert evaluate_volumes(network, [], [], None, 2) == []
+    assert evaluated(network, [], None)["dice_3d"]["mean"] is None
 
 
 def test_the_given_inferer_is_used(data):
@@ -236,8 +243,8 @@ def test_the_given_inferer_is_used(data):
 
 def test_evaluation_scores_each_volume_once_whatever_the_batch_size(data):
     items, cache = data
-    found = [evaluate_volumes(network(), batches(items, cache, n), items, cache, 3) for n in (1, 3, 64)]
-    assert [(volume, patient) for volume, patient, _ in found[0]] == [(n, n) for n in SHAPES]
+    found = [evaluated(network(), items, cache, n)["dice_3d"]["per_volume"] for n in (1, 3, 64)]
+    assert list(found[0]) == list(SHAPES)
     for scores in found[1:]:
-        for (_, _, a), (_, _, b) in zip(scores, found[0], strict=True):
-            assert a.dice_3d == pytest.approx(b.dice_3d, nan_ok=True)
+        for name, of_class in scores.items():
+            assert of_class == pytest.approx(found[0][name])

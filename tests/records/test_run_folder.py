@@ -191,9 +191,9 @@ def test_curve(started):
         table = list(csv.DictReader(file))
     names = "round,labeled,fraction,cost,dice_3d,dice_2d,hd95_3d,train_s,score_s,select_s,evaluate_s"
     assert list(table[0]) == [*names.split(","), "dice_3d_liver", "dice_3d_spleen"]
-    assert [row["dice_3d"] for row in table] == ["–", "0.5"]
-    assert [row["hd95_3d"] for row in table] == ["–", "1.5"]
-    assert table[1]["dice_3d_spleen"] == table[1]["score_s"] == "–"
+    assert [row["dice_3d"] for row in table] == ["", "0.5"]
+    assert [row["hd95_3d"] for row in table] == ["", "1.5"]
+    assert table[1]["dice_3d_spleen"] == table[1]["score_s"] == ""
     assert (table[1]["train_s"], table[1]["round"], table[1]["labeled"]) == ("4.13", "1", "3")
     assert rows == folder.curve()
     assert rows[0]["dice_3d"] is None

@@ -37,6 +37,7 @@ from PIL import Image
 
 from monai_al.data import DataError
 from monai_al.inferers import TrainedNetwork
+from monai_al.passes import evaluate_items
 from monai_al.sources.entry_items import check_files, entry_items
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.entry_transforms import EntryTransforms
@@ -97,7 +98,7 @@ def dice_of(prediction, truth, c):
 def evaluated(data, network=None, **how):
     found = trained(network, **how)
     data.try_network(found, [])
-    return data.evaluate(data.adapted(found), data.data.part("test").items)
+    return evaluate_items(data, data.adapted(found), data.data.part("test").items)
 
 
 # -- the scores --------------------------------------------------------------------------------------------------------

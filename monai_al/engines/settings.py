@@ -1,0 +1,85 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of a loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monai_al.engines.members import MEAN
+from monai_al.metrics import check_empty_policy
+from monai_al.uncertainty import check_activation
+
+__all__ = ["LoopSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """How many items and rounds, how many networks, and how they are used.
+
+    Args:
+        budget: see :func:`monai_al.records.round_sizes`.
+        rounds: number of rounds.
+        seed: the experiment's seed; all randomness derives from it.
+        members: networks trained per round, each from its own seed.
+        tested: which of several members is evaluated: ``"mean"``, their mean probability, or ``"best"``, the one with
+            the highest 3D Dice on the validation part. It is scored, too, where a strategy does not need all of them.
+        initial_set: ``"strategy"`` lets a strategy that can choose the first query; ``"random"`` never does.
+        initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
+        activation: from the network's outputs to probabilities; None reads it off the training config.
+        empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
+        scoring_batch_size: items per batch where nothing is trained.
+        threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
+        progress: show progress bars.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    Example:
+        >>> LoopSettings(rounds=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: rounds must be a whole number of at least 1, got 0
+    """
+
+    budget: int | float | Sequence[int | float] = 10
+    rounds: int = 5
+    seed: int = 0
+    members: int = 1
+    tested: str = MEAN
+    initial_set: str = "strategy"
+    initial_weights: str = "scratch"
+    activation: str | None = None
+    empty_policy: str = "strict"
+    scoring_batch_size: int = 64
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("members", "rounds", "scoring_batch_size", "threads"):
+            number = getattr(self, name)
+            optional = name == "threads" and number is None
+            if not optional and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ValueError(f"seed must be a whole number, got {self.seed!r}")
+        if self.initial_weights not in ("scratch", "previous"):
+            raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {self.initial_weights!r}")
+        if self.initial_set not in ("strategy", "random"):
+            raise ValueError(f"initial_set must be 'strategy' or 'random', got {self.initial_set!r}")
+        if self.activation is not None:
+            check_activation(self.activation)
+        check_empty_policy(self.empty_policy)
+
+    def results(self) -> dict[str, Any]:
+        """What the results of a run depend on, beside how many items and rounds were asked for.
+
+        Example:
+            >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
+            ['members']
+        """
+        apart = ("budget", "rounds", "threads", "progress")
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}

@@ -1,0 +1,134 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a strategy sees of a run: the scores and embeddings that it needs, as a round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.members import Members
+from monai_al.engines.settings import LoopSettings
+from monai_al.handlers.needs import ENCODER, before_training, initial_needs_of, needs_of
+from monai_al.handlers.round_handlers import round_of
+from monai_al.passes import score_items
+from monai_al.records import Item, Pool, Round, content_hash, derived_seed
+from monai_al.sources import Source
+from monai_al.strategies import Strategy
+from monai_al.uncertainty import Measure
+
+__all__ = ["StrategyView"]
+
+Needs = Mapping[str, Measure | str]
+
+
+class StrategyView:
+    """Finds what a strategy needs of the pool, and nothing else.
+
+    Args:
+        strategy: the strategy.
+        source: the data.
+        members: the networks of the rounds.
+        settings: those of the loop.
+        encoder: trains the pretrained encoder, where the strategy needs one.
+
+    Example:
+        >>> from monai_al.bundle import TrainingConfig
+        >>> from monai_al.sources import SliceSource
+        >>> from monai_al.strategies import Random
+        >>> source = SliceSource(Pool([Item(name, name, name, name) for name in "ab"]), cache=None)
+        >>> members = Members(RunFolder("runs/a"), TrainingConfig({}), 1)
+        >>> StrategyView(Random(), source, members, LoopSettings()).after_round(0, labeled=["b"]).unlabeled
+        array([0])
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        source: Source,
+        members: Members,
+        settings: LoopSettings,
+        encoder: EncoderTraining | None = None,
+    ) -> None:
+        self.strategy, self.source, self.members = strategy, source, members
+        self.settings, self.encoder = settings, encoder
+        self.pool: Pool = source.data.part("train")
+
+    def before_round_0(self) -> Round | None:
+        """The round in which the strategy chooses the initial set; None where the initial set is random."""
+        needs = initial_needs_of(self.strategy) if self.settings.initial_set == "strategy" else None
+        if needs is None:
+            return None
+        return round_of(self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed)
+
+    def after_round(self, number: int, labeled: Sequence[str]) -> Round:
+        """The round in which the strategy chooses the query that follows a round.
+
+        Args:
+            number: the round that was trained.
+            labeled: ids of the items that are labeled.
+        """
+        positions = np.asarray([self.pool.index(id) for id in labeled], dtype=np.int64)
+        needs = needs_of(self.strategy)
+        embeds = any(isinstance(need, str) for need in needs.values() if need != ENCODER)
+        everything = np.arange(len(self.pool))
+        seen = everything if embeds else np.setdiff1d(everything, positions)  # embeddings of labeled items count, too
+        items = [self.pool[int(i)] for i in seen]
+        present = self.source.present(self.pool.items) if self.strategy.uses_truth else None
+        found = self._found(number + 1, items, needs)
+        return round_of(found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present)
+
+    def _found(self, number: int, items: Sequence[Item], needs: Needs) -> dict[str, np.ndarray]:
+        """What the strategy needs of these items for the query of a round, from the networks of the round before."""
+        stored, others = self._encoder_embeddings(needs)
+        if not others:
+            return stored
+        if all(before_training(need) for need in others.values()):
+            return stored | self._before_training(others)
+        trained = self.members.load(self.source, number - 1, self.members.to_score(number - 1, others.values()))
+        return stored | score_items(
+            trained.network,
+            self.source.loader(items, batch_size=self.settings.scoring_batch_size),
+            others,
+            activation=trained.activation,
+            seed=derived_seed(self.settings.seed, number, "scoring"),
+            device=trained.device,
+            inferer=trained.inferer,
+            description=self._description,
+        )
+
+    def _before_training(self, needs: Needs) -> dict[str, np.ndarray]:
+        """The embeddings that need no trained network."""
+        stored, others = self._encoder_embeddings(needs)
+        wrong = [need for need in others.values() if not before_training(need)]
+        if wrong:
+            raise ValueError(
+                f"strategy {self.strategy.name} needs {wrong[0]!r} for the initial set: no network is trained"
+            )
+        loader = self.source.loader(self.pool.items, batch_size=self.settings.scoring_batch_size)
+        return stored | score_items(torch.nn.Identity(), loader, others, description=self._description)
+
+    def _encoder_embeddings(self, needs: Needs) -> tuple[dict[str, np.ndarray], dict[str, Measure | str]]:
+        """Those of the pretrained encoder, which is trained now if it is not there; and what else is needed."""
+        names = [name for name, need in needs.items() if need == ENCODER]
+        others = {name: need for name, need in needs.items() if need != ENCODER}
+        if not names:
+            return {}, others
+        assert self.encoder is not None
+        folder, start = self.members.folder, time.perf_counter()
+        seed = derived_seed(self.settings.seed, 0, ENCODER)
+        entry = self.encoder.entry(self.source, self.pool.items, seed=seed, progress=self.settings.progress)
+        if folder.encoder() is None:
+            folder.add_timing(0, encoder_s=time.perf_counter() - start)
+        place = {"config": self.encoder.training.name, "folder": str(entry)}
+        folder.write_encoder(place | {"sha256": content_hash(entry / "encoder.pt")})
+        embeddings = np.load(entry / "embeddings.npy", mmap_mode="r")
+        return dict.fromkeys(names, embeddings), others
+
+    @property
+    def _description(self) -> str | None:
+        return "scoring" if self.settings.progress else None
