@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from monai_al.cli import main
+from monai_al.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,6 +24,7 @@ PACKAGE = ROOT / "monai_al"
 
 GROUND = ("uncertainty", "selection", "losses", "networks", "metrics", "records", "moved")  # not each other either
 UPPER = (
+    "assets",
     "data",
     "datasets",
     "transforms",
@@ -37,6 +38,7 @@ UPPER = (
     "report",
     "engines",
     "comparison",
+    "commands",
     "cli",
     "__main__",
 )

@@ -1,0 +1,165 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``compare``: run several strategies with several seeds, and print their tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from monai_al.assets import asset_candidates, asset_folders, find_asset
+from monai_al.commands.parsing import add_command
+
+if TYPE_CHECKING:
+    from monai_al.comparison import Comparison
+
+__all__ = ["add_to", "compare"]
+
+
+def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command and its options; returns its parser.
+
+    Example:
+        >>> parser = add_to(argparse.ArgumentParser().add_subparsers())
+        >>> parser.parse_args(["--config", "mine.yaml", "--output_dir", "out", "--seeds", "3", "4"]).seeds
+        [3, 4]
+    """
+    parser = add_command(
+        commands,
+        "compare",
+        compare,
+        "run several strategies with several seeds, paired by seed, and print their tables and paired tests",
+        "  python -m monai_al compare --config selective_uncertainty_table3 \\\n"
+        "    --dataset_dir Task04_Hippocampus --output_dir runs/table3 --workers 2\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --seeds 3 4\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --plan\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --table_only\n"
+        "The same command goes on where it was stopped; what is done is not done again.\n",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="a comparison: its path, or its installed name")
+    parser.add_argument("--output_dir", required=True, metavar="O", help="where the runs, the tables and the figure go")
+    parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, for all runs")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds instead of the config's")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at once (default 1); more need threads in the options"
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
+        "--plan",
+        action="store_true",
+        help="start nothing, only say what is done, what is left and how long it may take",
+    )
+    only.add_argument(
+        "--table_only", action="store_true", help="start nothing, only make the tables and the figure of what is done"
+    )
+    return parser
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Do the runs of a comparison that are not done yet; print and write its tables, and draw its figure.
+
+    Before anything is started it says on stderr what is left, how long that may take, and whether there are too few
+    seeds for a significant difference.
+
+    Args:
+        arguments: as the parser gives them.
+
+    Raises:
+        ValueError: the comparison cannot be used, or runs failed.
+        SystemExit: it was stopped by Ctrl-C or a SIGTERM.
+
+    Example:
+        >>> from monai_al.commands import main
+        >>> main(["compare", "--config", "no/such/file.yaml", "--output_dir", "out"])
+        2
+    """
+    from monai_al.comparison import run_all
+
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
+    path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
+    comparison = _asked_comparison(path, arguments)
+    if arguments.table_only and not output.is_dir():
+        raise ValueError(f"{output}: no such folder; give the output_dir of a comparison")
+    if not arguments.table_only:
+        _check_figures(comparison)
+        _tell_plan(comparison, output, arguments.workers, file=sys.stdout if arguments.plan else sys.stderr)
+    if arguments.plan:
+        return
+    try:
+        failures = [] if arguments.table_only else run_all(comparison.planned(output), workers=arguments.workers)
+    except KeyboardInterrupt:
+        print("stopped, and all runs with it; the same command goes on where they stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    problems = [f"runs that failed: {len(failures)}", *failures] if failures else []
+    try:
+        _write_tables(comparison.with_seeds_of(output), output, path.stem)
+    except ValueError as error:
+        problems.append(f"there is no table: {error}")
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _asked_comparison(path: Path, arguments: argparse.Namespace) -> Comparison:
+    """What a file holds, with the seeds and the data set of the command line."""
+    from dataclasses import replace
+
+    from monai_al.comparison import read_comparison
+
+    comparison = read_comparison(path, find_asset)
+    if arguments.seeds:
+        comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
+    if arguments.dataset_dir:
+        folder = str(Path(arguments.dataset_dir).expanduser().resolve())
+        comparison = replace(comparison, options={**comparison.options, "dataset_dir": folder})
+    return comparison
+
+
+def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: TextIO) -> None:
+    """Say what is left of a comparison, and warn of too few seeds."""
+    from monai_al.comparison import seeds_warning, work_left, work_text
+
+    work = work_left(comparison.planned(output))
+    print(work_text(comparison.title, work, workers), file=file)
+    warning = seeds_warning(comparison, len(comparison.with_seeds_of(output).seeds))
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
+    """Print the tables of a comparison, and write them and the figures."""
+    from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
+    from monai_al.data.files import write_file
+
+    table = comparison_table(comparison, output)
+    text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])
+    write_file(output / f"{name}.md", lambda file: file.write(f"{text}\n".encode()))
+    if table["curves"]:
+        write_comparison_figure(comparison, table, output / f"{name}.png")
+    print(text)
+
+
+def _check_figures(comparison: Comparison) -> None:
+    """Refuse figures that cannot be drawn."""
+    if comparison.figures:
+        from monai_al.comparison.figures import check_encoders  # loads MONAI
+
+        check_encoders(comparison)
+
+
+def _more_figures(comparison: Comparison, output: Path) -> list[str]:
+    """Draw the figures that the comparison asks for; returns what to tell of them."""
+    if not comparison.figures:
+        return []
+    from monai_al.comparison.figures import write_figures  # loads MONAI
+
+    return write_figures(comparison, output)
+
+
+def _comparison_file(name: str) -> Path:
+    """The file itself, or the installed comparison of that name; else the name, for the reader to refuse."""
+    installed = (asset_candidates(inner, asset_folders()) for inner in (f"comparisons/{name}", name))
+    files = (path for paths in installed for path in paths)
+    return next((path for path in (Path(name).expanduser(), *files) if path.is_file()), Path(name))

@@ -1,0 +1,164 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``datalist``: read and check a data set, and say what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_al.commands.parsing import add_command
+
+if TYPE_CHECKING:
+    from monai_al.data import Pool
+
+__all__ = ["ALIASES", "DATASETS", "add_to", "datalist"]
+
+ALIASES = {"hippocampus": "decathlon", "spleen": "decathlon"}
+DATASETS = ("acdc", "brats", "chaos", "davis", "decathlon", "folder", "lgg", "ms_cmr", "phantom", "promise12", *ALIASES)
+
+
+def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command and its options; returns its parser.
+
+    Example:
+        >>> parser = add_to(argparse.ArgumentParser().add_subparsers())
+        >>> parser.parse_args(["acdc", "--dataset_dir", "ACDC", "--phases", "ED"]).phases
+        ['ED']
+    """
+    parser = add_command(
+        commands,
+        "datalist",
+        datalist,
+        "read and check a data set, and say what is in it",
+        "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
+        "  python -m monai_al datalist spleen --dataset_dir Task09_Spleen --test_fraction 0.33 --json spleen.json\n"
+        "  python -m monai_al datalist brats --dataset_dir BraTS2019 --grade LGG --target core --no_read\n"
+        '  python -m monai_al datalist folder --dataset_dir my_data --patient "(case\\d+)"\n'
+        "  python -m monai_al datalist acdc --dataset_dir ACDC --labels scribbles --test_patients patient001\n"
+        "  python -m monai_al datalist phantom --dataset_dir phantoms\n",
+    )
+    parser.add_argument("dataset", metavar="DATASET", choices=DATASETS, help=", ".join(DATASETS))
+    parser.add_argument("--dataset_dir", required=True, metavar="D", help="folder of the data set")
+    parser.add_argument(
+        "--item", choices=("slice", "volume"), default="slice", help="what an expert annotates in one go"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the summary and all items to this file")
+    parser.add_argument("--no_read", action="store_true", help="list only: read headers, not the voxels")
+    split = parser.add_argument_group("split, always by patient (default: the data set's own, if any)")
+    split.add_argument(
+        "--test_fraction", type=float, default=0.0, metavar="F", help="share of the patients for testing"
+    )
+    split.add_argument("--validation_fraction", type=float, default=0.0, metavar="F", help="... and for validation")
+    split.add_argument("--split_seed", type=int, default=0, metavar="N", help="seed of the split (default 0)")
+    _add_dataset_options(parser.add_argument_group("of some data sets only"))
+    return parser
+
+
+def _add_dataset_options(group) -> None:
+    options: list[tuple[str, dict[str, Any]]] = [
+        (
+            "skip_incomplete",
+            {"action": "store_true", "help": "all but phantom: leave out what lacks a file instead of failing"},
+        ),
+        (
+            "unlabeled",
+            {
+                "action": "store_true",
+                "dest": "require_labels",
+                "help": "all but decathlon and phantom: take images without a label, too",
+            },
+        ),
+        ("modality", {"help": "brats: flair (default), t1, t1c, t1ce, t2"}),
+        ("target", {"help": "brats: whole (default), core, enhancing, raw"}),
+        ("grade", {"help": "brats: HGG or LGG only (default: both)"}),
+        ("part", {"help": "promise12: train or test (default: train where there is one)"}),
+        ("whole_gland", {"action": "store_true", "help": "promise12: join the zones 1 and 2 of copies that have them"}),
+        ("sequences", {"nargs": "+", "metavar": "NAME", "help": "davis: these alone"}),
+        ("images", {"help": "folder: sub-folder of the images"}),
+        ("labels", {"help": "folder: sub-folder of the labels; acdc: masks (default) or scribbles"}),
+        ("scribble_folder", {"metavar": "FOLDER", "help": "acdc: where the scribbles lie, if not beside the images"}),
+        ("phases", {"nargs": "+", "metavar": "P", "help": "acdc: ED, ES (default: both)"}),
+        ("validation_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the validation part"}),
+        ("test_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the test part, beside the folder testing"}),
+        ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
+        ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, phantom: names, background first"}),
+        ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
+        ("shape", {"type": int, "nargs": 3, "metavar": "N", "help": "phantom: H W D"}),
+        ("channels", {"type": int, "metavar": "N", "help": "phantom: image channels"}),
+        ("scribbles", {"action": "store_true", "help": "phantom: draw scribbles, too"}),
+    ]
+    for name, settings in options:
+        group.add_argument(f"--{name}", default=argparse.SUPPRESS, **settings)
+
+
+def datalist(arguments: argparse.Namespace) -> None:
+    """Print what is in a data set, after reading and checking all of it.
+
+    Args:
+        arguments: as the parser gives them.
+
+    Raises:
+        ValueError: the data set cannot be used, or an option does not belong to it.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_al.commands import main
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     code = main(["datalist", "phantom", "--dataset_dir", root, "--patients", "2", "--no_read"])
+        patients  2
+        volumes   4
+        items     64 (64 with ground truth)
+        classes   0 background, 1 liver, 2 lesion
+        note      This is a phantom, drawn by a program: good for trying things out, not for results.
+    """
+    from monai_al.data import split_by_patient
+    from monai_al.datasets import describe, description_text
+
+    pool = _pool(arguments)
+    if arguments.test_fraction or arguments.validation_fraction:
+        pool = split_by_patient(
+            pool, test=arguments.test_fraction, validation=arguments.validation_fraction, seed=arguments.split_seed
+        )
+    summary = describe(pool, read=not arguments.no_read)
+    print(description_text(summary))
+    if arguments.json:
+        _write_json(Path(arguments.json), pool, summary)
+
+
+def _pool(arguments: argparse.Namespace) -> Pool:
+    import monai_al.datasets
+
+    load = getattr(monai_al.datasets, ALIASES.get(arguments.dataset, arguments.dataset))
+    common = {"command", "run", "dataset", "dataset_dir", "json", "no_read"}
+    common |= {"test_fraction", "validation_fraction", "split_seed"}
+    options = {name: value for name, value in vars(arguments).items() if name not in common}
+    if "require_labels" in options:
+        options["require_labels"] = False
+    unknown = sorted(set(options) - set(inspect.signature(load).parameters))
+    if unknown:
+        flags = ", ".join("--unlabeled" if name == "require_labels" else f"--{name}" for name in unknown)
+        raise ValueError(f"{flags}: no option of {arguments.dataset}")
+    return load(arguments.dataset_dir, **options)
+
+
+def _write_json(path: Path, pool: Pool, summary: Mapping[str, Any]) -> None:
+    from dataclasses import asdict
+
+    content = {
+        "summary": summary,
+        "root": pool.root,
+        "label_values": {str(value): number for value, number in pool.label_values.items()},
+        "items": [asdict(item) for item in pool],
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

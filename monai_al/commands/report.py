@@ -1,0 +1,63 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``report``: write an HTML page about a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from monai_al.commands.parsing import add_command
+
+__all__ = ["add_to", "report"]
+
+
+def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command and its options; returns its parser.
+
+    Example:
+        >>> parser = add_to(argparse.ArgumentParser().add_subparsers())
+        >>> parser.parse_args(["runs/spleen", "--items", "20"]).items
+        20
+    """
+    parser = add_command(
+        commands,
+        "report",
+        report,
+        "write an HTML page about a run: learning curve, what was chosen and why, predictions beside truth",
+        "  python -m monai_al report runs/spleen\n"
+        "  python -m monai_al report runs/spleen --items 20 --volumes 8\n"
+        "The page is RUN_FOLDER/report/index.html; it needs nothing but the pictures beside it.\n",
+    )
+    parser.add_argument("run_folder", metavar="RUN_FOLDER", help="the output_dir of a run, finished or not")
+    parser.add_argument(
+        "--items", type=int, default=8, metavar="N", help="pictures of chosen items per round (default 8; 0: none)"
+    )
+    parser.add_argument(
+        "--volumes", type=int, default=4, metavar="N", help="test volumes shown, best to worst (default 4; 0: none)"
+    )
+    parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, if it has moved since the run")
+    return parser
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the report of a run folder and print where it is.
+
+    Args:
+        arguments: with ``run_folder``, ``items``, ``volumes`` and ``dataset_dir``.
+
+    Raises:
+        ValueError: there is no run folder, or a number is negative.
+
+    Example:
+        >>> from monai_al.commands import main
+        >>> main(["report", "no/such/folder"])
+        2
+    """
+    folder = Path(arguments.run_folder).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; give the output_dir of a run")
+    from monai_al.engines.run_report import write_report
+
+    overrides = {"dataset_dir": arguments.dataset_dir} if arguments.dataset_dir else None
+    print(write_report(folder, items=arguments.items, volumes=arguments.volumes, overrides=overrides))
