@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from monai_al.assets import asset_candidates, asset_folders, find_asset
-from monai_al.commands.parsing import add_command
+from monai_al.commands.parsing import add_command, existing_folder
 
 if TYPE_CHECKING:
     from monai_al.comparison import Comparison
@@ -81,8 +81,8 @@ def compare(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
     path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
     comparison = _asked_comparison(path, arguments)
-    if arguments.table_only and not output.is_dir():
-        raise ValueError(f"{output}: no such folder; give the output_dir of a comparison")
+    if arguments.table_only:
+        existing_folder(arguments.output_dir, of="a comparison")
     if not arguments.table_only:
         _check_figures(comparison)
         _tell_plan(comparison, output, arguments.workers, file=sys.stdout if arguments.plan else sys.stderr)

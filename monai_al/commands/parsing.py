@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["add_command"]
+__all__ = ["add_command", "existing_folder"]
 
 
 def add_command(
@@ -44,3 +45,25 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def existing_folder(name: str, *, of: str = "a run") -> Path:
+    """The folder that was asked for.
+
+    Args:
+        name: its path, in which ``~`` is the home folder.
+        of: what wrote it, for the message.
+
+    Raises:
+        ValueError: there is no such folder.
+
+    Example:
+        >>> existing_folder("no/such/folder")
+        Traceback (most recent call last):
+        ...
+        ValueError: no/such/folder: no such folder; give the output_dir of a run
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; give the output_dir of {of}")
+    return folder

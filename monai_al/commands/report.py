@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from monai_al.commands.parsing import add_command
+from monai_al.commands.parsing import add_command, existing_folder
 
 __all__ = ["add_to", "report"]
 
@@ -54,9 +53,7 @@ def report(arguments: argparse.Namespace) -> None:
         >>> main(["report", "no/such/folder"])
         2
     """
-    folder = Path(arguments.run_folder).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the output_dir of a run")
+    folder = existing_folder(arguments.run_folder)
     from monai_al.engines.run_report import write_report
 
     overrides = {"dataset_dir": arguments.dataset_dir} if arguments.dataset_dir else None

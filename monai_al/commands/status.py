@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from monai_al.commands.parsing import add_command
+from monai_al.commands.parsing import add_command, existing_folder
 
 __all__ = ["add_to", "status"]
 
@@ -45,9 +44,7 @@ def status(arguments: argparse.Namespace) -> None:
         >>> main(["status", "no/such/folder"])
         2
     """
-    folder = Path(arguments.run_folder).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the output_dir of a run")
+    folder = existing_folder(arguments.run_folder)
     from monai_al.report.status import describe_run
 
     print(describe_run(folder))
