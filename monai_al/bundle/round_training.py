@@ -48,7 +48,7 @@ class RoundTraining(TrainingConfig):
             does not declare.
 
     Example:
-        >>> from monai_al.cli import find_asset
+        >>> from monai_al.assets import find_asset
         >>> training = RoundTraining([find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"])
         >>> training.declares("batch_size"), training.declares("batch_sise")
         (True, False)

@@ -99,7 +99,7 @@ class ActiveLearner(Engine):
 
     Example:
         >>> import tempfile
-        >>> from monai_al.cli import find_asset
+        >>> from monai_al.assets import find_asset
         >>> from monai_al.strategies import Random
         >>> train = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
         >>> small = {"steps": 1, "image_size": [32, 32], "channels": [4, 8], "cache_dir": tempfile.mkdtemp()}
