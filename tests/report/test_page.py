@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -110,10 +111,18 @@ class Reader(HTMLParser):
 
 
 def full_page(text="run"):
+    config = {"learner": {text: text}, "training": {text: text}}
+    last = replace(
+        shown_round(text=text),
+        returns=[{"annotator": text, "kind": text, "items": []}],
+        metrics=metrics(variant=text) | {"empty_policy": text, "model": text},
+        about=[text],
+        scale=(text, 0.5),
+    )
     return RunPage(
         name=text,
-        record=RECORD | {"strategy": text, "config": {"learner": {text: text}, "training": {text: text}}},
-        rounds=[ShownRound(0, text, (ShownItem(text, None, text),), notes=[text]), shown_round(text=text)],
+        record=RECORD | {"strategy": text, "seed": text, "config": config},
+        rounds=[ShownRound(0, text, (ShownItem(text, None, text),), notes=[text]), last],
         curve=Picture("learning_curve.png", text, 960, 600),
         volumes=[ShownVolume("case_a", text, Picture("test_00.png", text, 9, 9), text)],
         volumes_round=1,
@@ -138,6 +147,30 @@ class TestSafety:
         assert not any(tag == "script" for tag, _ in found.tags)
         assert not found.attributes("onload")
         assert html.count("</style>") == 1
+
+    def test_ids_and_class_names_with_html_are_escaped_everywhere(self):
+        words = ("item", "waiting", "class", "volume")
+        item, waiting, name, volume = (f"<i onclick=\"x('{word}')\">{word}</i> &lt;" for word in words)
+        scores = {"per_class": {name: 0.5, "liver": 0.5}, "per_volume": {volume: {name: 0.5, "liver": 0.5}}}
+        own = metrics() | {key: {"mean": 0.5, **scores} for key in ("dice_3d", "dice_2d", "hd95_3d")}
+        picture = Picture("0.png", item, 9, 3)
+        chosen = [ShownItem(item, 1.0, picture=picture), ShownItem(waiting, labeled=False)]
+        returns = [{"annotator": "oracle", "kind": "full", "items": [item]}]
+        page = RunPage(
+            name="run",
+            record=RECORD,
+            rounds=[ShownRound(0, "entropy", chosen, returns, own, legend=[Swatch(name, "#123456")])],
+            volumes=[ShownVolume(volume, "best of 1", picture)],
+            volumes_round=0,
+            volumes_legend=[Swatch(name, "#123456", "hatch")],
+        )
+        found = Reader(page_html(page))
+        assert not any(tag == "i" for tag, _ in found.tags)
+        assert not found.attributes("onclick")
+        assert found.attributes("alt") == [item, item]
+        # a caption and a table; a sentence and a table; two legends, a caption and four titles in three tables
+        shown = {text: sum(text in part for part in found.text) for text in (item, waiting, name, volume)}
+        assert shown == {item: 2, waiting: 2, name: 7, volume: 2}
 
     def test_nothing_comes_from_elsewhere(self):
         found = Reader(page_html(full_page()))
@@ -190,8 +223,10 @@ class TestState:
         assert "No label has come back yet." in words
         words = Reader(page_html(RunPage("run", RECORD, [shown_round(0, labeled=1, asked=7, evaluated=False)]))).words
         assert "1 of them labeled by oracle (full labels). 6 items wait for their labels" in words
-        assert "case_1/0001, case_1/0002, case_1/0003, case_1/0004, case_1/0005 …" in words
+        assert "case_1/0001, case_1/0002, case_1/0003, case_1/0004, case_1/0005 … Not trained" in words
         assert "Not trained and evaluated to the end yet." in words
+        words = Reader(page_html(RunPage("run", RECORD, [shown_round(0, labeled=2, evaluated=False)]))).words
+        assert "1 item waits for its label : case_1/0002." in words
 
 
 def rows_of(html, section):
@@ -244,6 +279,12 @@ class TestNumbers:
         shown = ShownRound(1, "entropy", [ShownItem("a", score)])
         assert rows_of(page_html(RunPage("run", RECORD, [shown])), "rounds")[1][2] == text
 
+    def test_a_large_cost_is_no_power_of_ten(self):
+        own = metrics() | {"cost": {"total": 12345.0}}
+        html = page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), own)]))
+        assert rows_of(html, "curve")[1][3] == "12345"
+        assert "; cost 12345." in Reader(html).words
+
     @pytest.mark.parametrize("dice", [None, 0.0])
     def test_undefined_is_never_zero_nor_nan(self, dice):
         shown = ShownRound(0, "random", (), (), metrics(dice=dice, hd95=None))
@@ -260,10 +301,24 @@ class TestNumbers:
         assert ("HD95 (mm)" in words) != placeholder
         assert ("HD95 is no length in mm" in words) == placeholder
 
-    def test_best_on_validation_counts_its_labels(self):
-        own = metrics() | {"model": "best on validation", "validation_labeled": 12}
+    @pytest.mark.parametrize(
+        ("used", "text"),
+        [
+            (0, "Model: best on validation. "),
+            (1, "Model: best on validation, for which 1 labeled item of validation was used."),
+            (12, "Model: best on validation, for which 12 labeled items of validation were used."),
+        ],
+    )
+    def test_best_on_validation_counts_its_labels(self, used, text):
+        own = metrics() | {"model": "best on validation", "validation_labeled": used}
         words = Reader(page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), own)]))).words
-        assert "Model: best on validation, for which 12 labeled items of validation were used." in words
+        assert text in words
+
+    def test_one_is_said_as_one(self):
+        own = metrics(labeled=1, penalties=1)
+        words = Reader(page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), own)]))).words
+        assert "Then 1 item in all was labeled" in words
+        assert "with 1 penalty." in words
 
 
 class TestSettings:
@@ -275,7 +330,7 @@ class TestSettings:
         assert expected.items() <= found.items()
         assert found["strategy_settings"] == "measure: map: entropy; region: –"
         assert not {"loss", "pool", "amp"} & set(found)
-        assert "&quot;_target_&quot;: &quot;Loss&quot;" in html
+        assert '"_target_": "Loss"' in Reader(html).words
 
     def test_it_is_folded(self):
         settings_part = page_html(RunPage("run", RECORD)).split('id="settings"')[1]
