@@ -211,6 +211,8 @@ def test_bundles_and_configs_are_in_the_wheel(tmp_path):
     assert len(expected) > 15
     assert expected <= names
     assert "monai_al/py.typed" in names
+    templates = (ROOT / "monai_al" / "report" / "templates").iterdir()
+    assert {f"monai_al/report/templates/{path.name}" for path in templates} <= names
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     where = [sys.executable, "-m", "monai_al", "where", "selective_uncertainty_spleen"]
     found = subprocess.run(where, capture_output=True, text=True, cwd=tmp_path / "site", check=True).stdout.strip()
