@@ -22,9 +22,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "monai_al"
 
-GROUND = ("uncertainty", "selection", "losses", "networks", "metrics", "records", "moved")  # not each other either
+GROUND = ("uncertainty", "selection", "losses", "networks", "metrics", "records", "assets", "moved")
 UPPER = (
-    "assets",
     "data",
     "datasets",
     "transforms",

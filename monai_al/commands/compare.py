@@ -131,7 +131,7 @@ def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: Text
 def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
     """Print the tables of a comparison, and write them and the figures."""
     from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
-    from monai_al.data.files import write_file
+    from monai_al.records.files import write_file
 
     table = comparison_table(comparison, output)
     text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from monai_al.commands.parsing import add_command
 
 if TYPE_CHECKING:
-    from monai_al.data import Pool
+    from monai_al.records import Pool
 
 __all__ = ["ALIASES", "DATASETS", "add_to", "datalist"]
 
@@ -117,8 +117,8 @@ def datalist(arguments: argparse.Namespace) -> None:
         classes   0 background, 1 liver, 2 lesion
         note      This is a phantom, drawn by a program: good for trying things out, not for results.
     """
-    from monai_al.data import split_by_patient
     from monai_al.datasets import describe, description_text
+    from monai_al.records import split_by_patient
 
     pool = _pool(arguments)
     if arguments.test_fraction or arguments.validation_fraction:

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from monai_al.records import UNDEFINED
 from monai_al.report.page_content import RunPage
 
 __all__ = [
-    "UNDEFINED",
     "average_of",
     "class_names",
     "class_score",
@@ -28,8 +28,6 @@ __all__ = [
     "significant",
     "whole",
 ]
-
-UNDEFINED = "–"
 
 
 # -- where they stand --------------------------------------------------------------------------------------------------

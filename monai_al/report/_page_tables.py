@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from monai_al.records import UNDEFINED
 from monai_al.report._page_numbers import (
-    UNDEFINED,
     average_of,
     class_names,
     class_score,
