@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who answers queries."""
 
-from monai_al.annotators.base import Annotator, Answer
+from monai_al.annotators.base import Annotator, Answer, ask
 from monai_al.annotators.oracle import Oracle
+from monai_al.annotators.work import Work
 
-__all__ = ["Annotator", "Answer", "Oracle"]
+__all__ = ["Annotator", "Answer", "Oracle", "Work", "ask"]

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from monai_al.records import Pool, Query
+from monai_al.annotators.work import Work
+from monai_al.records import FULL, Label, Pool, Query
 
-__all__ = ["Answer", "Annotator"]
+__all__ = ["Annotator", "Answer", "ask"]
 
 
 @dataclass(frozen=True)
@@ -17,18 +20,26 @@ class Answer:
     """What came back for a query.
 
     Args:
-        labeled: ids that have their label now.
+        labeled: the labels that are there now; an id alone stands for the data set's own label of that item. The file
+            that a label names holds it on the grid of the item's image; it is copied into the run folder.
         waiting: ids that are still waited for.
-        kind: ``"full"`` or ``"weak"``.
+        kind: of the labels that are given as ids: ``"full"`` or ``"weak"``.
+        refused: id -> why the item has no label; it is not asked for again.
 
     Example:
-        >>> Answer(labeled=("a",)).waiting
-        ()
+        >>> [(label.id, label.kind) for label in Answer(labeled=("a", Label("b", "weak"))).labels]
+        [('a', 'full'), ('b', 'weak')]
     """
 
-    labeled: tuple[str, ...]
+    labeled: tuple[str | Label, ...] = ()
     waiting: tuple[str, ...] = ()
-    kind: str = "full"
+    kind: str = FULL
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that are there now."""
+        return tuple(one if isinstance(one, Label) else Label(one, self.kind) for one in self.labeled)
 
 
 class Annotator(ABC):
@@ -43,10 +54,32 @@ class Annotator(ABC):
     name: str
 
     @abstractmethod
-    def annotate(self, query: Query, pool: Pool) -> Answer:
+    def annotate(self, query: Query, pool: Pool, work: Work | None = None) -> Answer:
         """Label the items of a query.
 
         Args:
             query: what is asked.
             pool: the pool that the items belong to.
+            work: the run folder, the images, the labels so far and predictions; a subclass may leave it out.
         """
+
+
+def ask(annotator: Annotator, query: Query, pool: Pool, work: Work) -> Answer:
+    """Call an annotator, with the work where it takes it.
+
+    Example:
+        >>> class Two(Annotator):
+        ...     name = "two arguments"
+        ...     def annotate(self, query, pool):
+        ...         return Answer(query.ids)
+        >>> from pathlib import Path
+        >>> from monai_al.sources import SliceSource
+        >>> work = Work(Path("runs/a"), SliceSource(Pool([]), cache=None))
+        >>> ask(Two(), Query(0, "random", 0, ()), Pool([]), work)
+        Answer(labeled=(), waiting=(), kind='full', refused={})
+    """
+    parameters = inspect.signature(annotator.annotate).parameters.values()
+    named = {one.name for one in parameters}
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    options = {"work": work} if "work" in named or takes_any else {}
+    return annotator.annotate(query, pool, **options)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
-from monai_al.records import RunFolder
+from monai_al.records import RunFolder, config_hash
 from monai_al.records.files import read_json
 
 __all__ = ["DoneRun", "said_by"]
@@ -63,6 +63,19 @@ class DoneRun:
         """Whether the strategy chose the initial set itself, as those can that need no trained network."""
         query = self.folder.query(0)
         return query is not None and query.strategy != RANDOM
+
+    @functools.cached_property
+    def test_labels(self) -> set[str]:
+        """What tells the labels that the run was tested on from others; more than one where they changed meanwhile."""
+        rounds = (self.folder.metrics(number) for number in range(len(self.labeled)))
+        found = {metrics.get("test_labels") for metrics in rounds if metrics is not None}
+        return {one for one in found if one is not None} or {self._first_test_labels()}
+
+    def _first_test_labels(self) -> str:
+        """The same from the pool, as runs have it whose rounds did not record it yet."""
+        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": (), "files": {}}
+        tested = (item for item in pool["items"] if item["split"] == "test")
+        return config_hash({item["id"]: pool["files"].get(item["label"]) for item in tested})
 
     @property
     def on_cpu(self) -> bool:

@@ -109,6 +109,8 @@ def _differences(own: DoneRun, others: Sequence[DoneRun], found: _Found) -> Iter
         difference = _of_pools(own.path / "pool.json", other.path / "pool.json")
         if difference:
             yield f"their pool: {difference}", other
+        if own.test_labels != other.test_labels:
+            yield "the labels of their test part", other
     strategies = [other for other in others if not other.is_everything and not own.is_everything]
     if own.chose_initial and not own.is_everything:
         found.own_initial.append(own.run.name)
@@ -162,7 +164,7 @@ def _items(pool: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     kept = ("volume", "patient", "slice", "split")
     return {
         item["id"]: {key: item.get(key) for key in kept}
-        | {f"content of the {key}": files.get(item.get(key), item.get(key)) for key in ("image", "label")}
+        | {"content of the image": files.get(item.get("image"), item.get("image"))}
         for item in pool["items"]
     }
 

@@ -23,7 +23,7 @@ from monai_al.data.reading import StoredVolume, read_volume
 from monai_al.records import NOT_ANNOTATED, content_hash, file_identity, whole_label_values
 from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, new_folder, read_json, write_json
-from monai_al.records.item import Item
+from monai_al.records.item import STORED_CODES, Item
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
@@ -105,7 +105,7 @@ class VolumeCache:
         self.progress = progress
         self.affine_tolerated = affine_tolerated
         self.recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
-        self._open: dict[tuple[str, str | None], CachedVolume] = {}
+        self._open: dict[tuple[str, str | None, str], CachedVolume] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open volumes, which another process maps anew."""
@@ -118,7 +118,7 @@ class VolumeCache:
             DataError: images or labels that cannot be used; all of them are listed.
         """
         self._drop_abandoned()
-        files = {(item.image, item.label): item for item in items if (item.image, item.label) not in self._open}
+        files = {_key(item): item for item in items if _key(item) not in self._open}
         problems = []
         hidden = None if self.progress and files else True
         bar = tqdm(files.items(), desc="reading volumes", unit="volume", disable=hidden)
@@ -145,7 +145,7 @@ class VolumeCache:
         Raises:
             DataError: the image or label cannot be used, or the transform changes the slices of a slice item.
         """
-        key = (item.image, item.label)
+        key = _key(item)
         if key not in self._open:
             self._open[key] = self._load(item)
         volume = self._open[key]
@@ -179,8 +179,15 @@ class VolumeCache:
         image_entry = self.cache_dir / "images" / fingerprint((self.recipe, image))[:32]
         if item.label is None:
             return image_entry, None
-        key = (self.recipe, image, self._identity(item.label), self.label_values)
+        key = (self.recipe, image, self._identity(item.label), self._values_of(item))
         return image_entry, self.cache_dir / "labels" / fingerprint(key)[:32]
+
+    def _values_of(self, item: Item) -> dict[int, int] | None:
+        """What the values of the item's label mean."""
+        if item.coding == STORED_CODES or self.label_values is None:
+            return self.label_values
+        numbers = sorted({*self.label_values.values(), NOT_ANNOTATED})
+        return dict(zip(numbers, numbers, strict=True))
 
     @staticmethod
     def _identity(path: str) -> str:
@@ -191,7 +198,7 @@ class VolumeCache:
 
     def _build(self, item: Item, image_entry: Path, label_entry: Path | None) -> None:
         stored = read_volume(
-            item.image, item.label, label_values=self.label_values, affine_tolerated=self.affine_tolerated
+            item.image, item.label, label_values=self._values_of(item), affine_tolerated=self.affine_tolerated
         )
         image, label, affine = self._preprocess(stored, item)
         geometry = VolumeGeometry(
@@ -240,6 +247,10 @@ class VolumeCache:
             raise DataError(f"{item.image}: the preprocessing made voxels that are NaN or infinite")
         planes = None if stored.label is None else _checked_label(out.get("label"), image, item)
         return np.asarray(image, dtype=np.float32), planes, np.asarray(image.affine, dtype=np.float64)
+
+
+def _key(item: Item) -> tuple[str, str | None, str]:
+    return item.image, item.label, item.coding
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class _Facts:
     intensity: tuple[float, float]
     voxels_per_class: np.ndarray | None
     items_without_foreground: int
+    items_not_annotated: int
 
 
 def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -> dict[str, Any]:
@@ -43,7 +44,9 @@ def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -
         ``patients``, ``volumes``, ``items``, ``labeled_items`` (with ground truth), ``classes``, ``splits`` (split ->
         patients, volumes, items) and ``notes``; after reading also ``channels``, ``shape``, ``spacing`` (mm) and
         ``intensity`` as ``[smallest, largest]``, ``class_share`` (class -> share of the annotated voxels),
-        ``not_annotated_share`` and ``items_without_foreground``. What is not defined is None. All of it fits JSON.
+        ``not_annotated_share``, ``items_without_foreground`` and ``items_not_annotated``, whose labels annotate no
+        pixel: they have no label, and are not counted in ``labeled_items``. What is not defined is None. All of it fits
+        JSON.
 
     Raises:
         DataError: files cannot be used; all of them are listed.
@@ -97,10 +100,12 @@ def _facts(items: Sequence[Item], pool: Pool, affine_tolerated: bool) -> _Facts:
     outside = [item.id for item in items if item.slice is not None and item.slice >= stored.image.shape[3]]
     if outside:
         raise DataError(f"{first.image}: has {stored.image.shape[3]} slices, but the pool has item {outside[0]}")
-    voxels, empty = None, 0
+    voxels, empty, unknown = None, 0, 0
     if stored.label is not None:
+        annotated = (stored.label != NOT_ANNOTATED).any(axis=(0, 1))
         foreground = ((stored.label > 0) & (stored.label != NOT_ANNOTATED)).any(axis=(0, 1))
-        empty = sum(not (foreground.any() if i.slice is None else foreground[i.slice]) for i in items)
+        unknown = sum(not _holds(annotated, item) for item in items)
+        empty = sum(not _holds(foreground, item) for item in items) - unknown
         voxels = np.bincount(stored.label.ravel(order="K"), minlength=NOT_ANNOTATED + 1)
     return _Facts(
         channels=stored.image.shape[0],
@@ -109,7 +114,13 @@ def _facts(items: Sequence[Item], pool: Pool, affine_tolerated: bool) -> _Facts:
         intensity=(float(stored.image.min()), float(stored.image.max())),
         voxels_per_class=voxels,
         items_without_foreground=int(empty),
+        items_not_annotated=int(unknown),
     )
+
+
+def _holds(slices: np.ndarray, item: Item) -> bool:
+    """Whether something stands in an item that is found in these slices."""
+    return bool(slices.any() if item.slice is None else slices[item.slice])
 
 
 def _contents(facts: Sequence[_Facts], pool: Pool) -> dict[str, Any]:
@@ -126,6 +137,8 @@ def _contents(facts: Sequence[_Facts], pool: Pool) -> dict[str, Any]:
         "class_share": shares,
         "not_annotated_share": int(per_class[NOT_ANNOTATED]) / int(per_class.sum()) if counted else None,
         "items_without_foreground": sum(f.items_without_foreground for f in facts) if counted else None,
+        "items_not_annotated": sum(f.items_not_annotated for f in facts) if counted else None,
+        "labeled_items": sum(item.label is not None for item in pool) - sum(f.items_not_annotated for f in facts),
     }
 
 
@@ -176,7 +189,10 @@ def _content_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if summary["not_annotated_share"]:
         lines.append(("", f"{100 * summary['not_annotated_share']:.2f} % of all voxels are not annotated"))
     empty, labeled = summary["items_without_foreground"], summary["labeled_items"]
-    lines.append(("empty", f"{empty} items without foreground ({100 * empty / labeled:.0f} %)"))
+    share = f" ({100 * empty / labeled:.0f} %)" if labeled else ""
+    lines.append(("empty", f"{empty} items without foreground{share}"))
+    if summary.get("items_not_annotated"):
+        lines.append(("", f"{summary['items_not_annotated']} items whose label annotates no pixel count as unlabeled"))
     return lines
 
 

@@ -13,27 +13,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, EventEnum
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from monai_al.annotators import Annotator, Oracle
+from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import plain, run_record
 from monai_al.bundle.validation_use import decides_on_validation
+from monai_al.engines.answers import record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.settings import LoopSettings
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.inferers import TrainedNetwork
-from monai_al.passes import evaluate_items
+from monai_al.passes import evaluate_items, predict_volume
 from monai_al.records import (
+    DataError,
     Item,
+    Labels,
     Query,
     QueryItem,
     RunFolder,
+    config_hash,
     derived_seed,
     pool_to_json,
     rng,
@@ -151,7 +156,9 @@ class ActiveLearner(Engine):
         self._prepare()
         self.folder.lock()
         try:
-            pool = pool_to_json(self.source.data, self.source.hashes())
+            hashes = self.source.hashes()
+            pool = pool_to_json(self.source.data, hashes)
+            self._test_labels = config_hash({item.id: hashes[str(item.label)] for item in self.test})
             started = self.folder.start(self._record(), pool, threads=self.settings.threads)
             with _torch_threads(started["threads"]):
                 self._tell_start()
@@ -193,6 +200,7 @@ class ActiveLearner(Engine):
         last = number + 1 == len(self.sizes)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
         if not evaluated:
+            self._tell_test_labels(number)
             self._evaluate(number)
         metrics = self.folder.metrics(number) or {}
         engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
@@ -210,16 +218,30 @@ class ActiveLearner(Engine):
         if query is None:  # only the first round: later queries are chosen by the round before
             query = self._initial_query()
             self.folder.write_query(query)
-        labeled = set(self.folder.labeled(number))
-        missing = tuple(item for item in query.items if item.id not in labeled)
+        labels = self.folder.labels(number)
+        asked = set(labels.asked)
+        missing = tuple(item for item in query.items if item.id not in asked)
         if not missing:
             return ()
-        answer = self.annotator.annotate(Query(number, query.strategy, query.seed, missing), self.pool)
-        if answer.labeled:
-            self.folder.write_labels(number, answer.labeled, self.annotator.name, answer.kind)
-        if not answer.waiting:
+        asked_now = Query(number, query.strategy, query.seed, missing)
+        answer = ask(self.annotator, asked_now, self.pool, self._work(number, labels))
+        waiting = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
+        self._tell_refused(number, len(query.items))
+        if not waiting:
             self.fire_event(RoundEvents.QUERY_ANNOTATED)
-        return answer.waiting
+        return waiting
+
+    def _work(self, number: int, labels: Labels) -> Work:
+        """What the annotator may look at."""
+
+        @functools.cache
+        def trained() -> TrainedNetwork:
+            return self.members.load(self.source, number - 1, self.members.of_round(number - 1))
+
+        def predict(item: Item) -> np.ndarray | None:
+            return predict_volume(self.source, trained(), item, batch_size=self.settings.scoring_batch_size)
+
+        return Work(self.folder.path, self.source, labels, predict if number else None)
 
     def _initial_query(self) -> Query:
         round = self.view.before_round_0()
@@ -231,7 +253,9 @@ class ActiveLearner(Engine):
         return Query(0, "random", seed, items)
 
     def _train(self, number: int) -> None:
-        items = self._labeled_items(number)
+        items = self.folder.labels(number).of_items(self._labeled_items(number))
+        if not items:
+            raise DataError(f"no item of round {number} has a label, so there is nothing to train on")
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]
@@ -266,12 +290,13 @@ class ActiveLearner(Engine):
         start = time.perf_counter()
         members, choice = self.members.choose(functools.partial(self._validated, number))
         scores = self._scores_of(self.members.load(self.source, number, members), self.test.items, "evaluating")
-        labeled = self._labeled_items(number)
-        returns = [entry for earlier in range(number + 1) for entry in self.folder.labels(earlier)]
+        labels = self.folder.labels(number)
+        labeled = labels.of_items(self._labeled_items(number))
         metrics = {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
-            "cost": self.source.cost(labeled, returns),
+            "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
+            "test_labels": self._test_labels,
             **scores,
             **self._model_choice(),
             **choice,
@@ -296,7 +321,7 @@ class ActiveLearner(Engine):
     def _select(self, number: int) -> None:
         """Choose the query of a round with the network of the round before."""
         start = time.perf_counter()
-        round = self.view.after_round(number - 1, self.folder.labeled(number - 1))
+        round = self.view.after_round(number - 1, self.folder.labels(number - 1).asked)
         scored = time.perf_counter()
         query = self.strategy.query(round, self.sizes[number])
         selected = time.perf_counter()
@@ -352,6 +377,24 @@ class ActiveLearner(Engine):
             self.strategy.name, len(self.pool), len(self.pool.patients), sum(self.sizes), test_volumes,
             len(self.test.patients),
         )  # fmt: skip
+
+    def _tell_refused(self, number: int, n_asked: int) -> None:
+        refused = [one for one in self.folder.returns(number) for one in one.refused.items()]
+        if refused:
+            id, reason = refused[0]
+            logger.warning(
+                "round %d: %d of %d items have no label and are not asked for again, such as %s: %s",
+                number, len(refused), n_asked, id, reason,
+            )  # fmt: skip
+
+    def _tell_test_labels(self, number: int) -> None:
+        """Warn where an earlier round was scored with other labels."""
+        before = {(self.folder.metrics(earlier) or {}).get("test_labels") for earlier in range(number)} - {None}
+        if before - {self._test_labels}:
+            logger.warning(
+                "the labels of the test part have changed since the rounds before: scores of round %d cannot be "
+                "compared with theirs", number,
+            )  # fmt: skip
 
     def _tell_round(self, number: int) -> None:
         rows = self.folder.write_curve()

@@ -214,12 +214,15 @@ def _record(folder: RunFolder) -> dict[str, Any]:
 def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
     for number in range(len(list(folder.path.glob("round_*")))):
         query = folder.query(number) or Query(number, "", 0, ())
-        labeled = set(folder.labeled(number))
+        labels = folder.labels(number)
         yield ShownRound(
             number=number,
             strategy=query.strategy,
-            items=[ShownItem(item.id, item.score, item.reason, item.id in labeled) for item in query.items],
-            returns=folder.labels(number),
+            items=[
+                ShownItem(item.id, item.score, item.reason, item.id in labels, refused=labels.refused.get(item.id))
+                for item in query.items
+            ],
+            returns=folder.returns(number),
             metrics=folder.metrics(number),
             timings=folder.timings(number),
         )
@@ -344,7 +347,8 @@ class _Artist:
         self, chosen: Sequence[ShownItem], network: TrainedNetwork | None, number: int
     ) -> dict[str, tuple[SeenItem, str | None]]:
         """Each item's slice that is shown, and which one it is."""
-        items = [self._item(item.id) for item in chosen]
+        labels = self.run.folder.labels(number)
+        items = [labels.of_item(own) if own.id in labels else own for own in (self._item(one.id) for one in chosen)]
         self.run.source.prepare(items)
         found = {}
         for item in items:
@@ -388,7 +392,7 @@ class _Artist:
         if seen.truth is not None and item.labeled:
             panels.append(label_panel("truth", seen.image, seen.truth))
         elif not item.labeled:
-            note = "; ".join(filter(None, (note, "its label is not there yet")))
+            note = "; ".join(filter(None, (note, item.refused or "its label is not there yet")))
         file = f"round_{number:02d}_item_{i:03d}.png"
         alt = f"{item.id}: {_listed([panel.title for panel in panels])}"
         return replace(item, picture=self._write([panels], file, alt), note=note)

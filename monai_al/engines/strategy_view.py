@@ -38,11 +38,12 @@ class StrategyView:
 
     Example:
         >>> from monai_al.bundle import TrainingConfig
+        >>> from monai_al.records import RunFolder
         >>> from monai_al.sources import SliceSource
         >>> from monai_al.strategies import Random
         >>> source = SliceSource(Pool([Item(name, name, name, name) for name in "ab"]), cache=None)
         >>> members = Members(RunFolder("runs/a"), TrainingConfig({}), 1)
-        >>> StrategyView(Random(), source, members, LoopSettings()).after_round(0, labeled=["b"]).unlabeled
+        >>> StrategyView(Random(), source, members, LoopSettings()).after_round(0, asked=["b"]).unlabeled
         array([0])
     """
 
@@ -65,14 +66,14 @@ class StrategyView:
             return None
         return round_of(self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed)
 
-    def after_round(self, number: int, labeled: Sequence[str]) -> Round:
+    def after_round(self, number: int, asked: Sequence[str]) -> Round:
         """The round in which the strategy chooses the query that follows a round.
 
         Args:
             number: the round that was trained.
-            labeled: ids of the items that are labeled.
+            asked: ids of the items that need not be asked for again: labeled, or refused.
         """
-        positions = np.asarray([self.pool.index(id) for id in labeled], dtype=np.int64)
+        positions = np.asarray([self.pool.index(id) for id in asked], dtype=np.int64)
         needs = needs_of(self.strategy)
         embeds = any(isinstance(need, str) for need in needs.values() if need != ENCODER)
         everything = np.arange(len(self.pool))

@@ -4,8 +4,9 @@
 
 from monai_al.passes.evaluating import evaluate_items
 from monai_al.passes.graph_training import train_graph_encoder
+from monai_al.passes.predicting import predict_volume
 from monai_al.passes.run import run_pass
 from monai_al.passes.scoring import score_items
 from monai_al.passes.vaal_training import train_vaal
 
-__all__ = ["evaluate_items", "run_pass", "score_items", "train_graph_encoder", "train_vaal"]
+__all__ = ["evaluate_items", "predict_volume", "run_pass", "score_items", "train_graph_encoder", "train_vaal"]

@@ -4,8 +4,9 @@
 
 from monai_al.records.budget import round_sizes
 from monai_al.records.errors import DataError
-from monai_al.records.item import Item, slice_id, slices_of
+from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item, slice_id, slices_of
 from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
+from monai_al.records.labels import FULL, GROUND_TRUTH, KINDS, PSEUDO, WEAK, Label, LabelReturn, Labels
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
 from monai_al.records.query import Query, QueryItem
 from monai_al.records.randomness import derived_seed, rng
@@ -16,11 +17,21 @@ from monai_al.records.undefined import UNDEFINED, shown
 from monai_al.records.whole_volumes import whole_volumes
 
 __all__ = [
+    "CLASS_NUMBERS",
+    "FULL",
+    "GROUND_TRUTH",
+    "KINDS",
     "NOT_ANNOTATED",
+    "PSEUDO",
     "SPLITS",
+    "STORED_CODES",
     "UNDEFINED",
+    "WEAK",
     "DataError",
     "Item",
+    "Label",
+    "LabelReturn",
+    "Labels",
     "Pool",
     "Query",
     "QueryItem",
@@ -34,8 +45,8 @@ __all__ = [
     "pool_to_json",
     "rng",
     "round_sizes",
-    "slice_id",
     "shown",
+    "slice_id",
     "slices_of",
     "split_by_patient",
     "whole_label_values",

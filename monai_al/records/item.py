@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Item", "slice_id", "slices_of"]
+__all__ = ["CLASS_NUMBERS", "STORED_CODES", "Item", "slice_id", "slices_of"]
+
+CLASS_NUMBERS, STORED_CODES = "class numbers", "stored codes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Item:
         label: path of the stored ground truth, or None where there is none.
         slice: number of the slice, counted from 0 along the stored slice axis; None for a whole image or volume.
         split: ``"train"`` (may be annotated), ``"validation"`` or ``"test"``.
+        coding: what the label's values mean: the data set's own ``"stored codes"``, or ``"class numbers"`` with 255 =
+            not annotated, as in what people return.
 
     Example:
         >>> Item("case_1/0007", "case_1.nii.gz", "case_1", "case_1", slice=7).slice
@@ -34,6 +38,7 @@ class Item:
     label: str | None = None
     slice: int | None = None
     split: str = "train"
+    coding: str = STORED_CODES
 
 
 def slice_id(volume: str, number: int) -> str:

@@ -19,6 +19,7 @@ from typing import IO, Any
 import filelock
 
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
+from monai_al.records.labels import Label, LabelReturn, Labels
 from monai_al.records.pool import Pool
 from monai_al.records.query import Query
 
@@ -180,13 +181,14 @@ class RunFolder:
         for key in ("classes", "label_values"):
             if pool[key] != before[key]:
                 raise RunFolderError(
-                    f"{self.path} was started with other {key}: {before[key]}, now {pool[key]}; give another output_dir"
+                    f"{self.path} was started with other {key}: {before[key]}, now {pool[key]}; give the data set the "
+                    "classes and label values that it had, or give another output_dir"
                 )
-        files = next((i for i in ids if _hashes(ids[i], pool) != _hashes(ids_before[i], before)), None)
-        if files is not None:
+        changed = next((i for i in ids if _image_hash(ids[i], pool) != _image_hash(ids_before[i], before)), None)
+        if changed is not None:
             raise RunFolderError(
-                f"{self.path} was started with other files: the image or label of {files!r} has changed since "
-                f"({ids[files]['image']}); restore it, or give another output_dir"
+                f"{self.path} was started with other images: that of {changed!r} has changed since "
+                f"({ids[changed]['image']}); restore it, or give another output_dir"
             )
 
     def _extend(self, before: Mapping[str, Any], run: Mapping[str, Any]) -> None:
@@ -224,19 +226,37 @@ class RunFolder:
             raise ValueError(f"{self.round_path(query.round)} has another query already; a query is never rewritten")
         write_json(self.round_path(query.round) / "query.json", query.to_json())
 
-    def write_labels(self, round: int, ids: Sequence[str], annotator: str, kind: str = "full") -> None:
-        """Record one return of labels that are the pool's ground truth.
+    def answers_path(self, round: int, number: int) -> Path:
+        """Where the label files of one return lie."""
+        return self.round_path(round) / "answers" / f"{number:04d}"
+
+    def next_return(self, round: int) -> int:
+        """The number of the next return; those of returns that were not recorded to their end are not used again."""
+        places = self.round_path(round)
+        taken = [path.stem for folder in ("labels", "answers") for path in (places / folder).glob("[0-9]*")]
+        return 1 + max(map(int, taken), default=-1)
+
+    def write_labels(
+        self,
+        round: int,
+        labels: Sequence[Label],
+        annotator: str,
+        *,
+        refused: Mapping[str, str] | None = None,
+        number: int | None = None,
+    ) -> None:
+        """Record one return of labels.
 
         Args:
             round: the round whose query is answered.
-            ids: which items.
+            labels: the labels; those that lie in files, by paths relative to the round's folder.
             annotator: who answered.
-            kind: ``"full"`` or ``"weak"``.
+            refused: id -> why the item has no label.
+            number: of :meth:`next_return`, where files of the return lie under it already.
         """
-        folder = self.round_path(round) / "labels"
-        number = len(list(folder.glob("[0-9]*.json")))
-        content = {"items": list(ids), "annotator": annotator, "when": _now(), "kind": kind, "labels": None}
-        write_json(folder / f"{number:04d}.json", content)
+        number = self.next_return(round) if number is None else number
+        content = LabelReturn(tuple(labels), dict(refused or {}), annotator, _now()).to_json()
+        write_json(self.round_path(round) / "labels" / f"{number:04d}.json", content)
 
     def encoder(self) -> dict[str, Any] | None:
         """Which pretrained encoder the run uses, where it lies and its hash; None where it uses none."""
@@ -259,14 +279,19 @@ class RunFolder:
         if before != dict(encoder):
             write_json(self.path / "encoder.json", encoder)
 
-    def labels(self, round: int) -> list[dict[str, Any]]:
-        """All returns of labels of one round, in order."""
-        return [read_json(path) for path in sorted((self.round_path(round) / "labels").glob("[0-9]*.json"))]
+    def returns(self, round: int) -> list[LabelReturn]:
+        """All returns of labels of one round, in order; files by their paths from here."""
+        folder = self.round_path(round)
+        paths = sorted((folder / "labels").glob("[0-9]*.json"))
+        return [LabelReturn.from_json(read_json(path)).under(folder) for path in paths]
+
+    def labels(self, last_round: int) -> Labels:
+        """The labels of all items that were labeled up to and with a round."""
+        return Labels(one for round in range(last_round + 1) for one in self.returns(round))
 
     def labeled(self, last_round: int) -> list[str]:
         """Ids of the items that were labeled up to and with a round, in the order they came back."""
-        returns = (entry for round in range(last_round + 1) for entry in self.labels(round))
-        return list(dict.fromkeys(id for entry in returns for id in entry["items"]))
+        return list(self.labels(last_round))
 
     def model_path(self, round: int, member: int) -> Path:
         """Where a member's weights lie."""
@@ -380,8 +405,8 @@ def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) 
     }
 
 
-def _hashes(item: Mapping[str, Any], pool: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    return pool["files"].get(item["image"]), pool["files"].get(item["label"])
+def _image_hash(item: Mapping[str, Any], pool: Mapping[str, Any]) -> str | None:
+    return pool["files"].get(item["image"])
 
 
 def _difference(before: Any, now: Any, path: str = "") -> str:

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["content_hash", "file_identity"]
+__all__ = ["content_hash", "file_identity", "stored_parts"]
 
 
 def file_identity(path: str | Path) -> str:
@@ -28,7 +28,7 @@ def file_identity(path: str | Path) -> str:
         ...     file_identity(file.name) == before
         False
     """
-    reals = [os.path.realpath(part) for part in _parts(path)]
+    reals = [os.path.realpath(part) for part in stored_parts(path)]
     stats = [os.stat(real) for real in reals]
     return "|".join(f"{real}|{s.st_size}|{s.st_mtime_ns}" for real, s in zip(reals, stats, strict=True))
 
@@ -45,7 +45,7 @@ def content_hash(path: str | Path) -> str:
         'e3b0c442'
     """
     digest = hashlib.sha256()
-    for part in _parts(path):
+    for part in stored_parts(path):
         if os.path.isdir(path):
             digest.update(f"{os.path.basename(part)}|{os.path.getsize(part)}|".encode())
         with open(part, "rb") as file:
@@ -54,7 +54,13 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _parts(path: str | Path) -> list[str | Path]:
+def stored_parts(path: str | Path) -> list[str | Path]:
+    """The files that a stored volume consists of: a header with its voxel file, the files of a folder, or the file.
+
+    Example:
+        >>> stored_parts("case_1.nii.gz")
+        ['case_1.nii.gz']
+    """
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             return sorted(entry.path for entry in entries if entry.is_file() and entry.name[0] != ".")

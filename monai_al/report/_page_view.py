@@ -121,11 +121,14 @@ def _links(page: RunPage) -> list[tuple[str, str]]:
 
 def _round(shown: ShownRound) -> dict[str, Any]:
     waiting = _waiting(shown)
-    who = dict.fromkeys(f"{entry.get('annotator')} ({entry.get('kind')} labels)" for entry in shown.returns)
+    who = dict.fromkeys(f"{label.annotator} ({label.kind} labels)" for one in shown.returns for label in one.labels)
+    refused = [item for item in shown.items if item.refused]
     return {
         "shown": shown,
         "n_items": len(shown.items),
-        "n_labeled": len(shown.items) - len(waiting),
+        "n_labeled": sum(item.labeled for item in shown.items),
+        "n_refused": len(refused),
+        "refused": "; ".join(dict.fromkeys(str(item.refused) for item in refused)),
         "n_waiting": len(waiting),
         "annotators": ", ".join(who),
         "waiting": ", ".join(waiting[:5]) + (" …" if len(waiting) > 5 else "."),
@@ -136,7 +139,7 @@ def _round(shown: ShownRound) -> dict[str, Any]:
 
 
 def _waiting(shown: ShownRound) -> list[str]:
-    return [item.id for item in shown.items if not item.labeled]
+    return [item.id for item in shown.items if not (item.labeled or item.refused)]
 
 
 def _result(metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:

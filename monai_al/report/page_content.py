@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from monai_al.records import LabelReturn
+
 __all__ = ["Picture", "RunPage", "ShownItem", "ShownRound", "ShownVolume", "Swatch"]
 
 
@@ -62,6 +64,7 @@ class ShownItem:
         labeled: whether its label has come back.
         picture: how it looks, or None.
         note: a few words about the picture, or None.
+        refused: why it has no label, or None.
 
     Example:
         >>> ShownItem("case_1/0007", 12.5, "boundary region, rank 1 of 40").labeled
@@ -74,6 +77,7 @@ class ShownItem:
     labeled: bool = True
     picture: Picture | None = None
     note: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class ShownRound:
         number: the round.
         strategy: who chose its items.
         items: all items of its query in pick order.
-        returns: what came back: entries with ``annotator``, ``kind``, ``when`` and ``items``.
+        returns: what came back, in order.
         metrics: content of ``metrics.json``, or None where the round is not evaluated.
         timings: content of ``timings.json``.
         about: sentences about its pictures, such as which model predicted.
@@ -100,7 +104,7 @@ class ShownRound:
     number: int
     strategy: str
     items: Sequence[ShownItem] = ()
-    returns: Sequence[Mapping[str, Any]] = ()
+    returns: Sequence[LabelReturn] = ()
     metrics: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     about: Sequence[str] = ()

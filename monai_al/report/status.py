@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_al.records import UNDEFINED, shown
+from monai_al.records import UNDEFINED, LabelReturn, Labels, shown
 
 __all__ = ["describe_run"]
 
@@ -59,11 +59,18 @@ class _RoundState:
     def __init__(self, path: Path) -> None:
         query = _read(path / "query.json") if (path / "query.json").exists() else None
         self.asked = None if query is None else list(dict.fromkeys(_ids(query, path / "query.json")))
-        self.returns = [_read(file) for file in sorted((path / "labels").glob("[0-9]*.json"))]
+        self.labels = Labels(_returned(file) for file in sorted((path / "labels").glob("[0-9]*.json")))
         self.models = len(list(path.glob("model_*.pt")))
         self.metrics = _read(path / "metrics.json") if (path / "metrics.json").exists() else None
-        returned = {str(id) for entry in self.returns for id in entry.get("items", [])}
-        self.waiting = [id for id in self.asked or [] if id not in returned]
+        asked = set(self.labels.asked)
+        self.waiting = [id for id in self.asked or [] if id not in asked]
+
+
+def _returned(path: Path) -> LabelReturn:
+    try:
+        return LabelReturn.from_json(_read(path))
+    except (KeyError, TypeError, ValueError) as error:
+        _fail(f"{path} is no record of labels ({error}); restore it")
 
 
 class _Process:
@@ -161,7 +168,8 @@ def _current(state: _RoundState, number: int, run: Mapping[str, Any]) -> list[st
     """What is done of the last round that has a folder."""
     members = _find(run, "members")
     n_asked = len(state.asked or [])
-    labels = f"{n_asked - len(state.waiting)} of {n_asked} items labeled"
+    labels = f"{sum(id in state.labels for id in state.asked or ())} of {n_asked} items labeled"
+    labels += f", {len(state.labels.refused)} without any label" if state.labels.refused else ""
     waiting = f", waiting for {', '.join(state.waiting[:3])}" + (" ..." if len(state.waiting) > 3 else "")
     return [
         f"Round {number} holds:",

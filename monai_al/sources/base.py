@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,8 @@ class Source(Protocol):
     """The items of all splits."""
     gives_logits: bool
     """Whether networks give logits to it, because its own postprocessing applies the activation."""
+    reads_class_numbers: bool
+    """Whether it reads labels in class numbers; otherwise a label is handed to the bundle's own transforms."""
     validates_on_test: bool
     """Whether the validation of a round's training sees the items that the loop tests on."""
 
@@ -112,8 +114,15 @@ class Source(Protocol):
     ) -> dict[str, Any]:
         """The scores of the items' volumes; see :func:`monai_al.metrics.summarize`."""
 
-    def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
-        """See :func:`monai_al.sources.annotation_cost`."""
+    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
+        """What items with these kinds of labels cost; see :func:`monai_al.sources.annotation_cost`."""
+
+    def annotated_share(self, item: Item) -> float:
+        """Which share of an item's stored pixels its label annotates, in [0, 1].
+
+        Raises:
+            DataError: the label cannot be read.
+        """
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.
@@ -129,4 +138,4 @@ class Source(Protocol):
         """Where the axes of a slice as it is shown lead in the body, ``(4, 4)``; None where that is not known."""
 
     def hashes(self) -> dict[str, str]:
-        """Path of every image and label -> SHA-256 of its content."""
+        """Path of every image and of every label of the data set -> SHA-256 of its content."""

@@ -64,6 +64,7 @@ class EntrySource:
     """
 
     gives_logits = True  # the postprocessing applies the activation
+    reads_class_numbers = False  # its own transforms read them
     validates_on_test = True
     cache = None  # entries are read anew each time
 
@@ -84,7 +85,7 @@ class EntrySource:
         self._entries = {item.id: dict(entry) for item, entry in zip(items, [*train, *test], strict=True)}
         self.data = Pool(items, classes or ("background", "foreground"))
         self._channels: int | None = None
-        self._voxels: dict[str, tuple[int, int]] = {}
+        self._voxels: dict[tuple[str, str | None], tuple[int, int, int]] = {}
 
     def prepare(self, items: Sequence[Item] | None = None) -> None:
         """Check that the files are there.
@@ -146,7 +147,12 @@ class EntrySource:
 
     def entries(self, items: Sequence[Item]) -> tuple[Any, ...]:
         """What the training data set gets for these items."""
-        return tuple(self._entries[item.id] for item in items)
+        return tuple(self._entry(item) for item in items)
+
+    def _entry(self, item: Item) -> dict[str, Any]:
+        """An item's entry, with the label that the item names."""
+        entry = self._entries[item.id]
+        return entry if item.label is None or item.label in label_files(entry) else {**entry, LABEL: item.label}
 
     def loader(self, items: Sequence[Item], *, batch_size: int = 1, with_label: bool = False) -> DataLoader:
         """One item at a time, as the preprocessing gives it: ``image``, ``id`` and, where asked for, ``label``.
@@ -220,16 +226,24 @@ class EntrySource:
         summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
         return summary
 
-    def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
-        """See :func:`monai_al.sources.annotation_cost.annotation_cost`."""
-        return annotation_cost(labeled, returns, self._counted)
+    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
+        """See :func:`monai_al.sources.annotation_cost`."""
+        return annotation_cost(labeled, kinds, lambda item: self._counted(item)[:2])
 
-    def _counted(self, item: Item) -> tuple[int, int]:
-        if item.id not in self._voxels:
+    def annotated_share(self, item: Item) -> float:
+        """Which share of an item's stored pixels its label annotates."""
+        total, _, annotated = self._counted(item)
+        return annotated / total
+
+    def _counted(self, item: Item) -> tuple[int, int, int]:
+        """How many voxels an item's label has, how many of them are foreground, and how many are annotated."""
+        key = (item.id, item.label)
+        if key not in self._voxels:
             truth, _ = self._truth(item)
-            foreground = truth.any(0) if self.overlapping else (truth > 0) & (truth != NOT_ANNOTATED)
-            self._voxels[item.id] = (foreground.size, int(foreground.sum()))
-        return self._voxels[item.id]
+            known = np.ones(truth.shape[1:], bool) if self.overlapping else truth != NOT_ANNOTATED
+            foreground = truth.any(0) if self.overlapping else (truth > 0) & known
+            self._voxels[key] = (known.size, int(foreground.sum()), int(known.sum()))
+        return self._voxels[key]
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.
@@ -250,7 +264,7 @@ class EntrySource:
 
     def _truth(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, or masks of overlapping classes, on the stored grid; and its affine."""
-        label, affine = self.transforms.stored_label(self._entries[item.id], item.id)
+        label, affine = self.transforms.stored_label(self._entry(item), item.id)
         return truth_of(label, len(self.data.classes), self.overlapping, item.id), affine
 
     def placeholder_spacing(self, items: Sequence[Item]) -> bool:
@@ -273,7 +287,7 @@ class EntrySource:
         return found
 
     def _seen(self, item: Item, with_label: bool) -> dict[str, Any]:
-        return self.transforms.network_input(self._entries[item.id], item.id, with_label=with_label)
+        return self.transforms.network_input(self._entry(item), item.id, with_label=with_label)
 
 
 class _EntryScorer:

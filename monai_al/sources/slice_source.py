@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class SliceSource:
     """
 
     gives_logits = False  # the probabilities of members are averaged, and nothing is applied to them
+    reads_class_numbers = True
     validates_on_test = False
     overlapping = False
 
@@ -110,9 +111,14 @@ class SliceSource:
         summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
         return summary
 
-    def cost(self, labeled: Sequence[Item], returns: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
-        """See :func:`monai_al.sources.annotation_cost.annotation_cost`."""
-        return annotation_cost(labeled, returns, self._voxels, self._slices)
+    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
+        """See :func:`monai_al.sources.annotation_cost`."""
+        return annotation_cost(labeled, kinds, self._voxels, self._slices)
+
+    def annotated_share(self, item: Item) -> float:
+        """Which share of an item's stored pixels its label annotates; 0 without a label."""
+        plane = self._truth(item)
+        return 0.0 if plane is None else float(np.count_nonzero(plane != NOT_ANNOTATED) / plane.size)
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.

@@ -139,7 +139,7 @@ def changed_pool(**changes):
 @pytest.mark.parametrize(
     ("pool", "message"),
     [
-        (changed_pool(files={"a.nii": "1", "al.nii": "3"}), "the content of the label of the item 'a/0000'"),
+        (changed_pool(files={"a.nii": "3", "al.nii": "2"}), "the content of the image of the item 'a/0000'"),
         (changed_pool(image="b.nii"), "the content of the image of the item 'a/0001'"),
         (changed_pool(split="test"), "the split of the item 'a/0001'"),
         (changed_pool(id="a/0009"), "only one of them holds the item 'a/0001'"),

@@ -139,12 +139,12 @@ def test_events_fire_once_a_round_in_order(learner):
 
 
 def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):
-    import monai_al.engines.active_learner as module
+    import monai_al.engines.strategy_view as module
 
     passes = []
     original = module.score_items
     monkeypatch.setattr(module, "score_items", lambda *a, **k: passes.append(a[2]) or original(*a, **k))
-    import monai_al.passes.run as below
+    import monai_al.passes.evaluating as below
 
     scored = []
     run_pass = below.run_pass
@@ -180,7 +180,7 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     assert all(torch.equal(alone[key], models[0][key]) for key in alone)
     active = learner(members=2, rounds=2)
     active.source = source_of(active.training)
-    together = active._load(0, [0, 1])
+    together = active.members.load(active.source, 0, [0, 1])
     image = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
         each = [active.training.load(active.members.state(0, m)).network.eval()(image).softmax(1) for m in (0, 1)]

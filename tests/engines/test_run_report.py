@@ -21,6 +21,7 @@ from monai_al.engines import ActiveLearner, run_report
 from monai_al.engines.run_report import write_report
 from monai_al.engines.seen_items import SeenItem, recorded_measures
 from monai_al.inferers import TrainedNetwork
+from monai_al.records import Labels
 from monai_al.report.page import ShownItem, ShownRound
 from monai_al.strategies import Random, Selective, Uncertainty
 from monai_al.uncertainty import Augmentation, Measure, boundary_region, entropy, target_region
@@ -218,9 +219,11 @@ class MadeUp:
         items = [Item(id, id, id, id, label=id, split="test") for id in batches]
         self.batches = batches
         self.source = SimpleNamespace(
-            data=Pool(items, classes), prepare=lambda items: None, loader=self.loader, overlapping=overlapping
-        )
+            data=Pool(items, classes), prepare=lambda items: None, loader=self.loader, overlapping=overlapping,
+            cache=None, slice_affine=lambda item: None,
+        )  # fmt: skip
         self.record = {"seed": 0, "config": {"learner": {}}}
+        self.folder = SimpleNamespace(labels=lambda number: Labels())
         self.activation = activation
         self.asked = []
 

@@ -17,8 +17,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_al.data import (
+from monai_al.records import (
     Item,
+    Label,
     Pool,
     Query,
     QueryItem,
@@ -81,7 +82,7 @@ def started(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.start(run_json(), pool_json())
     folder.write_query(Query(0, "random", 0, (QueryItem("a/0000"),)))
-    folder.write_labels(0, ["a/0000"], "oracle")
+    folder.write_labels(0, [Label("a/0000")], "oracle")
     return folder
 
 
@@ -91,7 +92,7 @@ def started(tmp_path):
 def test_every_file_of_the_contract(started):
     folder = started
     folder.write_query(Query(1, "entropy", 0, (QueryItem("b/0001", 0.25, "why"), QueryItem("a/0001"))))
-    folder.write_labels(1, ["b/0001", "a/0001"], "oracle", kind="weak")
+    folder.write_labels(1, [Label("b/0001", "weak"), Label("a/0001", "weak")], "oracle")
     weights = {"w": torch.arange(3.0)}
     folder.write_model(1, 0, lambda file: torch.save({"model": weights}, file))
     folder.write_metrics(0, metrics(1, None))
@@ -124,7 +125,9 @@ def test_every_file_of_the_contract(started):
         "items": [{"id": "b/0001", "score": 0.25, "reason": "why"}, {"id": "a/0001", "score": None}],
     }
     labels = json.loads(raw["round_01/labels/0000.json"])
-    assert (labels["items"], labels["annotator"], labels["kind"]) == (["b/0001", "a/0001"], "oracle", "weak")
+    assert labels["annotator"] == "oracle"
+    where = {"kind": "weak", "where": "ground truth"}
+    assert labels["labels"] == [{"id": "b/0001", **where}, {"id": "a/0001", **where}]
     assert labels["when"]
     assert "NaN" not in raw["round_00/metrics.json"]
     assert json.loads(raw["round_00/metrics.json"])["dice_3d"]["mean"] is None
@@ -142,7 +145,7 @@ def test_every_file_of_the_contract(started):
 def test_what_is_not_there_yet(tmp_path):
     folder = RunFolder(tmp_path / "new")
     assert folder.query(0) is folder.metrics(0) is None
-    assert (folder.labels(0), folder.labeled(3), folder.timings(0), folder.curve()) == ([], [], {}, [])
+    assert (folder.returns(0), folder.labeled(3), folder.timings(0), folder.curve()) == ([], [], {}, [])
     folder.write_curve()
     assert not (tmp_path / "new").exists()
 
@@ -150,10 +153,10 @@ def test_what_is_not_there_yet(tmp_path):
 def test_labels_stand_in_the_order_of_their_return(started):
     folder = started
     for i in range(11):
-        folder.write_labels(1, [f"i{i}", "a/0000"], "person")
-    folder.write_labels(2, ["z"], "person")
+        folder.write_labels(1, [Label(f"i{i}"), Label("a/0000")], "person")
+    folder.write_labels(2, [Label("z")], "person")
     assert folder.labeled(2) == ["a/0000", *(f"i{i}" for i in range(11)), "z"]
-    assert [entry["items"][0] for entry in folder.labels(1)] == [f"i{i}" for i in range(11)]
+    assert [one.labels[0].id for one in folder.returns(1)] == [f"i{i}" for i in range(11)]
     assert [path.name for path in sorted((folder.path / "round_01/labels").iterdir())][-1] == "0010.json"
 
 
@@ -366,17 +369,20 @@ def test_another_pool_is_refused_by_item(started):
         refused(started, run_json(), pool_json(other), message)
 
 
-@pytest.mark.parametrize("name", ["b.nii", "b_l.nii"])
-def test_changed_files_are_refused(started, name):
-    refused(started, run_json(), pool_json(**{name: "other"}), r"image or label of 'b/0000' has changed.*b\.nii")
+def test_changed_images_are_refused(started):
+    refused(started, run_json(), pool_json(**{"b.nii": "other"}), r"other images: that of 'b/0000' has changed.*b\.nii")
 
 
-def test_a_label_that_appears_later_is_another_file(tmp_path):
+def test_a_label_may_change_or_come_later(tmp_path):
     pool = pool_of()
-    folder = RunFolder(tmp_path)
     unlabeled = pool.with_items(replace(i, label=None) if i.volume == "b" else i for i in pool)
-    folder.start(run_json(), pool_to_json(unlabeled, {p: "h" for i in pool for p in (i.image, i.label)}))
-    refused(folder, run_json(), pool_to_json(pool, {p: "h" for i in pool for p in (i.image, i.label)}), "'b/0000'")
+    hashes = {p: "h" for i in pool for p in (i.image, i.label)}
+    folder = RunFolder(tmp_path)
+    folder.start(run_json(), pool_to_json(unlabeled, hashes))
+    before = content(folder.path)
+    for later in (hashes, hashes | {"/data/b_l.nii": "corrected"}):
+        folder.start(run_json(), pool_to_json(pool, later))
+    assert content(folder.path) == before
 
 
 def test_the_data_set_may_move(started):

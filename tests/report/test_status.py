@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from monai_al.data import DataError
+from monai_al.records import Label
 from monai_al.report import describe_run
 
 RUN = {
@@ -162,7 +163,7 @@ def test_reads_what_a_run_folder_writes(tmp_path):
     run.lock()
     run.start(RUN, pool_to_json(pool, dict.fromkeys("abc", "hash")))
     run.write_query(Query(0, "entropy", 7, (QueryItem("a"), QueryItem("b"))))
-    run.write_labels(0, ["a"], "oracle")
+    run.write_labels(0, [Label("a")], "oracle")
     text = describe_run(tmp_path)
     assert f"In use by process {os.getpid()}" in text
     assert "1 of 2 items labeled, waiting for b" in text

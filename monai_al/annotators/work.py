@@ -1,0 +1,73 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What an annotator may look at beside a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from monai_al.data import StoredVolume, read_volume
+from monai_al.records import FULL, WEAK, Item, Labels
+from monai_al.sources import Source
+
+__all__ = ["Work"]
+
+
+class Work:
+    """What an annotator may look at beside a query.
+
+    Args:
+        output_dir: the run folder.
+        source: the data.
+        labels: those of the run so far.
+        predict: item -> class numbers ``(H, W, D)`` of its volume on the stored grid, or None; None where no network is
+            trained.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> work = Work(Path("runs/a"), SliceSource(Pool([]), cache=None))
+        >>> work.prediction(Item("a", "a.png", "a", "a")) is None, len(work.labels)
+        (True, 0)
+    """
+
+    def __init__(
+        self,
+        output_dir: Path,
+        source: Source,
+        labels: Labels | None = None,
+        predict: Callable[[Item], np.ndarray | None] | None = None,
+    ) -> None:
+        self.output_dir = output_dir
+        self.source = source
+        self.labels = Labels() if labels is None else labels
+        self._predict = predict
+
+    def image(self, item: Item) -> StoredVolume:
+        """The image that holds an item, on its stored grid, with its affine and voxel size; without a label.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return read_volume(item.image)
+
+    def prediction(self, item: Item) -> np.ndarray | None:
+        """What the last network says of the volume that holds an item: class numbers ``(H, W, D)`` as it is stored.
+
+        None before the first network, and where a foreign bundle reads the images.
+        """
+        return None if self._predict is None else self._predict(item)
+
+    def ground_truth_kind(self, item: Item) -> str | None:
+        """The kind of label that the data set has for an item: full, weak, or None where it annotates no pixel.
+
+        Raises:
+            DataError: the label cannot be read.
+        """
+        if item.label is None:
+            return None
+        share = self.source.annotated_share(item)
+        return FULL if share == 1 else WEAK if share > 0 else None

@@ -1,0 +1,184 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The home of labels: for every labeled item, which file holds its label, of which kind, from whom, since when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item
+
+__all__ = ["FULL", "GROUND_TRUTH", "KINDS", "PSEUDO", "WEAK", "Label", "LabelReturn", "Labels"]
+
+FULL, WEAK, PSEUDO = KINDS = ("full", "weak", "pseudo")
+GROUND_TRUTH = "ground truth"  # the label lies where the data set has it
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What answers an item.
+
+    Args:
+        id: the item's id.
+        kind: ``"full"``, every pixel is annotated; ``"weak"``, some are; ``"pseudo"``, a strategy made it.
+        where: :data:`GROUND_TRUTH`, or the file that holds it.
+        slice: the slice of that file, None for all of it.
+        coding: what the file's values mean: ``"class numbers"``, 255 = not annotated, or the data set's own
+            ``"stored codes"``.
+        returned: the file as it came back, where ``where`` is a copy in class numbers.
+        returned_coding: what the values of that file mean.
+        annotator: who gave it.
+        when: when it was recorded, ISO 8601.
+
+    Raises:
+        ValueError: the kind or a coding is unknown.
+
+    Example:
+        >>> Label("case_1/0007", "weak").where
+        'ground truth'
+    """
+
+    id: str
+    kind: str = FULL
+    where: str = GROUND_TRUTH
+    slice: int | None = None
+    coding: str = CLASS_NUMBERS
+    returned: str | None = None
+    returned_coding: str | None = None
+    annotator: str = ""
+    when: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"label of {self.id!r}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        for coding in (self.coding, self.returned_coding or CLASS_NUMBERS):
+            if coding not in (CLASS_NUMBERS, STORED_CODES):
+                raise ValueError(
+                    f"label of {self.id!r}: coding {coding!r} is neither {CLASS_NUMBERS!r} nor {STORED_CODES!r}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The label as it stands in a file of ``labels/``."""
+        entry: dict[str, Any] = {"id": self.id, "kind": self.kind, "where": self.where}
+        if self.where != GROUND_TRUTH:
+            entry |= {"slice": self.slice, "coding": self.coding}
+        if self.returned is not None:
+            entry |= {"returned": self.returned, "returned_coding": self.returned_coding}
+        return entry
+
+    def under(self, folder: Path) -> Label:
+        """The same label, with its files found from a folder."""
+        if self.where == GROUND_TRUTH:
+            return self
+        returned = None if self.returned is None else str(folder / self.returned)
+        return replace(self, where=str(folder / self.where), returned=returned)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReturn:
+    """What came back at once.
+
+    Args:
+        labels: the labels.
+        refused: id -> why the item has none.
+        annotator: who answered.
+        when: when it was recorded, ISO 8601.
+
+    Example:
+        >>> LabelReturn((Label("a"),), annotator="oracle").to_json()["labels"]
+        [{'id': 'a', 'kind': 'full', 'where': 'ground truth'}]
+    """
+
+    labels: tuple[Label, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    annotator: str = ""
+    when: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of a file of ``labels/``."""
+        refused = [{"id": id, "reason": reason} for id, reason in self.refused.items()]
+        return {
+            "annotator": self.annotator,
+            "when": self.when,
+            "labels": [label.to_json() for label in self.labels],
+            **({"refused": refused} if refused else {}),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> LabelReturn:
+        """The return that :meth:`to_json` wrote; also those of runs whose labels had no home yet."""
+        annotator, when = content.get("annotator", ""), content.get("when", "")
+        entries = content.get("labels")
+        if entries is None:
+            where = {"kind": content.get("kind", FULL), "where": GROUND_TRUTH}
+            entries = [{"id": id, **where} for id in content["items"]]
+        labels = tuple(Label(**entry, annotator=annotator, when=when) for entry in entries)
+        return cls(labels, {one["id"]: one["reason"] for one in content.get("refused", ())}, annotator, when)
+
+    def under(self, folder: Path) -> LabelReturn:
+        """The same return, with its files found from a folder."""
+        return replace(self, labels=tuple(label.under(folder) for label in self.labels))
+
+
+class Labels(Mapping[str, Label]):
+    """The labels of a run up to a round: id -> the last label that came back, in the order of the first ones.
+
+    Args:
+        returns: what came back, in order.
+
+    Example:
+        >>> returns = [LabelReturn((Label("b"), Label("a", "weak")), {"c": "annotates no pixel"})]
+        >>> labels = Labels([*returns, LabelReturn((Label("a"),))])
+        >>> list(labels), labels["a"].kind, labels.counts, labels.asked
+        (['b', 'a'], 'full', {'full': 2}, ['b', 'a', 'c'])
+    """
+
+    def __init__(self, returns: Iterable[LabelReturn] = ()) -> None:
+        self._labels: dict[str, Label] = {}
+        self.refused: dict[str, str] = {}
+        for one in returns:
+            self._labels |= {label.id: label for label in one.labels}
+            self.refused |= one.refused
+        self.refused = {id: reason for id, reason in self.refused.items() if id not in self._labels}
+
+    def __getitem__(self, id: str) -> Label:
+        return self._labels[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @property
+    def asked(self) -> list[str]:
+        """Ids that need not be asked for again: those with a label, then those that were refused."""
+        return [*self._labels, *self.refused]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind -> number of items."""
+        return dict(Counter(label.kind for label in self._labels.values()))
+
+    def of_items(self, items: Iterable[Item]) -> list[Item]:
+        """Items that name the files of their labels here, in place of the data set's.
+
+        Raises:
+            KeyError: one has no label.
+        """
+        return [self.of_item(item) for item in items]
+
+    def of_item(self, item: Item) -> Item:
+        """An item that names the file of its label here, in place of the data set's.
+
+        Raises:
+            KeyError: it has no label.
+        """
+        label = self[item.id]
+        if label.where == GROUND_TRUTH:
+            return item
+        return replace(item, label=label.where, coding=label.coding)

@@ -1,0 +1,241 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels that come as files, from the annotator to the training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from monai_al.annotators import Annotator, Answer, Oracle
+from monai_al.cli import find_asset
+from monai_al.datasets import phantom
+from monai_al.engines import ActiveLearner
+from monai_al.records import DataError, Label
+from monai_al.strategies import Random
+
+TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
+
+
+class Person(Annotator):
+    """Returns one file per volume, in class numbers; ``change`` draws into the array (H, W, D) of a volume."""
+
+    name = "person"
+    seen = []  # of the class: an annotator's own attributes are its settings
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def change(self, classes, item):
+        pass
+
+    def annotate(self, query, pool, work=None):
+        self.seen.append((work.output_dir, list(work.labels), {}))
+        labels = []
+        for id in query.ids:
+            item = pool[pool.index(id)]
+            image = work.image(item)
+            prediction = work.prediction(item)
+            self.seen[-1][2][id] = None if prediction is None else (prediction.shape == image.image.shape[1:])
+            path = Path(self.folder) / f"{item.volume}_{query.round}.nii.gz"
+            classes = np.asarray(nib.load(item.label).dataobj).astype(np.uint8)
+            self.change(classes, item)
+            path.parent.mkdir(exist_ok=True)
+            nib.save(nib.Nifti1Image(classes, image.affine), path)
+            labels.append(Label(id, where=str(path), coding="class numbers"))
+        return Answer(tuple(labels))
+
+
+@pytest.fixture
+def learner(small, tmp_path):
+    def make(annotator=None, folder="run", overrides=None, **arguments):
+        arguments = {"budget": 3, "rounds": 2, "progress": False, **arguments}
+        return ActiveLearner(
+            TRAIN, Random(), tmp_path / folder, annotator=annotator, overrides=small | (overrides or {}), **arguments
+        )
+
+    return make
+
+
+def models(path):
+    return [torch.load(file, weights_only=True)["model"] for file in sorted(path.glob("round_*/model_0.pt"))]
+
+
+def same(one, other):
+    return all(torch.equal(a[key], b[key]) for a, b in zip(one, other, strict=True) for key in a)
+
+
+def test_files_that_say_what_the_truth_says_train_the_same_networks(learner, tmp_path):
+    person = Person(tmp_path / "returned")
+    person.seen.clear()
+    active = learner(person)
+    active.run()
+    learner(Oracle(), folder="oracle").run()
+    assert same(models(tmp_path / "run"), models(tmp_path / "oracle"))
+    ours, theirs = (json.loads((tmp_path / f / "round_01/metrics.json").read_text()) for f in ("run", "oracle"))
+    assert ours == theirs
+    (first, *_) = json.loads((tmp_path / "run/round_00/labels/0000.json").read_text())["labels"]
+    assert (first["kind"], first["coding"], first["returned_coding"]) == ("full", "class numbers", "class numbers")
+    assert first["slice"] == int(first["id"][-4:])
+    kept = tmp_path / "run/round_00" / first["returned"]
+    assert kept.read_bytes() == (tmp_path / "returned" / kept.name).read_bytes()  # as it came
+    own = np.asarray(nib.load(tmp_path / "run/round_00" / first["where"]).dataobj)
+    asked = {int(id[-4:]) for id in active.folder.query(0).ids if id.startswith(first["id"][:-5])}
+    assert {z for z in range(own.shape[2]) if (own[..., z] != 255).any()} == asked
+    before, after = (predicted for _, _, predicted in person.seen)
+    assert set(before.values()) == {None}  # no network yet
+    assert set(after.values()) == {True}
+    assert person.seen[1][:2] == (tmp_path / "run", list(active.folder.query(0).ids))
+
+
+def test_other_labels_train_another_network(learner, tmp_path):
+    class Turned(Person):
+        def change(self, classes, item):
+            classes[:] = 1 - classes
+
+    learner(Turned(tmp_path / "returned"), rounds=1).run()
+    learner(Oracle(), folder="oracle", rounds=1).run()
+    assert not same(models(tmp_path / "run"), models(tmp_path / "oracle"))
+
+
+def test_kinds_follow_what_is_annotated(learner, tmp_path, caplog):
+    """Stripes are weak, whatever they are called; a slice where nothing is annotated is refused and not asked again."""
+    empty = []
+
+    class Stripes(Person):
+        def change(self, classes, item):
+            classes[::2] = 255
+            empty[:] = empty or [item]
+            for one in empty:
+                if one.volume == item.volume:
+                    classes[..., one.slice] = 255
+
+    active = learner(Stripes(tmp_path / "returned"), budget=[3, 2])
+    active.run()
+    assert "round 0: 1 of 3 items have no label and are not asked for again" in caplog.text
+    labels = active.folder.labels(1)
+    assert list(labels.refused) == [one.id for one in empty]
+    assert labels.counts == {"weak": 4}
+    assert not set(labels.refused) & set(active.folder.query(1).ids)
+    cost = active.folder.metrics(1)["cost"]
+    assert cost["total"] == pytest.approx(4 / 15)
+    assert cost["per_kind"]["weak"]["items"] == 4
+    assert cost["voxels"] == 4 * 32 * 32
+    assert active.folder.metrics(1)["labeled"] == 4
+    assert [row["cost"] for row in active.folder.curve()] == pytest.approx([2 / 15, 4 / 15])
+
+
+def test_two_files_of_one_name_are_both_kept(learner, tmp_path):
+    class Scattered(Person):
+        def annotate(self, query, pool, work=None):
+            answer = super().annotate(query, pool, work)
+            moved = []
+            for n, label in enumerate(answer.labels):
+                place = tmp_path / "scattered" / str(n) / "segmentation.nii.gz"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(Path(label.where).read_bytes())
+                moved.append(Label(label.id, where=str(place)))
+            return Answer(tuple(moved))
+
+    learner(Scattered(tmp_path / "returned"), rounds=1).run()
+    learner(Oracle(), folder="oracle", rounds=1).run()
+    assert same(models(tmp_path / "run"), models(tmp_path / "oracle"))
+    assert len(list((tmp_path / "run/round_00/answers/0000/returned").rglob("segmentation.nii.gz"))) == 3
+
+
+def test_an_annotator_of_two_arguments(learner):
+    class Two(Annotator):
+        name = "two"
+
+        def annotate(self, query, pool):
+            return Answer(query.ids[:1], refused=dict.fromkeys(query.ids[1:], "out of focus"))
+
+    active = learner(Two())
+    active.run()
+    assert active.folder.metrics(1)["labeled"] == 2
+    assert len(active.folder.labels(1).refused) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (lambda ids: Answer((Label(ids[0], where="no/such.nii.gz"),)), DataError, "no/such.nii.gz: the label file"),
+        (lambda ids: Answer(("nobody/0000",)), ValueError, "answered 'nobody/0000', which round 0 did not ask for"),
+        (lambda ids: Answer((), refused=dict.fromkeys(ids, "too dark")), DataError, "no item of round 0 has a label"),
+    ],
+)
+def test_answers_that_cannot_be_used_are_named(learner, tmp_path, answer, error, message):
+    class Wrong(Annotator):
+        name = "wrong"
+
+        def annotate(self, query, pool):
+            return answer(query.ids)
+
+    with pytest.raises(error, match=message):
+        learner(Wrong(), rounds=1).run()
+    assert not list((tmp_path / "run").glob("round_00/answers/*"))
+
+
+def test_labels_of_another_shape_or_class_are_named(learner, tmp_path):
+    class Seventh(Person):
+        def change(self, classes, item):
+            classes[0, 0, item.slice] = 7
+
+    with pytest.raises(DataError, match=r"returned.*unexpected label values 7; expected \[0, 1, 255\]"):
+        learner(Seventh(tmp_path / "returned"), rounds=1).run()
+    assert not list((tmp_path / "run").glob("round_00/labels/*"))
+
+
+# -- labels of the data set that come or change ------------------------------------------------------------------------
+
+
+def folder_config(tmp_path, small):
+    """A data set of plain files that a test may change."""
+    pool = phantom(tmp_path / "phantom", patients=4, shape=(32, 32, 6), classes=["background", "spleen"])
+    for name in ("images", "labels"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for item in {one.volume: one for one in pool}.values():
+        (tmp_path / "data/images" / f"{item.volume}.nii.gz").write_bytes(Path(item.image).read_bytes())
+        stored = nib.load(item.label)
+        classes = np.asarray(stored.dataobj).astype(np.uint8)
+        nib.save(nib.Nifti1Image(classes, stored.affine), tmp_path / "data/labels" / f"{item.volume}.nii.gz")
+    root = str(tmp_path / "data")
+    classes = ["background", "spleen"]
+    return {
+        "datalist": {"_target_": "monai_al.datasets.folder", "root": root, "classes": classes, "require_labels": False},
+    }
+
+
+def test_labels_that_come_go_on_and_change_nothing_before(learner, small, tmp_path):
+    overrides = folder_config(tmp_path, small)
+    active = learner(overrides=overrides)
+    active._prepare()
+    first = active.strategy and active._initial_query().ids[0]
+    held = tmp_path / "data/labels" / f"{first[:-5]}.nii.gz"
+    content = held.read_bytes()
+    held.unlink()
+    with pytest.raises(DataError, match="no ground truth.*add their labels to the data set"):
+        learner(overrides=overrides).run()
+    held.write_bytes(content)
+    learner(overrides=overrides).run()
+    learner(overrides=overrides, folder="whole").run()
+    assert same(models(tmp_path / "run"), models(tmp_path / "whole"))
+
+
+def test_changed_test_labels_are_told(learner, small, tmp_path, caplog):
+    overrides = folder_config(tmp_path, small)
+    active = learner(overrides=overrides, rounds=1)
+    active.run()
+    label = Path(active.test[0].label)
+    stored = nib.load(label)
+    nib.save(nib.Nifti1Image(np.zeros(stored.shape, np.uint8), stored.affine), label)
+    assert "labels of the test part" not in caplog.text
+    again = learner(overrides=overrides, rounds=2)
+    again.run()
+    assert "the labels of the test part have changed since the rounds before" in caplog.text
+    assert again.folder.metrics(0)["test_labels"] != again.folder.metrics(1)["test_labels"]
