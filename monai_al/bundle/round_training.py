@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import logging
 import random
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
+from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import BundleConfigError, own_errors
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
@@ -66,7 +68,7 @@ class RoundTraining(TrainingConfig):
             if not Path(file).is_file():
                 raise BundleConfigError(f"training config {file} does not exist")
         super().__init__(
-            ConfigParser.load_config_files(self.config_file),
+            read_config(self.config_file),
             overrides,
             root=bundle_root(Path(self.config_file[0])),
             name=self.config_file[0],
@@ -136,14 +138,19 @@ class RoundTraining(TrainingConfig):
         return self.all_overrides({**without_seeding(raw), **places, **overrides})
 
     def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:
+        """As MONAI makes it from the config files, which were read once, when this object was made."""
+        folder = Path(self.config_file[0]).parent
         with _quiet("monai.bundle.workflows"):
             workflow = ConfigWorkflow(
-                config_file=self.config_file,
+                config_file=None,  # type: ignore[arg-type]
+                meta_file=str(folder / "metadata.json"),
                 logging_file=False,
                 workflow_type="train",
                 run_id=self._run_id,
-                **dict(overrides),
             )
+        workflow.config_root_path = folder
+        workflow.parser.read_config(copy.deepcopy(self._declared))
+        workflow.parser.update(dict(overrides))
         setattr(workflow, OF_A_ROUND, True)
         return workflow
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, targets_of
 
@@ -190,7 +191,7 @@ def _read(files: Sequence[str]) -> dict[str, Any]:
     missing = [file for file in files if not Path(file).is_file()]
     if missing:
         raise BundleConfigError(f"training config {missing[0]} does not exist")
-    return ConfigParser.load_config_files(list(files))
+    return read_config(files)
 
 
 def _parsed(file: Path) -> dict[str, Any]:

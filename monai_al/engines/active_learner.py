@@ -167,7 +167,10 @@ class ActiveLearner(Engine):
                     logging_redirect_tqdm([logging.root, logging.getLogger("monai_al")]),
                     tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar,
                 ):
-                    return super().run(range(len(self.sizes)), max_epochs=1)
+                    try:
+                        return super().run(range(len(self.sizes)), max_epochs=1)
+                    finally:  # also when it waits for answers, fails or is stopped
+                        self._draw_curve()
         finally:
             self.folder.unlock()
 
@@ -397,9 +400,7 @@ class ActiveLearner(Engine):
             )  # fmt: skip
 
     def _tell_round(self, number: int) -> None:
-        rows = self.folder.write_curve()
-        write_learning_curve({self.strategy.name: rows}, self.folder.path / "report" / "learning_curve.png")
-        row = rows[number]
+        row = self.folder.write_curve()[number]
         logger.info(
             "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s %s; "
             "train %s s, evaluate %s s, score %s s",
@@ -409,8 +410,13 @@ class ActiveLearner(Engine):
             *(shown(row[name], ".1f") for name in ("train_s", "evaluate_s", "score_s")),
         )  # fmt: skip
         self._bar.update()
-        if number + 1 == len(self.sizes):
-            logger.info("learning curve: %s", self.folder.path / "report" / "learning_curve.png")
+
+    def _draw_curve(self) -> None:
+        rows = self.folder.write_curve()
+        if rows:
+            path = self.folder.path / "report" / "learning_curve.png"
+            write_learning_curve({self.strategy.name: rows}, path)
+            logger.info("learning curve: %s", path)
 
 
 @contextmanager

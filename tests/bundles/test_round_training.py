@@ -217,6 +217,30 @@ def test_overlays_and_overrides_reach_the_training(write, tmp_path):
     assert RoundTraining([write(), overlay]).resolve("epochs", "train#trainer#max_epochs") == [5, 5]
 
 
+def test_the_files_are_read_once_for_all_rounds_and_again_for_another_run(write):
+    training = RoundTraining(write())
+    first = training.run(items(), seed=1)
+    other = json.loads(json.dumps(CONFIG))
+    other["optimizer"]["lr"] = 0.2  # as many letters
+    assert write(other).stat().st_size == write().stat().st_size
+    write(other)
+    assert equal(training.run(items(), seed=1), first)  # as its record says
+    again = RoundTraining(write(other))
+    assert again.raw()["optimizer"]["lr"] == 0.2
+    assert not equal(again.run(items(), seed=1), first)
+
+
+def test_a_workflow_of_a_round_is_as_monai_makes_it_from_the_files(tmp_path):
+    configs = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
+    files = [str(configs / name) for name in ("train.yaml", "learning_loss.yaml")]
+    overrides = {"steps": 7, "train::trainer::max_epochs": 3, "output_dir": str(tmp_path)}
+    ours = RoundTraining(files)._workflow(overrides)
+    theirs = ConfigWorkflow(files, logging_file=False, workflow_type="train", **overrides)
+    assert ours.parser.get() == theirs.parser.get()
+    for name in ("config_root_path", "meta_file", "workflow_type", "init_id", "run_id", "final_id", "properties"):
+        assert str(getattr(ours, name)) == str(getattr(theirs, name))
+
+
 def test_bundle_root_is_the_bundle_of_the_config_whatever_the_working_folder(write, tmp_path, monkeypatch):
     file = write()
     monkeypatch.chdir(tmp_path)

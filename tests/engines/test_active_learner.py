@@ -18,6 +18,7 @@ from monai_al.annotators import Answer, Oracle
 from monai_al.bundle import BundleConfigError
 from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, RoundEvents
+from monai_al.report import write_learning_curve
 from monai_al.selection import top_k
 from monai_al.sources import source_of
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
@@ -80,6 +81,37 @@ def test_a_run_leaves_the_files_of_the_contract(learner, tmp_path):
     assert [row["labeled"] for row in rows] == ["3", "6", "9"]
     assert rows[-1]["score_s"] == ""  # the last round scores nothing
     assert (path / "report" / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_learning_curve_is_drawn_once_when_a_run_ends_or_stops(learner, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(runs, path):
+        drawn.extend(len(rows) for rows in runs.values())
+        write_learning_curve(runs, path)
+
+    class Stop(BaseException):
+        pass
+
+    def stop(active):
+        if active.state.iteration == number:
+            raise Stop
+
+    monkeypatch.setattr("monai_al.engines.active_learner.write_learning_curve", draw)
+    png = tmp_path / "run" / "report" / "learning_curve.png"
+    for number, event, rows in ((1, "ROUND_TRAINED", 0), (1, "ROUND_EVALUATED", 1), (2, "ROUND_TRAINED", 1)):
+        active = learner(Random(), rounds=2)
+        active.add_event_handler(RoundEvents[event], stop)
+        with pytest.raises(Stop):
+            active.run()
+        assert drawn == [rows] * (rows > 0)
+        assert png.exists() == (rows > 0)
+        drawn.clear()
+    for _ in range(2):  # the end of the run, and a complete run whose picture is gone
+        learner(Random(), rounds=2).run()
+        assert drawn == [2]
+        drawn.clear()
+        png.unlink()
 
 
 def test_queries_are_distinct_and_labels_their_union(learner):
