@@ -93,7 +93,7 @@ def test_the_learning_curve_is_drawn_once_when_a_run_ends_or_stops(learner, tmp_
     class Stop(BaseException):
         pass
 
-    def stop(active):
+    def stop(active, number):
         if active.state.iteration == number:
             raise Stop
 
@@ -101,7 +101,7 @@ def test_the_learning_curve_is_drawn_once_when_a_run_ends_or_stops(learner, tmp_
     png = tmp_path / "run" / "report" / "learning_curve.png"
     for number, event, rows in ((1, "ROUND_TRAINED", 0), (1, "ROUND_EVALUATED", 1), (2, "ROUND_TRAINED", 1)):
         active = learner(Random(), rounds=2)
-        active.add_event_handler(RoundEvents[event], stop)
+        active.add_event_handler(RoundEvents[event], stop, number=number)
         with pytest.raises(Stop):
             active.run()
         assert drawn == [rows] * (rows > 0)
