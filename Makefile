@@ -1,13 +1,16 @@
-# make demo   sets everything up in .venv and runs the loop on the built-in phantom
-# make test   runs all tests
-# make lint   checks style and types
+# make demo     sets everything up in .venv and runs the loop on the built-in phantom
+# make test     runs the tests, in a few minutes
+# make nightly  runs the long ones, which make test leaves out
+# make lint     checks style and types
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := runs/demo
+# one process per core, each with one thread (tests/conftest.py); a process that is done takes tests from the others
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test lint format benchmarks clean
+.PHONY: demo test nightly lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +30,10 @@ demo: $(VENV)/installed
 	$(BIN)/python -m monai_al report $(DEMO)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+nightly: $(VENV)/installed-dev
+	$(PYTEST) -m nightly
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# One thread for each test process and for the processes that it starts: several that share the cores would only wait
+# for each other, and results do not depend on the machine. Read by libraries when they are imported, so it comes first.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
 
 
 @pytest.fixture

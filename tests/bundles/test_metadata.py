@@ -20,6 +20,9 @@ from monai_al.engines import TrainedRun
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
 FOLDERS = sorted(path for path in ROOT.glob("bundles/*") if path.is_dir() and not path.name.startswith(("_", ".")))
+ONE_NOW = [
+    pytest.param(path, id=path.name, marks=() if path == BUNDLES[0] else pytest.mark.nightly) for path in BUNDLES
+]
 SCHEMA = json.loads(Path(__file__).with_name("metadata_schema.json").read_text(encoding="utf-8"))
 OFFICIAL = ROOT.parent / "shared" / "reference" / "meta_schema_20240725.json"
 OFFICIAL_MD5 = "06954cad2cc5d3784e72077ac76f0fc8"
@@ -124,6 +127,7 @@ def test_network_fits_its_metadata(bundle, tmp_path):
     )
 
 
+@pytest.mark.parametrize("done", ONE_NOW, indirect=True)
 def test_a_trained_network_is_exported(done, tmp_path):
     bundle, run_dir = done
     meta_file = bundle / "configs" / "metadata.json"

@@ -285,6 +285,15 @@ def test_a_done_run_without_a_record_counts(stand_in, tmp_path):
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C counts, also where the tests run as a background job, for which a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_no_run_outlives_a_stop(stand_in, tmp_path, number):
     both = WAIT.format(condition="len(list(out.glob('*/*/pid'))) == 2")
@@ -298,6 +307,7 @@ def test_no_run_outlives_a_stop(stand_in, tmp_path, number):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_no_run_outlives_a_stop_at_its_very_start(stand_in, tmp_path, monkeypatch, number):
     planned = stand_in({"a": {"do": "time.sleep(60)"}}).planned(tmp_path)

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a small loop that kills itself with SIGKILL at one point after another, each time going on afterwards.
 
-    python kill_points.py FOLDER
+    python kill_points.py FOLDER [STEP]
 
-Prints one line of JSON per point: what was killed, and which results differ from an uninterrupted run. Everything is
-imported once; each run is a fork of this process, which never computes anything itself.
+With a step, only every STEP-th file that is written is such a point, and one of each other kind. Prints one line of
+JSON per point: what was killed, and which results differ from an uninterrupted run. Everything is imported once; each
+run is a fork of this process, which never computes anything itself.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def in_fork(work: Callable[[], object]) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, step: int = 1) -> None:
     def run(name: str, prepare: Callable[[], object] = lambda: None) -> int:
         def work():
             prepare()
@@ -103,11 +104,12 @@ def main(folder: Path) -> None:
     run("whole")
     whole = results("whole")
     written = sum(1 for file in (folder / "whole").rglob("*") if file.is_file())
+    steps, batches = ((1, 3, 6), (1, 2)) if step == 1 else ((3,), (2,))
     points: list[tuple[str, Callable[[], object]]] = [
-        *((f"training, step {n}", lambda n=n: kill_at_call(PartialDiceCELoss, "forward", n)) for n in (1, 3, 6)),
+        *((f"training, step {n}", lambda n=n: kill_at_call(PartialDiceCELoss, "forward", n)) for n in steps),
         ("scoring", lambda: kill_at_call(UncertaintyHandler, "__call__", 1)),
-        *((f"evaluating, batch {n}", lambda n=n: kill_at_call(VolumeScoresHandler, "__call__", n)) for n in (1, 2)),
-        *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(1, written)),
+        *((f"evaluating, batch {n}", lambda n=n: kill_at_call(VolumeScoresHandler, "__call__", n)) for n in batches),
+        *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(step, written, step)),
     ]
     for i, (point, prepare) in enumerate(points):
         ended_by = run(f"killed_{i}", prepare)
@@ -121,4 +123,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -10,10 +10,16 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from pydoc import locate
 
 import monai.bundle
 import pytest
 import torch
+from monai.bundle import ConfigParser
+
+from monai_al.bundle.errors import _brief_hook
+from monai_al.strategies import Strategy
+from monai_al.uncertainty import MEASURES
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
@@ -21,28 +27,47 @@ SMALL = {
     "phantom": {"patients": 4, "shape": [32, 32, 6], "classes": ["background", "spleen"]},
     "image_size": [32, 32], "channels": [4, 8], "steps": 3, "batch_size": 4, "progress": False, "device": "cpu",
 }  # fmt: skip
-STRATEGIES = sorted(path.stem for path in (ROOT / "configs" / "strategies").glob("*.yaml"))
-STRATEGIES.remove("random_volumes")  # test_random_volumes.py
-BASELINES = [  # nothing to score, so no selector either
-    "central_stratified", "evenly_spaced", "foreground_aware_random_33", "foreground_aware_random_66",
-    "patient_stratified_random", "random",
-]  # fmt: skip
-BY_EMBEDDINGS = [  # nothing that a selector could choose by
-    "core_gcn", "coreset_bottleneck", "coreset_encoder", "coreset_pixels", "typiclust", "uncertain_gcn", "vaal",
-]  # fmt: skip
+OVERLAYS = sorted((ROOT / "configs" / "strategies").glob("*.yaml"))
+OVERLAYS.remove(ROOT / "configs" / "strategies" / "random_volumes.yaml")  # test_random_volumes.py
+BATCHES = ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
 ENCODER = {  # of the strategies that need one
     "encoder": str(ROOT / "bundles" / "group_contrastive_cardiac" / "configs" / "pretrain.yaml"),
     "pretrain_epochs": 1, "encoder_width": 0.125, "pretrain_batch_size": 3, "tensorboard": False,
 }  # fmt: skip
-NAMES = {  # where the name of the overlay is not that of the strategy
-    "foreground_aware_random_33": "foreground-aware random 33 % (uses the truth)",
-    "foreground_aware_random_66": "foreground-aware random 66 % (uses the truth)",
-    "coreset_bottleneck": "coreset (bottleneck)",
-    "coreset_encoder": "coreset (encoder)",
-    "coreset_pixels": "coreset (pixels)",
-    "mc_dropout_divergence": "bald",
-    "patient_stratified_random": "patient-stratified random",
-}
+
+
+def class_of(overlay):
+    return locate(ConfigParser.load_config_file(str(overlay))["strategy"]["_target_"])
+
+
+def brings(overlay):
+    """What a strategy overlay needs of the loop and of the bundle."""
+    settings = ConfigParser.load_config_file(str(overlay))
+    strategy = class_of(overlay)
+    found = {id for id in settings if id not in ("strategy", "dropout")}
+    if strategy.needs is not Strategy.needs:
+        found |= {strategy, settings["strategy"].get("embedding")}
+    measure = settings["strategy"].get("measure")
+    if measure is not None:
+        found.add(MEASURES[measure].samples if MEASURES[measure].stochastic else "one prediction")
+    return found | {"truth" if strategy.uses_truth else "no truth"}
+
+
+def one_of_each_kind():
+    """All overlays; those that bring nothing that an earlier one did not bring are for the night."""
+    known, overlays = set(), []
+    for overlay in OVERLAYS:
+        found = brings(overlay)
+        overlays.append(pytest.param(overlay, id=overlay.stem, marks=() if found - known else pytest.mark.nightly))
+        known |= found
+    return overlays
+
+
+def few(overlay):
+    """Options that keep an overlay's run short."""
+    options = {"members": 2} if overlay.stem.startswith("ensemble") else {}
+    options |= ENCODER if "embedding: encoder" in overlay.read_text(encoding="utf-8") else {}
+    return options | ({"strategy#steps": 3, "strategy#size": 16} if overlay.stem == "vaal" else {})
 
 
 def run(*names, configs=CONFIGS, **overrides):
@@ -54,30 +79,27 @@ def second_query(run_dir):
     return json.loads((run_dir / "round_01" / "query.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_overlay(strategy, tmp_path):
-    few = {"members": 2} if strategy.startswith("ensemble") else {}
-    few |= ENCODER if strategy in ("coreset_encoder", "typiclust") else {}
-    few |= {"strategy#steps": 3} if strategy == "vaal" else {}
-    run(f"strategies/{strategy}", output_dir=str(tmp_path / "run"), **few)
+@pytest.mark.parametrize("overlay", one_of_each_kind())
+def test_every_strategy_overlay(overlay, tmp_path):
+    """Here end to end; tests/strategies/test_strategy_overlays.py asks all of them on a made-up round."""
+    run(f"strategies/{overlay.stem}", output_dir=str(tmp_path / "run"), **few(overlay))
     query = second_query(tmp_path / "run")
-    assert query["strategy"] == NAMES.get(strategy, query["strategy"])
-    assert strategy in NAMES or query["strategy"].replace(" ", "_") == strategy
     assert len({item["id"] for item in query["items"]}) == 4
-    unscored = (*BASELINES, "typiclust")
-    assert all((item["score"] is None) == (strategy in unscored) for item in query["items"])
+    unscored = class_of(overlay).needs is Strategy.needs or query["strategy"] == "typiclust"
+    assert all((item["score"] is None) == unscored for item in query["items"])
     assert (tmp_path / "cache").is_dir()  # beside the run, for other runs to share
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in (*BASELINES, *BY_EMBEDDINGS)])
-def test_every_scoring_strategy_with_stochastic_batches(strategy, tmp_path):
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "overlay", [path for path in OVERLAYS if "'@selector'" in path.read_text()], ids=lambda path: path.stem
+)
+def test_every_scoring_strategy_with_stochastic_batches(overlay, tmp_path):
     """In the bundle that has them by default, and in the other one by one overlay."""
-    selective = strategy.startswith("selective")
-    names, configs = [f"strategies/{strategy}"], ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
-    if selective:
+    names, configs = [f"strategies/{overlay.stem}"], BATCHES
+    if overlay.stem.startswith("selective"):
         names, configs = [*names, "selectors/stochastic_batches"], CONFIGS
-    few = {"members": 2} if strategy.startswith("ensemble") else {}
-    run(*names, configs=configs, output_dir=str(tmp_path / "run"), test_fraction=0.25, **few)
+    run(*names, configs=configs, output_dir=str(tmp_path / "run"), test_fraction=0.25, **few(overlay))
     query = second_query(tmp_path / "run")
     assert query["strategy"].endswith(" with stochastic batches")
     assert all("best of the stochastic batches" in item["reason"] for item in query["items"])
@@ -146,6 +168,7 @@ def test_network_fits_its_metadata(tmp_path):
     monai.bundle.verify_net_in_out(net_id="network_def", n=4, device="cpu", output_dir=str(tmp_path / "t"), **files)
 
 
+@pytest.mark.nightly  # as every bundle's, in tests/bundles/test_metadata.py
 def test_network_is_exported(tmp_path):
     monai.bundle.run(config_file=str(CONFIGS / "train.yaml"), output_dir=str(tmp_path / "t"), **{**SMALL, "steps": 1})
     monai.bundle.ckpt_export(
@@ -161,24 +184,24 @@ def test_network_is_exported(tmp_path):
     assert torch.jit.load(str(tmp_path / "model.ts"))(torch.zeros(1, 1, 16, 16)).shape == (1, 2, 16, 16)
 
 
-def command(*arguments, cwd):
-    line = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / "active_learning.yaml")]
-    return subprocess.run([*line, *arguments], capture_output=True, text=True, cwd=cwd, check=False)
-
-
 def test_an_unknown_override_ends_the_command_with_one_message(tmp_path):
-    done = command("--roundz", "3", cwd=tmp_path)
+    line = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / "active_learning.yaml")]
+    done = subprocess.run([*line, "--roundz", "3"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode != 0
     assert "error: --roundz: nothing in the bundle refers to it; did you mean rounds" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_data_set_ends_the_command_with_one_message(tmp_path):
-    done = command("--dataset_dir", "nowhere", cwd=tmp_path)
-    assert done.returncode != 0
-    assert "nowhere: does not exist" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_missing_data_set_is_told_with_one_message(tmp_path, capsys):
+    with pytest.raises(RuntimeError) as caught:
+        run(dataset_dir="nowhere", output_dir=str(tmp_path / "run"))
+    capsys.readouterr()
+    _brief_hook(caught.type, caught.value, caught.tb)  # which the command line calls
+    error = capsys.readouterr().err
+    assert error.startswith("error: nowhere: does not exist")
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bundles_and_configs_are_in_the_wheel(tmp_path):

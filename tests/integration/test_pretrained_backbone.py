@@ -130,6 +130,7 @@ def test_no_id_of_the_overlay_is_idle():
         RunningBundle(BUNDLE, {**merged, "backbone_wieghts": "a"}).check_overrides("train.yaml", **check)
 
 
+@pytest.mark.nightly
 def test_the_network_is_exported(tmp_path, weights):
     folder = run(tmp_path, backbone_weights=str(weights), rounds=1)
     overlay = tmp_path / "overlay.json"
