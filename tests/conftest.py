@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -10,6 +11,12 @@ import pytest
 # for each other, and results do not depend on the machine. Read by libraries when they are imported, so it comes first.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
+
+
+def pytest_collection_finish():
+    """Leave out what was imported and collected whenever garbage is collected from here on, as each training does."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def scored(net: LossPredictor, data: list[dict]) -> tuple[np.ndarray, np.ndarray
     return handler.embeddings[:, 0], np.array(true)
 
 
-@pytest.mark.parametrize("stop", [10, 99], ids=["stopped", "flowing"])
+@pytest.mark.parametrize("stop", [10, pytest.param(99, marks=pytest.mark.nightly)], ids=["stopped", "flowing"])
 def test_the_predicted_loss_follows_the_true_loss(stop):
     net, data, test = network(), items(64, seed=2), items(64, seed=3)
     loss, history = LearningLoss(PartialDiceCELoss()), []

@@ -11,6 +11,7 @@ run is a fork of this process, which never computes anything itself.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -68,6 +69,7 @@ def kill_before_rename(number: int) -> None:
 def in_fork(work: Callable[[], object]) -> int:
     """Run something in a child; returns the signal that ended it, or 0."""
     sys.stdout.flush()
+    gc.freeze()  # what is there already is no garbage of the child's
     child = os.fork()
     if child == 0:
         code = 1
