@@ -395,8 +395,12 @@ def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys):
     assert capsys.readouterr().out == text
     assert written(output) == before
 
-    # one run is killed in its last round, and one cannot be done
-    again = tmp_path / "again"
+
+@pytest.mark.nightly  # the stand-in stands for it above
+def test_a_run_that_was_killed_goes_on_and_one_that_cannot_be_done_is_told(tmp_path, capsys):
+    output, again = tmp_path / "out put", tmp_path / "again"
+    assert main(command(tmp_path / "tiny.json", output, random=RANDOM, target=TARGET)) == 0
+    capsys.readouterr()
     shutil.copytree(output, again)
     for name in ("metrics.json", "model_0.pt", "timings.json"):
         (again / "target" / "seed_1" / "round_01" / name).unlink()

@@ -93,9 +93,9 @@ def a_round(strategy: Strategy) -> Round:
 
 def quick(strategy: Strategy) -> Strategy:
     """With fewer steps, where it trains something itself."""
-    for setting, few in (("steps", 2), ("epochs", 5), ("batch_size", 4)):
-        if hasattr(strategy, setting):
-            setattr(strategy, setting, few)
+    few = {"steps": 2, "epochs": 5, "batch_size": 4}
+    for settings in (vars(strategy), vars(strategy).get("training", {})):
+        settings.update({name: number for name, number in few.items() if name in settings})
     return strategy
 
 
