@@ -355,6 +355,7 @@ def test_torch_is_imported_before_faiss():
 IMPORTABLE = [name for name in modules_of(PACKAGE) if not name.endswith("__main__")]
 
 
+@pytest.mark.nightly  # the test above reads the same off the sources
 def test_all_modules_load_torch_before_faiss():
     order = run_python(
         f"""

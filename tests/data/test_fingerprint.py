@@ -66,11 +66,16 @@ def function_b(x):
     return x
 
 
-def test_equal_in_another_process():
+@pytest.mark.parametrize(
+    "made",
+    ["made = {'levels': {'a', 'b', 'c'}}", pytest.param(PREPROCESSING, marks=pytest.mark.nightly)],
+    ids=["a set", "transforms"],
+)
+def test_equal_in_another_process(made):
     scope: dict = {}
-    exec(PREPROCESSING, scope)
-    code = PREPROCESSING + (
-        "from pathlib import Path\nfrom monai_al.data import fingerprint\n"
+    exec(made, scope)
+    code = made + (
+        "\nfrom pathlib import Path\nfrom monai_al.data import fingerprint\n"
         "path = Path('a') / 'b'; hash(path)\n"
         "print(fingerprint(made)); print(fingerprint({'b': {'x', 'y', 'z'}, 'a': (1, 2.5), 'p': path}))"
     )

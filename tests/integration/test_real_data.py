@@ -15,6 +15,7 @@ DATA = ROOT.parent / "shared" / "data"
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("dataset", "folder", "volumes", "smallest"),
     [("hippocampus", "Task04_Hippocampus", 60, 0.4), ("lgg", "LGG", 3, 0.0)],
