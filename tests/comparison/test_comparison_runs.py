@@ -372,9 +372,14 @@ TARGET = {"overlays": ["strategies/selective_entropy"], "options": {"strategy#re
 BROKEN = {"overlays": ["datasets/hippocampus"], "options": {"dataset_dir": "no where"}}
 
 
-def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "runs",
+    [{"target": TARGET}, pytest.param({"random": RANDOM, "target": TARGET}, marks=pytest.mark.nightly)],
+    ids=["one run", "two runs"],
+)
+def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys, runs):
     output = tmp_path / "out put"
-    compare = command(tmp_path / "tiny.json", output, random=RANDOM, target=TARGET)
+    compare = command(tmp_path / "tiny.json", output, **runs)
     assert main(compare) == 0
     text = capsys.readouterr().out
     assert (output / "tiny.md").read_text(encoding="utf-8") == text
@@ -383,12 +388,12 @@ def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys):
     assert record["config"]["learner"]["strategy_settings"]["regions"] == ["target"]
     assert (record["seed"], record["threads"], record["sizes"]) == (1, 1, [4, 4])
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| random", "| target"))]
-    for name, row in zip(("random", "target"), rows, strict=True):
+    for name, row in zip(runs, rows, strict=True):
         for number in range(2):
             metrics = json.loads((output / name / "seed_1" / f"round_{number:02d}" / "metrics.json").read_text())
             mean = metrics["dice_3d"]["mean"]
             assert row[number + 1] == ("–" if mean is None else f"{mean:.3f}")
-    assert rows[0][1] == rows[1][1]  # the same initial set, weights and order
+    assert rows[0][1] == rows[-1][1]  # the same initial set, weights and order
 
     before = written(output)
     assert main(compare) == 0
