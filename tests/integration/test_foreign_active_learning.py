@@ -161,7 +161,7 @@ def test_a_measure_that_needs_dropout(bundle, data, tmp_path):
     assert not (tmp_path / "b" / "run.json").exists()
 
 
-@pytest.mark.parametrize("name", ["hippocampus_3d", "skin_lesion_2d"])
+@pytest.mark.parametrize("name", [pytest.param("hippocampus_3d", marks=pytest.mark.nightly), "skin_lesion_2d"])
 def test_several_members(name, bundle, data, tmp_path):
     found = learner(bundle(name), data, tmp_path / "run", members=2, rounds=1)
     found.run()
@@ -182,7 +182,11 @@ def test_training_goes_on_from_the_previous_weights(bundle, data, tmp_path):
 # -- seeds -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("early", [False, True], ids=["as it is", "with a network built in initialize"])
+@pytest.mark.parametrize(
+    "early",
+    [pytest.param(False, marks=pytest.mark.nightly), True],
+    ids=["as it is", "with a network built in initialize"],
+)
 def test_seeds_decide_although_the_bundle_seeds_for_itself(early, bundle, data, tmp_path):
     def change(config):
         assert config["initialize"] == ["$monai.utils.set_determinism(seed=123)"]
@@ -200,7 +204,7 @@ def test_seeds_decide_although_the_bundle_seeds_for_itself(early, bundle, data, 
     )
 
 
-@pytest.mark.parametrize("name", ["hippocampus_3d", "skin_lesion_2d"])
+@pytest.mark.parametrize("name", [pytest.param("hippocampus_3d", marks=pytest.mark.nightly), "skin_lesion_2d"])
 def test_the_same_seed_gives_the_same_files(name, bundle, data, tmp_path):
     file = bundle(name)
     for folder in ("a", "b"):
@@ -286,7 +290,14 @@ def plain(data, tmp_path_factory):
     return found.folder
 
 
-@pytest.mark.parametrize("change", [inline, named_lists, with_invertd, writing, old_run])
+@pytest.mark.parametrize(
+    "change",
+    [
+        inline,
+        with_invertd,
+        *(pytest.param(change, marks=pytest.mark.nightly) for change in (named_lists, writing, old_run)),
+    ],
+)
 def test_variants_give_the_same_scores(change, plain, bundle, data, tmp_path, monkeypatch):
     """How a config is written changes nothing in what is trained and scored."""
     monkeypatch.chdir(tmp_path)
