@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_al.bundle import pool_data
 from monai_al.data import Item, Pool, Round
 from monai_al.engines import ActiveLearner
-from monai_al.engines.needs import check_needs
 from monai_al.handlers.named_embeddings import is_pixels
+from monai_al.handlers.needs import needs_of
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure
 
@@ -77,7 +76,7 @@ def a_round(strategy: Strategy) -> Round:
     """What the strategy asks for, drawn at random."""
     draw = np.random.default_rng(0)
     scores, embeddings = {}, {}
-    for name, need in check_needs(strategy.needs(), strategy.name).items():
+    for name, need in needs_of(strategy).items():
         if isinstance(need, Measure):
             scores[name] = draw.random(N)
             scores[name][LABELED] = -np.inf
@@ -105,14 +104,7 @@ def test_an_overlay_gives_a_strategy_that_the_network_of_the_bundle_can_serve(ov
     strategy = active.strategy
     assert strategy.name == NAMES.get(overlay.stem, strategy.name)
     assert overlay.stem in NAMES or strategy.name.replace(" ", "_") == overlay.stem
-    active.pool_data = pool_data(active.training)
-    active.pool = active.pool_data.data.part("train")
-    needs = check_needs(strategy.needs(), strategy.name).values()
-    active._check_members(needs)
-    active._check_encoder()
-    active.pool_data.prepare()
-    trained = active.training.load(None)
-    active.pool_data.try_network(trained, [need for need in needs if isinstance(need, Measure)])
+    active._prepare()  # which checks what it needs
 
 
 @each_overlay
