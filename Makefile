@@ -2,6 +2,7 @@
 # make test     runs the tests, in a few minutes
 # make nightly  runs the long ones, which make test leaves out
 # make lint     checks style and types
+# make bundles  writes the bundles from what they share, see bundle_sources/README.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ DEMO := runs/demo
 # one process per core, each with one thread (tests/conftest.py); a process that is done takes tests from the others
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test nightly lint format benchmarks clean
+.PHONY: demo bundles test nightly lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,9 +26,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
 	$(BIN)/python -m monai.bundle run \
-		--config_file bundles/selective_uncertainty_spleen/configs/active_learning.yaml --output_dir $(DEMO)
+		--config_file bundles/active_learning/configs/active_learning.yaml --output_dir $(DEMO)
 	$(BIN)/python -m monai_al status $(DEMO)
 	$(BIN)/python -m monai_al report $(DEMO)
+
+bundles:
+	$(PYTHON) bundle_sources/make_bundles.py
 
 test: $(VENV)/installed-dev
 	$(PYTEST)

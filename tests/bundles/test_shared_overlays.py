@@ -30,6 +30,8 @@ def test_a_bundle_s_own_overlay_comes_first(tmp_path):
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
 @pytest.mark.parametrize("more", [[], ["paper.yaml"]], ids=["alone", "after paper.yaml"])
 def test_random_volumes_are_for_every_bundle(root, more):
+    if not all((root / "configs" / name).is_file() for name in more):
+        pytest.skip("a bundle of no paper")
     files = [root / "configs" / name for name in ("active_learning.yaml", *more)]
     files.append(find_asset("strategies/random_volumes"))
     merged = ConfigParser.load_config_files([str(file) for file in files])

@@ -1,0 +1,149 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes what the bundles share: the configs of ``bundles/active_learning`` with each bundle's differences laid over.
+
+``make bundles`` calls it; README.md beside it says how the differences are written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+__all__ = ["lay_over", "patched", "written_files"]
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = "bundles/active_learning"
+SOURCES = "bundle_sources"
+KEY = re.compile(r"([^\s#-][^:\n]*):(\s|$)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A top-level key of a YAML text: the blank and comment lines before it, and all lines up to the next key's."""
+
+    key: str
+    lead: str
+    body: str
+
+
+def main() -> None:
+    """Write what changed, and say so."""
+    for path, text in written_files(ROOT).items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+def written_files(root: Path) -> dict[Path, str]:
+    """Path and text of every file that is written, for all bundles with a folder in ``bundle_sources``.
+
+    Args:
+        root: the checkout.
+
+    Raises:
+        ValueError: a file of differences that fits no config of the base.
+    """
+    base, found = root / BASE, {}
+    configs = {path.name: path.read_text(encoding="utf-8") for path in sorted((base / "configs").iterdir())}
+    for source in sorted(path for path in (root / SOURCES).iterdir() if path.is_dir() and path.name[0] not in "._"):
+        differences = {path.name: path.read_text(encoding="utf-8") for path in sorted(source.iterdir())}
+        for name in set(differences) - set(configs):
+            raise ValueError(f"{source / name}: {BASE}/configs holds no {name} to lay it over")
+        bundle = root / "bundles" / source.name
+        found[bundle / "LICENSE"] = (base / "LICENSE").read_text(encoding="utf-8")
+        for name, text in configs.items():
+            found[bundle / "configs" / name] = _written(text, differences.get(name, ""), name, source.name)
+    return found
+
+
+def _written(base: str, over: str, name: str, bundle: str) -> str:
+    if name.endswith(".json"):
+        return json.dumps(patched(json.loads(base), json.loads(over or "{}")), indent=4, ensure_ascii=False) + "\n"
+    head = f"# Written by 'make bundles' from {BASE} and {SOURCES}/{bundle}; change it there.\n"
+    return head + (lay_over(base, over, f"{SOURCES}/{bundle}/{name}") if name.endswith(".yaml") else base)
+
+
+def lay_over(base: str, over: str, name: str = "differences") -> str:
+    r"""A YAML text with the top-level keys of another one, comments included.
+
+    A key that the base has is replaced where it stands; a new one follows the key before it. The lines before the first
+    key are the head of the file. Comments of the base stay where the other text has none: the lines before a key, and,
+    where both are a single line, the comment at its end.
+
+    Args:
+        base: the whole text.
+        over: what differs.
+        name: what errors call the second text.
+
+    Raises:
+        ValueError: the second text begins with a key that the base does not have.
+
+    Example:
+        >>> print(lay_over("a: 1 # one\nb: 2\n", "a: 3\nnew: 4 # after a\n"), end="")
+        a: 3 # one
+        new: 4 # after a
+        b: 2
+    """
+    head, blocks = _split(base)
+    other_head, others = _split(over)
+    before = None
+    for block in others:
+        keys = [block.key for block in blocks]
+        if block.key in keys:
+            blocks[keys.index(block.key)] = _merged(blocks[keys.index(block.key)], block)
+        elif before is None:
+            raise ValueError(f"{name}: the base has no {block.key}; put it after the key that it is to follow")
+        else:
+            blocks.insert(keys.index(before) + 1, block)
+        before = block.key
+    return (other_head or head) + "".join(block.lead + block.body for block in blocks)
+
+
+def patched(base: Any, patch: Any) -> Any:
+    """JSON with the changes of a merge patch (RFC 7386): mappings are merged, null takes a key away.
+
+    Example:
+        >>> patched({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": [3]}})
+        {'a': {'c': 2, 'd': [3]}}
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(base) if isinstance(base, Mapping) else {}
+    merged |= {key: patched(merged.get(key), value) for key, value in patch.items()}
+    return {key: value for key, value in merged.items() if value is not None or key not in patch}
+
+
+def _split(text: str) -> tuple[str, list[Block]]:
+    """The head of a YAML text, and its blocks."""
+    head, lead, blocks = "", "", []
+    for line in text.splitlines(keepends=True):
+        if KEY.match(line):
+            head, lead = (head, lead) if blocks else (lead, "")
+            blocks.append(Block(KEY.match(line)[1], lead, line))
+            lead = ""
+        elif not blocks or not line.strip() or line.startswith("#"):
+            lead += line
+        else:
+            blocks[-1] = replace(blocks[-1], body=blocks[-1].body + lead + line)
+            lead = ""
+    if blocks:
+        blocks[-1] = replace(blocks[-1], body=blocks[-1].body + lead)
+    return head, blocks
+
+
+def _merged(base: Block, over: Block) -> Block:
+    """The second block, with the comments of the first where it has none."""
+    comment, body = re.search(" # .*$", base.body), over.body
+    if comment and base.body.count("\n") == over.body.count("\n") == 1 and " # " not in body:
+        body = f"{body.rstrip()}{comment[0]}\n"
+    return replace(over, body=body, lead=over.lead if over.lead.strip() else base.lead)
+
+
+if __name__ == "__main__":
+    main()
