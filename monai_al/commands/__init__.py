@@ -48,10 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             "  python -m monai_al where                             list all bundles and configs\n"
-            "  python -m monai_al where selective_uncertainty_spleen\n"
+            "  python -m monai_al where active_learning             where the bundle to start with lies\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
-            "  python -m monai_al status runs/spleen\n"
-            "  python -m monai_al report runs/spleen\n\n"
+            "  python -m monai_al status runs/hippocampus\n"
+            "  python -m monai_al report runs/hippocampus\n\n"
             "'python -m monai_al COMMAND --help' tells more about a command."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,

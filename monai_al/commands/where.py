@@ -28,10 +28,10 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         print_where,
         "print the path of a bundle or a config overlay, or list all of them",
         "  python -m monai_al where\n"
-        "  python -m monai_al where selective_uncertainty_spleen\n"
+        "  python -m monai_al where active_learning\n"
         "  python -m monai_al where datasets/hippocampus\n"
         "  python -m monai.bundle run --config_file \\\n"
-        '    "$(python -m monai_al where selective_uncertainty_spleen)/configs/active_learning.yaml"\n',
+        '    "$(python -m monai_al where active_learning)/configs/active_learning.yaml"\n',
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="such as strategies/entropy; left out: list everything")
     return parser
