@@ -17,6 +17,7 @@ from monai_al.selection.embeddings import check_embeddings
 from monai_al.selection.k_center import k_center_greedy
 from monai_al.selection.k_means import k_means
 from monai_al.selection.merge_alternating import merge_alternating
+from monai_al.selection.power_noise import check_beta, geometric, power_noise
 from monai_al.selection.ranks import ranks
 from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.top_k import top_k
@@ -24,13 +25,16 @@ from monai_al.selection.typical_of_clusters import typical_of_clusters
 
 __all__ = [
     "candidates",
+    "check_beta",
     "check_budget",
     "check_embeddings",
     "check_labeled",
     "check_scores",
+    "geometric",
     "k_center_greedy",
     "k_means",
     "merge_alternating",
+    "power_noise",
     "ranks",
     "stochastic_batches",
     "tie_rng",
