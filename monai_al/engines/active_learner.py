@@ -186,7 +186,9 @@ class ActiveLearner(Engine):
         self.source.prepare()
         try_training(self.training, self.source, self.strategy, self.settings.activation)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
-        self.view = StrategyView(self.strategy, self.source, self.members, self.settings, self.encoder)
+        self.view = StrategyView(
+            self.strategy, self.source, self.members, self.settings, sizes=self.sizes, encoder=self.encoder
+        )
 
     # -- one round -------------------------------------------------------------------------------------------------
 

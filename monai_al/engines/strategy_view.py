@@ -34,6 +34,7 @@ class StrategyView:
         source: the data.
         members: the networks of the rounds.
         settings: those of the loop.
+        sizes: how many items each round asks for.
         encoder: trains the pretrained encoder, where the strategy needs one.
 
     Example:
@@ -43,7 +44,7 @@ class StrategyView:
         >>> from monai_al.strategies import Random
         >>> source = SliceSource(Pool([Item(name, name, name, name) for name in "ab"]), cache=None)
         >>> members = Members(RunFolder("runs/a"), TrainingConfig({}), 1)
-        >>> StrategyView(Random(), source, members, LoopSettings()).after_round(0, asked=["b"]).unlabeled
+        >>> StrategyView(Random(), source, members, LoopSettings(), sizes=[1, 1]).after_round(0, asked=["b"]).unlabeled
         array([0])
     """
 
@@ -53,10 +54,13 @@ class StrategyView:
         source: Source,
         members: Members,
         settings: LoopSettings,
+        *,
+        sizes: Sequence[int],
         encoder: EncoderTraining | None = None,
     ) -> None:
         self.strategy, self.source, self.members = strategy, source, members
         self.settings, self.encoder = settings, encoder
+        self.plan = {"rounds": len(sizes), "first_budget": sizes[0]}
         self.pool: Pool = source.data.part("train")
 
     def before_round_0(self) -> Round | None:
@@ -64,7 +68,7 @@ class StrategyView:
         needs = initial_needs_of(self.strategy) if self.settings.initial_set == "strategy" else None
         if needs is None:
             return None
-        return round_of(self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed)
+        return round_of(self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed, **self.plan)
 
     def after_round(self, number: int, asked: Sequence[str]) -> Round:
         """The round in which the strategy chooses the query that follows a round.
@@ -81,7 +85,7 @@ class StrategyView:
         items = [self.pool[int(i)] for i in seen]
         present = self.source.present(self.pool.items) if self.strategy.uses_truth else None
         found = self._found(number + 1, items, needs)
-        return round_of(found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present)
+        return round_of(found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present, **self.plan)
 
     def _found(self, number: int, items: Sequence[Item], needs: Needs) -> dict[str, np.ndarray]:
         """What the strategy needs of these items for the query of a round, from the networks of the round before."""

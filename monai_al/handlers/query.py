@@ -56,6 +56,7 @@ class QueryHandler:
         activation: from the output to probabilities: ``"softmax"``, ``"sigmoid"``, ``"multilabel"`` or ``"none"``.
         seed: of the experiment; all that is random derives from it and ``number``.
         number: the round that is to annotate the query.
+        rounds: how many rounds there will be, for strategies that change over them.
         path: a ``.json`` file to write after each run, in the format of a run folder's ``query.json``.
         inferer: makes one of several predictions; default: the engine's own inferer.
         image_key: the network's input in ``engine.state.output``.
@@ -92,6 +93,7 @@ class QueryHandler:
         activation: str = "softmax",
         seed: int = 0,
         number: int = 1,
+        rounds: int | None = None,
         path: str | Path | None = None,
         inferer: Inferer | None = None,
         image_key: str = CommonKeys.IMAGE,
@@ -114,6 +116,7 @@ class QueryHandler:
         self.labeled = [str(id) for id in labeled]
         self.seed = seed
         self.number = number
+        self.rounds = rounds
         self.image_key = image_key
         self.path = result_path(path, ".json")
         self.query: Query | None = None
@@ -168,7 +171,7 @@ class QueryHandler:
             raise ValueError(
                 f"the budget is {self.budget} items, but of the {len(pool)} items seen only {n_unlabeled} are unlabeled"
             )
-        round = round_of(self._handlers.found, self.number, pool, labeled, self.seed)
+        round = round_of(self._handlers.found, self.number, pool, labeled, self.seed, rounds=self.rounds)
         self.query = self.strategy.query(round, self.budget)
         engine.state.query = self.query
         if self.path is not None:

@@ -28,6 +28,8 @@ class Round:
         embeddings: name -> ``(N, D)`` embeddings in pool order.
         present: bool ``(N, C)``, which classes the ground truth of each item holds, in pool order; only for strategies
             that say ``uses_truth``, None for all others.
+        rounds: how many rounds the run has, as it is planned now: a run that is extended has more; None where unknown.
+        first_budget: how many items the initial set has; None where unknown.
 
     Example:
         >>> from monai_al.records import Item, Pool
@@ -43,6 +45,8 @@ class Round:
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
     embeddings: Mapping[str, np.ndarray] = field(default_factory=dict)
     present: np.ndarray | None = None
+    rounds: int | None = None
+    first_budget: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labeled", np.asarray(self.labeled, dtype=np.int64))

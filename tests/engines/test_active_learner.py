@@ -310,6 +310,28 @@ def test_only_a_strategy_that_says_so_sees_the_truth(learner):
     assert 0 < curious.present[:, 1].sum() < len(active.pool)
 
 
+def test_a_strategy_sees_the_plan_of_the_run_also_when_it_grows(learner):
+    class Planner(Strategy):
+        name = "planner"
+
+        def initial_needs(self):
+            return {}
+
+        def select(self, round, budget):
+            seen.append((round.number, round.rounds, round.first_budget))
+            return self.make_query(round, round.unlabeled[:budget])
+
+    seen = []
+    learner(Planner(), rounds=2, budget=[4, 2]).run()
+    learner(Planner(), rounds=3, budget=[4, 2]).run()
+    assert seen == [(0, 2, 4), (1, 2, 4), (2, 3, 4)]
+    seen.clear()
+    whole = learner(Planner(), rounds=9, budget=20, folder="whole")
+    whole.run()
+    n = -(-len(whole.pool) // 20)
+    assert seen == [(number, n, 20) for number in range(n)]  # rounds that would find nothing left are none
+
+
 def test_shares_of_the_pool(learner):
     active = learner(Random(), budget=[0.1, 0.5], rounds=2)
     active.run()
