@@ -68,7 +68,9 @@ class StrategyView:
         needs = initial_needs_of(self.strategy) if self.settings.initial_set == "strategy" else None
         if needs is None:
             return None
-        return round_of(self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed, **self.plan)
+        return round_of(
+            self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed, **self.plan
+        )
 
     def after_round(self, number: int, asked: Sequence[str]) -> Round:
         """The round in which the strategy chooses the query that follows a round.
@@ -85,7 +87,9 @@ class StrategyView:
         items = [self.pool[int(i)] for i in seen]
         present = self.source.present(self.pool.items) if self.strategy.uses_truth else None
         found = self._found(number + 1, items, needs)
-        return round_of(found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present, **self.plan)
+        return round_of(
+            found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present, **self.plan
+        )
 
     def _found(self, number: int, items: Sequence[Item], needs: Needs) -> dict[str, np.ndarray]:
         """What the strategy needs of these items for the query of a round, from the networks of the round before."""

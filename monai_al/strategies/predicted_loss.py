@@ -26,9 +26,8 @@ class PredictedLoss(Strategy):
     that module, such as a :class:`~monai_al.networks.LossPredictor` with :class:`~monai_al.losses.LearningLoss`.
 
     Args:
-        selector: how the predicted losses choose: ``"top_k"`` takes the highest, ``"stochastic_batches"`` the best of
-            many random batches, a function ``(scores, budget, labeled, rng) -> indices`` what it returns; None:
-            ``"top_k"``.
+        selector: how the predicted losses choose, as in :class:`~monai_al.strategies.Uncertainty`. With
+            ``"power_noise"`` those of 0 and below come last: nothing keeps a predicted loss above 0.
         layer: path of the network's layer whose output ``(B, 1)`` is the predicted loss of each item.
 
     Raises:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -14,14 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monai_al.records import Round
-from monai_al.selection import candidates, check_scores, merge_alternating, stochastic_batches, top_k
+from monai_al.selection import (
+    candidates,
+    check_beta,
+    check_scores,
+    geometric,
+    merge_alternating,
+    power_noise,
+    stochastic_batches,
+    top_k,
+)
 
-__all__ = ["SELECTORS", "Selector"]
+__all__ = ["SELECTORS", "Selector", "beta_of_round"]
 
 SELECTORS: Mapping[str, Callable[..., ArrayLike]] = MappingProxyType(
-    {"top_k": top_k, "stochastic_batches": stochastic_batches}
+    {"top_k": top_k, "stochastic_batches": stochastic_batches, "power_noise": power_noise}
 )
-"""Names that users know -> functions of the form ``(scores, budget, labeled, rng) -> indices``."""
+"""Names that users know -> functions of scores, budget, ``labeled`` and ``rng`` that return indices."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,10 @@ class Selector:
     Args:
         function: ``(scores, budget, labeled, rng) -> indices``.
         name: of :data:`SELECTORS`, or module and name of another function.
-        settings: what the function is given beside its four arguments.
+        settings: what the function is given beside its four arguments. The ``beta`` of ``"power_noise"`` may be two
+            numbers: that of the first query after a training and that of one after the last round, with equal factors
+            from round to round between them, see :func:`~monai_al.selection.geometric`. A run that is extended goes on
+            with the betas of its new length, which are lower than those that its last rounds would have had.
 
     Raises:
         ValueError: a setting of a function of :data:`SELECTORS` is wrong.
@@ -41,6 +54,8 @@ class Selector:
         Selector(name='stochastic_batches', settings={})
         >>> Selector.of(functools.partial(stochastic_batches, partition=True)).settings
         {'partition': True}
+        >>> Selector.of(functools.partial(power_noise, beta=[1, 100])).settings
+        {'beta': [1, 100]}
     """
 
     function: InitVar[Callable[..., ArrayLike]]
@@ -50,8 +65,13 @@ class Selector:
     def __post_init__(self, function: Callable[..., ArrayLike]) -> None:
         object.__setattr__(self, "_function", function)
         if self.name in SELECTORS:  # a wrong setting shows at once, not after a training
+            own = [setting for setting in ("scores", "budget", "labeled", "rng") if setting in self.settings]
+            if own:
+                raise ValueError(f"selector {self.name!r}: {own[0]} is given by the strategy, it is no setting")
+            if self._betas is not None:
+                _check_betas(self._betas)
             try:
-                function(np.zeros(1), 0, np.empty(0, dtype=np.int64), np.random.default_rng(0))
+                self._call(np.zeros(1), 0, np.empty(0, dtype=np.int64), np.random.default_rng(0), 1, None)
             except TypeError as error:
                 raise ValueError(f"selector {self.name!r}: {error}") from None
 
@@ -66,7 +86,7 @@ class Selector:
             >>> Selector.of("batches")
             Traceback (most recent call last):
             ...
-            ValueError: selector 'batches' is none of top_k, stochastic_batches
+            ValueError: selector 'batches' is none of top_k, stochastic_batches, power_noise
         """
         if isinstance(selector, Selector):
             return selector
@@ -137,7 +157,7 @@ class Selector:
             >>> Selector.of("top_k").choose(np.array([3.0, 1.0, 2.0]), 1, round)
             array([2])
         """
-        return self._choose(scores, budget, round.labeled, self._rng(round))
+        return self.choose_shares([scores], [budget], round)
 
     def choose_in_turn(self, first: np.ndarray, second: np.ndarray, budget: int, round: Round) -> np.ndarray:
         """Like :meth:`choose`, with items of two lists in turn, the first list first.
@@ -151,31 +171,107 @@ class Selector:
             budget: how many items.
             round: as in :meth:`choose`.
         """
-        rng = self._rng(round)
         if self.ranks_only:
-            return merge_alternating(first, second, budget, round.labeled, rng)
+            return merge_alternating(first, second, budget, round.labeled, self._rng(round))
         _, budget = candidates(len(first), budget, round.labeled)
+        half = (budget + 1) // 2
+        picks = self.choose_shares([first, second], [half, budget - half], round)
         chosen = np.empty(budget, dtype=np.int64)
-        chosen[::2] = self._choose(first, (budget + 1) // 2, round.labeled, rng)
-        taken = np.concatenate([round.labeled, chosen[::2]])
-        chosen[1::2] = self._choose(second, budget // 2, taken, rng)
+        chosen[::2], chosen[1::2] = picks[:half], picks[half:]
+        return chosen
+
+    def choose_shares(self, lists: Sequence[np.ndarray], shares: Sequence[int], round: Round) -> np.ndarray:
+        """Like :meth:`choose`, with a share of the query by each of several lists.
+
+        One list after the other chooses its share among the items that those before it left.
+
+        Args:
+            lists: scores ``(N,)`` each, of the same items, higher = more informative.
+            shares: how many items each list chooses.
+            round: as in :meth:`choose`.
+
+        Example:
+            >>> from monai_al.records import Item, Pool
+            >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abcd"]), labeled=[0], seed=0)
+            >>> lists = [np.array([4.0, 3.0, 2.0, 1.0]), np.array([1.0, 4.0, 2.0, 3.0])]
+            >>> Selector.of("top_k").choose_shares(lists, [1, 2], round)
+            array([1, 3, 2])
+        """
+        lists = [check_scores(scores) for scores in lists]
+        chosen, rng = np.empty(0, dtype=np.int64), self._rng(round)
+        for scores, share in zip(lists, shares, strict=True):
+            taken = np.concatenate([round.labeled, chosen])
+            unlabeled, share = candidates(len(scores), share, taken)
+            if share:
+                picks = self._call(scores, share, taken, rng, round.number, round.rounds)
+                chosen = np.concatenate([chosen, self._checked(picks, share, unlabeled)])
         return chosen
 
     def _rng(self, round: Round) -> np.random.Generator:
         return round.rng("ties" if self.ranks_only else "selector")
 
-    def _choose(self, scores: np.ndarray, budget: int, labeled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        values = check_scores(scores)
-        unlabeled, budget = candidates(len(values), budget, labeled)
-        if budget == 0:
-            return np.empty(0, dtype=np.int64)
-        chosen = np.asarray(self._function(values, budget, labeled, rng))  # type: ignore[attr-defined]
+    def _call(
+        self,
+        scores: np.ndarray,
+        budget: int,
+        labeled: np.ndarray,
+        rng: np.random.Generator,
+        number: int,
+        rounds: int | None,
+    ) -> ArrayLike:
+        function: Callable[..., ArrayLike] = self._function  # type: ignore[attr-defined]
+        if self.name not in SELECTORS:
+            return function(scores, budget, labeled, rng)
+        if self._betas is None:
+            return function(scores, budget, labeled=labeled, rng=rng)
+        return function(scores, budget, labeled=labeled, rng=rng, beta=beta_of_round(*self._betas, number, rounds))
+
+    @property
+    def _betas(self) -> Sequence[float] | None:
+        """The first and the last beta, where it changes from round to round."""
+        beta = self.settings.get("beta") if self.name == "power_noise" else None
+        return beta if isinstance(beta, list | tuple) else None
+
+    def _checked(self, picks: ArrayLike, budget: int, unlabeled: np.ndarray) -> np.ndarray:
+        chosen = np.asarray(picks)
         whole = chosen.shape == (budget,) and np.issubdtype(chosen.dtype, np.integer)
         if not whole or len(np.unique(chosen)) < budget or not np.isin(chosen, unlabeled).all():
             raise RuntimeError(
                 f"selector {self.name!r} must return {budget} distinct positions of unlabeled items, got {chosen!r}"
             )
         return chosen.astype(np.int64, copy=False)
+
+
+def beta_of_round(first: float, last: float, number: int, rounds: int | None) -> float:
+    """The power of the query for a round, with equal factors from round to round.
+
+    Args:
+        first: that of the query for round 1, the first after a training.
+        last: that of a query after the last round.
+        number: the round that is to annotate the query.
+        rounds: how many rounds the run has.
+
+    Raises:
+        ValueError: the number of rounds is not known, and it is not the first query.
+
+    Example:
+        >>> [round(beta_of_round(1, 100, number, rounds=5), 1) for number in (1, 2, 3, 4)]
+        [1.0, 3.2, 10.0, 31.6]
+    """
+    if rounds is None and number > 1:
+        raise ValueError(
+            f"beta grows from {first} to {last} over the rounds, but how many there are is not known: give rounds, as "
+            "in QueryHandler(rounds=5), or one beta"
+        )
+    return geometric(first, last, number - 1, rounds or 1)
+
+
+def _check_betas(betas: Sequence[Any]) -> None:
+    if len(betas) != 2:
+        raise ValueError(f"beta must be one number, or that of the first and of the last round, got {betas!r}")
+    for beta in betas:
+        if math.isinf(check_beta(beta)):
+            raise ValueError(f"a beta that grows over the rounds must be finite, got {betas!r}")
 
 
 def _name_and_settings(function: Callable[..., ArrayLike]) -> tuple[str, dict[str, Any]]:

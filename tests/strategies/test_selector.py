@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from monai.bundle import ConfigParser
 from monai_al import strategies
 from monai_al.bundle.run_record import plain
 from monai_al.data import Item, Pool, Round
-from monai_al.selection import merge_alternating, stochastic_batches, top_k
+from monai_al.selection import merge_alternating, power_noise, stochastic_batches, top_k
 from monai_al.strategies import (
     SELECTORS,
     VAAL,
@@ -30,6 +31,7 @@ from monai_al.strategies import (
     UncertainGCN,
     Uncertainty,
 )
+from monai_al.strategies.selector import beta_of_round
 from monai_al.uncertainty import MEASURES, Measure
 
 INF = math.inf
@@ -52,6 +54,10 @@ class Lowest:
 
     def __call__(self, scores, budget, labeled, rng):
         return top_k(np.where(scores > -INF, self.sign * scores, -INF), budget, labeled, rng)
+
+
+def by_power(beta):
+    return lambda scores, budget, labeled, rng: power_noise(scores, budget, beta, labeled, rng)
 
 
 BY_EMBEDDINGS = {  # overlays of strategies that rank no scores, and their classes
@@ -125,6 +131,9 @@ def test_top_k_of_both_regions_is_the_alternating_merge():
             (functools.partial(stochastic_batches, **settings), functools.partial(stochastic_batches, **settings))
             for settings in ({"partition": True}, {"n_batches": 7, "reduction": "max"})
         ),
+        ("power_noise", by_power(1)),
+        (functools.partial(power_noise, beta=3), by_power(3)),
+        (functools.partial(power_noise, beta=[1, 100]), by_power(10)),  # the third of five rounds
         (every_third, every_third),
         (functools.partial(every_third, start=2), functools.partial(every_third, start=2)),
         (Lowest(-1), Lowest(-1)),
@@ -133,7 +142,7 @@ def test_top_k_of_both_regions_is_the_alternating_merge():
 @pytest.mark.parametrize("budget", [0, 1, 2, 5, 9])
 def test_the_selector_chooses(selector, function, budget):
     for strategy in scoring(selector):
-        round = a_round(strategy)
+        round = replace(a_round(strategy, number=3), rounds=5)
         query = strategy.query(round, budget)
         lists = [*round.scores.values(), *(rows[:, 0] for rows in round.embeddings.values())]
         rng = round.rng("selector")
@@ -184,14 +193,35 @@ def test_rounds_draw_differently_and_runs_repeat():
         assert strategy.query(a_round(strategy, seed=1), 6).ids != runs[0][0]
 
 
+def test_the_power_grows_over_the_rounds():
+    betas = [beta_of_round(1, 100, number, 5) for number in range(1, 7)]
+    assert betas == pytest.approx([1, 10**0.5, 10, 10**1.5, 100, 100])
+    assert beta_of_round(1, 100, 3, 9) == pytest.approx(10**0.5)  # a run that was extended to 9 rounds
+    assert beta_of_round(4, 4, 3, 7) == 4.0
+    strategy = Uncertainty("margin", selector=functools.partial(power_noise, beta=[1, 100]))
+    assert strategy.name == "margin with power noise"
+    assert len(strategy.query(a_round(strategy, number=1), 6).ids) == 6  # the first query needs no number of rounds
+    with pytest.raises(ValueError, match="how many there are is not known: give rounds"):
+        strategy.query(a_round(strategy, number=2), 6)
+
+
+def test_predicted_losses_below_zero_come_last_under_power_noise():
+    strategy = PredictedLoss("power_noise")
+    round = a_round(strategy)
+    round.embeddings["predicted loss"][:] -= 0.5
+    losses = round.embeddings["predicted loss"][positions(strategy.query(round, 27)), 0]
+    assert ((losses > 0) == (np.arange(27) < (losses > 0).sum())).all()
+    assert (np.diff(losses[losses <= 0]) < 0).all()
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("selector", "message"),
     [
-        ("stochastic_batch", "selector 'stochastic_batch' is none of top_k, stochastic_batches"),
-        ("", "selector '' is none of top_k, stochastic_batches"),
+        ("stochastic_batch", "selector 'stochastic_batch' is none of top_k, stochastic_batches, power_noise"),
+        ("", "selector '' is none of top_k, stochastic_batches, power_noise"),
         (3, "or a function, got 3; in a config"),
         ({"_target_": "monai_al.selection.top_k"}, "_mode_: callable"),
         (functools.partial(stochastic_batches, reduction="median"), "reduction 'median' is none of mean"),
@@ -199,6 +229,11 @@ def test_rounds_draw_differently_and_runs_repeat():
         (functools.partial(stochastic_batches, parttion=True), "'stochastic_batches'.*parttion"),
         (functools.partial(stochastic_batches, labeled=[1]), "'stochastic_batches'.*labeled"),
         (functools.partial(every_third, [0.5]), "by name, not by position"),
+        (functools.partial(power_noise, beta=0), "beta must be a number above 0, got 0"),
+        (functools.partial(power_noise, beta=[1, -2]), "beta must be a number above 0, got -2"),
+        (functools.partial(power_noise, beta=[1, math.inf]), "must be finite"),
+        (functools.partial(power_noise, beta=[1, 2, 3]), "one number, or that of the first and of the last round"),
+        (functools.partial(power_noise, betta=1), "'power_noise'.*betta"),
     ],
 )
 def test_a_wrong_selector_is_refused_at_once(selector, message):
@@ -238,6 +273,7 @@ def test_the_first_wrong_list_is_named():
         (None, "top_k", {}),
         ("stochastic_batches", "stochastic_batches", {}),
         (functools.partial(stochastic_batches, n_batches=5), "stochastic_batches", {"n_batches": 5}),
+        (functools.partial(power_noise, beta=[1, 100]), "power_noise", {"beta": [1, 100]}),
         (
             functools.partial(functools.partial(stochastic_batches, n_batches=5), partition=True),
             "stochastic_batches",
