@@ -43,7 +43,7 @@ class UncertaintyHandler:
     Args:
         measure: a name of :data:`~monai_al.uncertainty.MEASURES`, such as ``"entropy"``, ``"bald"`` or ``"tta"``, a
             measure, or a dictionary name -> measure. A single measure's scores go by its name, or by the name of its
-            map.
+            map; those of a :class:`~monai_al.uncertainty.ClassMeasure` by ``"<name> of class 1"`` and so on.
         activation: from the output to probabilities: ``"softmax"``, ``"sigmoid"``, ``"multilabel"`` or ``"none"``.
         inferer: makes one of several predictions; default: the engine's own inferer.
         chunk: measures of one prediction work on this many items at a time, which then stay in the processor's cache.
@@ -127,7 +127,9 @@ class UncertaintyHandler:
     def reset(self) -> None:
         """Forget all scores and ids."""
         self._items.reset()
-        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in self.measures}
+        self._parts: dict[str, list[np.ndarray]] = {
+            name: [] for name, one in self.measures.items() if not one.per_class
+        }
         if self.seed is not None:
             self._seeds.manual_seed(self.seed)
 
@@ -163,8 +165,9 @@ class UncertaintyHandler:
             for name, measure in measures.items():
                 scores[name] = measure.score_unchecked(running, valid=counted)
         for name, values in scores.items():
-            self._refuse_not_finite(values.masked_fill(values == -torch.inf, 0), ids)
-            self._parts[name].append(values.double().cpu().numpy())
+            for own, each in self.measures[name].named(name, values).items():
+                self._refuse_not_finite(each.masked_fill(each == -torch.inf, 0), ids)
+                self._parts.setdefault(own, []).append(each.double().cpu().numpy())
 
     def _score_once(self, logits: Tensor, measures: dict[str, Measure], valid: Tensor | None) -> dict[str, Tensor]:
         return score_logits(

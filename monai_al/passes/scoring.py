@@ -38,8 +38,8 @@ def score_items(
         **options: ``device``, ``inferer`` and ``description`` of :func:`run_pass`.
 
     Returns:
-        name -> float64 scores ``(N,)`` in the order of the items, ``-inf`` for an empty region; or float32 embeddings
-        ``(N, D)``.
+        name -> float64 scores ``(N,)`` in the order of the items, ``-inf`` for an empty region, those of a
+        :class:`~monai_al.uncertainty.ClassMeasure` under a name for each class; or float32 embeddings ``(N, D)``.
 
     Raises:
         ValueError: the network gives probabilities or embeddings that are not finite, has no dropout or no members

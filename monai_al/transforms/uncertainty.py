@@ -28,7 +28,7 @@ class UncertaintyMap(Transform):
         multilabel: the channels are overlapping sigmoids.
 
     Raises:
-        ValueError: the measure needs several predictions.
+        ValueError: the measure needs several predictions, or has a map for each class.
 
     Example:
         >>> UncertaintyMap("margin")(torch.tensor([[0.5, 0.9], [0.5, 0.1]]))
@@ -42,6 +42,9 @@ class UncertaintyMap(Transform):
         self.multilabel = multilabel
         if self.measure.stochastic:
             raise ValueError(f"{self.measure.map} needs several predictions; a transform sees one: {', '.join(MAPS)}")
+
+        if self.measure.per_class:
+            raise ValueError(f"a ClassMeasure has a map for each class; a transform makes one: {', '.join(MAPS)}")
 
     def __call__(self, probs: NdarrayOrTensor) -> NdarrayOrTensor:
         """The map of one item.

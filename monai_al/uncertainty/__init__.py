@@ -6,8 +6,8 @@ from monai_al.uncertainty.activation import ACTIVATIONS, check_activation, proba
 from monai_al.uncertainty.augmentation import Augmentation
 from monai_al.uncertainty.check import check_probabilities, check_samples
 from monai_al.uncertainty.logits import entropy_from_logits, score_logits
-from monai_al.uncertainty.maps import MAPS, entropy, least_confidence, margin
-from monai_al.uncertainty.measure import MEASURES, SAMPLES, Measure
+from monai_al.uncertainty.maps import MAPS, class_weighted_entropy, entropy, least_confidence, margin
+from monai_al.uncertainty.measure import MEASURES, SAMPLES, ClassMeasure, Measure, of_class
 from monai_al.uncertainty.reduce import REDUCTIONS, reduce_map
 from monai_al.uncertainty.regions import REGIONS, boundary_region, target_region
 from monai_al.uncertainty.samples import mutual_information, predictive_entropy, variance, variance_ratio
@@ -22,17 +22,20 @@ __all__ = [
     "SAMPLES",
     "SAMPLE_MAPS",
     "Augmentation",
+    "ClassMeasure",
     "Measure",
     "RunningSamples",
     "boundary_region",
     "check_activation",
     "check_probabilities",
     "check_samples",
+    "class_weighted_entropy",
     "entropy",
     "entropy_from_logits",
     "least_confidence",
     "margin",
     "mutual_information",
+    "of_class",
     "predictive_entropy",
     "probabilities",
     "reduce_map",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["FORMULAS", "entropy", "least_confidence", "map_classes", "margin", "top_two"]
+__all__ = ["FORMULAS", "class_weighted", "entropy", "least_confidence", "map_classes", "margin", "top_two"]
 
 
 def entropy(probs: Tensor) -> Tensor:
@@ -45,6 +45,16 @@ def map_classes(formula: Callable[[Tensor], Tensor], probs: Tensor, multilabel: 
         return formula(probs)
     per_channel = formula(torch.stack((1 - probs, probs), dim=1))
     return per_channel.squeeze(1) if probs.shape[1] == 1 else per_channel.mean(1)
+
+
+def class_weighted(formula: Callable[[Tensor], Tensor], probs: Tensor, multilabel: bool) -> Tensor:
+    """A formula times the probability of each foreground class, ``(B, K, *spatial)``.
+
+    Each sigmoid channel is a class, and has the formula over its own p and 1-p.
+    """
+    if probs.shape[1] > 1 and not multilabel:
+        return probs[:, 1:] * formula(probs).unsqueeze(1)
+    return probs * formula(torch.stack((1 - probs, probs), dim=1))
 
 
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -63,7 +63,8 @@ def score_logits(
         chunk: how many items are worked on at a time.
 
     Returns:
-        name -> scores ``(B,)``. An item with a logit that is NaN or +inf scores NaN: look for it before ranking.
+        name -> scores ``(B,)``, of a :class:`ClassMeasure` ``(B, K)``. An item with a logit that is NaN or +inf scores
+        NaN: look for it before ranking.
 
     Raises:
         ValueError: ``chunk`` is below 1, the activation does not fit, or ``"none"`` meets what are no probabilities.
@@ -103,4 +104,5 @@ def _score_chunk(
 
 
 def _fuses(measure: Measure, activation: str, logits: Tensor) -> bool:
-    return activation == "softmax" and logits.shape[1] > 1 and measure.map == "entropy" and measure.region is None
+    plain_entropy = measure.map == "entropy" and measure.region is None and not measure.per_class
+    return activation == "softmax" and logits.shape[1] > 1 and plain_entropy

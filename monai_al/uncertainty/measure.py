@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from monai_al.uncertainty.reduce import REDUCTIONS, reduce_map
 from monai_al.uncertainty.regions import REGIONS, check_threshold, check_width, region_of
 from monai_al.uncertainty.streaming import SAMPLE_MAPS, RunningSamples
 
-__all__ = ["MEASURES", "SAMPLES", "Measure"]
+__all__ = ["MEASURES", "SAMPLES", "ClassMeasure", "Measure", "of_class"]
 
 SAMPLES = ("dropout", "augmentation", "members")
 """Where several predictions come from: passes with dropout on, augmented copies, or the members of an ensemble."""
@@ -49,6 +49,9 @@ class Measure:
         >>> Measure("entropy", region="target", reduction="sum").score(torch.tensor([[[0.0, 0.5, 0.5]]]))
         tensor([1.3863])
     """
+
+    per_class: ClassVar[bool] = False
+    """Whether it gives one number per item and foreground class."""
 
     map: str = "entropy"
     region: str | None = None
@@ -132,18 +135,24 @@ class Measure:
         self, probs: Tensor | RunningSamples, *, valid: Tensor | None = None, multilabel: bool = False
     ) -> Tensor:
         """:meth:`score` for the output of an activation: an item with a probability that is not finite scores NaN."""
-        running = isinstance(probs, RunningSamples)
-        if running != self.stochastic:
-            raise ValueError(
-                f"{self.map} needs several predictions: pass RunningSamples"
-                if self.stochastic
-                else f"{self.map} needs one prediction (B, C, *spatial), got RunningSamples"
-            )
+        self._check_predictions(probs)
         if isinstance(probs, RunningSamples):
             region = self.region_of(probs.mean, valid=valid, multilabel=probs.multilabel)
             return self.reduce(getattr(probs, self.map)(), region)
         pixels = _pixel.map_classes(_pixel.FORMULAS[self.map], probs, multilabel)
         return self.reduce(pixels, self.region_of(probs, valid=valid, multilabel=multilabel))
+
+    def named(self, name: str, scores: Tensor) -> dict[str, Tensor]:
+        """Scores ``(B,)`` under the names that a strategy finds them by, those of a measure of this name."""
+        return {name: scores}
+
+    def _check_predictions(self, probs: Tensor | RunningSamples) -> None:
+        if isinstance(probs, RunningSamples) != self.stochastic:
+            raise ValueError(
+                f"{self.map} needs several predictions: pass RunningSamples"
+                if self.stochastic
+                else f"{self.map} needs one prediction (B, C, *spatial), got RunningSamples"
+            )
 
     def region_of(self, probs: Tensor, *, valid: Tensor | None = None, multilabel: bool = False) -> Tensor | None:
         """The pixels that count, boolean ``(B, *spatial)``, or None for all; ``probs`` must be valid."""
@@ -164,6 +173,69 @@ class Measure:
             return scores
         finite = torch.isfinite(rows(pixels).sum(1))
         return scores.masked_fill(~finite, torch.nan)
+
+
+CLASS_MAPS = (*MAPS, "predictive_entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMeasure(Measure):
+    """One number per item and foreground class: the map times the probability of the class, reduced.
+
+    How many classes there are shows in the network's output, so that nobody has to tell. A strategy that asks for such
+    a measure under a name finds ``round.scores[of_class(name, c)]``, ``(N,)``, for c = 1, 2, ... All classes take one
+    pass, and the map is computed once. One sigmoid channel is one class; of overlapping sigmoids each channel is one,
+    with a map of its own.
+
+    Args:
+        map: ``entropy``, ``least_confidence`` or ``margin`` of one prediction, or ``predictive_entropy`` of several;
+            the other arguments are those of :class:`Measure`.
+
+    Raises:
+        ValueError: another map, or see :class:`Measure`.
+
+    Example:
+        >>> import torch
+        >>> ClassMeasure("entropy").score(torch.tensor([[0.5, 0.3, 0.2]]))
+        tensor([[0.3089, 0.2059]])
+    """
+
+    per_class: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        Measure.__post_init__(self)
+        if self.map not in CLASS_MAPS:
+            raise ValueError(f"map {self.map!r} cannot be weighted by classes: take one of {', '.join(CLASS_MAPS)}")
+
+    def score_unchecked(
+        self, probs: Tensor | RunningSamples, *, valid: Tensor | None = None, multilabel: bool = False
+    ) -> Tensor:
+        """Scores ``(B, K)`` of the K foreground classes, see :meth:`Measure.score_unchecked`."""
+        self._check_predictions(probs)
+        formula = _pixel.FORMULAS["entropy" if self.stochastic else self.map]
+        if isinstance(probs, RunningSamples):
+            probs, multilabel = probs.mean, probs.multilabel
+        weighted = _pixel.class_weighted(formula, probs, multilabel)
+        region = self.region_of(probs, valid=valid, multilabel=multilabel)
+        return torch.stack([self.reduce(pixels, region) for pixels in weighted.unbind(1)], dim=1)
+
+    def named(self, name: str, scores: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Measure.named`."""
+        return {of_class(name, number): column for number, column in enumerate(scores.unbind(1), start=1)}
+
+
+def of_class(name: str, number: int) -> str:
+    """The name of a foreground class's scores.
+
+    Args:
+        name: of the :class:`ClassMeasure`.
+        number: the class, counted from 1, the first one after the background.
+
+    Example:
+        >>> of_class("entropy", 2)
+        'entropy of class 2'
+    """
+    return f"{name} of class {number}"
 
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(

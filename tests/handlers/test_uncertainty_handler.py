@@ -18,7 +18,7 @@ from torch import nn
 from monai_al.handlers import UncertaintyHandler
 from monai_al.inferers import MCDropoutInferer, TTAInferer
 from monai_al.networks import MeanOfMembers
-from monai_al.uncertainty import Augmentation, Measure, RunningSamples, probabilities
+from monai_al.uncertainty import Augmentation, ClassMeasure, Measure, RunningSamples, probabilities
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)
@@ -192,6 +192,32 @@ def test_works_beside_decollating_and_postprocessing():
     run(plain, batches(data, 4), net)
     assert handler.ids == [f"case/{i}" for i in range(6)]
     np.testing.assert_allclose(handler.scores["entropy"], plain.scores["entropy"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "activation", "n_classes"), [(3, "softmax", 2), (1, "sigmoid", 1), (2, "multilabel", 2)]
+)
+def test_a_measure_of_each_class_has_a_name_for_each(channels, activation, n_classes):
+    net, data = network(channels, dropout=0.3), images()
+    measures = {"m": ClassMeasure("margin"), "again": ClassMeasure("predictive_entropy", passes=3), "all": "mc_dropout"}
+    handler = UncertaintyHandler(measures, activation, seed=3)
+    assert set(handler.scores) == {"all"}
+    evaluator = run(handler, batches(data, 3), net)
+    names = {f"{name} of class {c}" for name in ("m", "again") for c in range(1, n_classes + 1)}
+    assert set(handler.scores) == set(evaluator.state.uncertainty) == {"all", *names}
+    assert all(values.shape == (7,) for values in handler.scores.values())
+    with torch.no_grad():
+        probs = probabilities(net.eval()(data), activation)
+    expected = ClassMeasure("margin").score(probs, multilabel=activation == "multilabel").numpy()
+    for c in range(n_classes):
+        np.testing.assert_allclose(handler.scores[f"m of class {c + 1}"], expected[:, c], rtol=1e-4, atol=1e-6)
+
+
+def test_nan_names_the_item_of_a_class():
+    data = images(4)
+    data[2] = math.nan
+    with pytest.raises(ValueError, match="not finite for item 'case/0002'"):
+        run(UncertaintyHandler({"m": ClassMeasure()}), batches(data, 3), network())
 
 
 def test_output_is_left_as_it_is():

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 
 from monai_al.transforms import UncertaintyMap, UncertaintyMapd
-from monai_al.uncertainty import MAPS, Measure, boundary_region, entropy, least_confidence, margin
+from monai_al.uncertainty import MAPS, ClassMeasure, Measure, boundary_region, entropy, least_confidence, margin
 
 FUNCTIONS = dict(zip(MAPS, (entropy, least_confidence, margin), strict=True))
 
@@ -73,3 +73,8 @@ def test_refuses_measures_of_several_predictions(name):
         UncertaintyMap(name)
     with pytest.raises(ValueError, match="several predictions"):
         UncertaintyMapd("pred", name)
+
+
+def test_refuses_a_measure_with_a_map_for_each_class():
+    with pytest.raises(ValueError, match="a map for each class; a transform makes one"):
+        UncertaintyMap(ClassMeasure())

@@ -14,14 +14,17 @@ from monai_al.uncertainty import (
     MEASURES,
     SAMPLE_MAPS,
     Augmentation,
+    ClassMeasure,
     Measure,
     RunningSamples,
     boundary_region,
+    class_weighted_entropy,
     entropy,
     entropy_from_logits,
     least_confidence,
     margin,
     mutual_information,
+    of_class,
     predictive_entropy,
     probabilities,
     reduce_map,
@@ -260,3 +263,92 @@ def test_refuses_a_wrong_augmentation(settings, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**settings)
     assert Augmentation(rotation=0, noise=0, quarter_turns=True).noise == 0
+
+
+# -- one number per class ----------------------------------------------------------------------------------------------
+
+
+def slow_class_scores(probs, measure, valid, multilabel) -> list[list[float]]:
+    """Item by item, class by class, pixel by pixel."""
+    foreground = range(probs.shape[1]) if multilabel or probs.shape[1] == 1 else range(1, probs.shape[1])
+    regions = {"target": target_region, "boundary": boundary_region}
+    region = regions[measure.region](probs, multilabel=multilabel) if measure.region else None
+    found = []
+    for b in range(len(probs)):
+        found.append([])
+        for c in foreground:
+            values = []
+            for place in itertools.product(*(range(size) for size in probs.shape[2:])):
+                p = [float(probs[(b, k, *place)]) for k in range(probs.shape[1])]
+                own = [p[c], 1 - p[c]] if multilabel or len(p) == 1 else p
+                pixel = {
+                    "entropy": -sum(q * math.log(q) for q in own if q > 0),
+                    "least_confidence": 1 - max(own),
+                    "margin": 1 - (sorted(own)[-1] - sorted(own)[-2]),
+                }[measure.map]
+                counts = (valid is None or valid[(b, *place)]) and (region is None or region[(b, *place)])
+                values += [p[c] * pixel] if counts else []
+            total = math.fsum(values) if values else -math.inf
+            found[-1].append(total / len(values) if values and measure.reduction == "mean" else total)
+    return found
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "multilabel"])
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 2)])
+@pytest.mark.parametrize(("region", "reduction", "masked"), [(None, "mean", False), ("target", "sum", True)])
+def test_class_scores_weigh_the_map_by_the_class(name, kind, shape, region, reduction, masked):
+    channels = 1 if kind == "sigmoid" else 3
+    logits, multilabel = random_logits(2, channels, *shape), kind == "multilabel"
+    probs = probabilities(logits, kind)
+    valid = random_logits(2, *shape, seed=1) > 0 if masked else None
+    measure = ClassMeasure(name, region=region, reduction=reduction)
+    scores = measure.score(probs, valid=valid, multilabel=multilabel)
+    expected = torch.tensor(slow_class_scores(probs, measure, valid, multilabel))
+    torch.testing.assert_close(scores, expected, rtol=1e-5, atol=1e-6)
+    assert scores.shape == (2, {"softmax": 2, "sigmoid": 1, "multilabel": 3}[kind])
+    direct = score_logits(logits, {"it": measure, "all": Measure(name)}, activation=kind, valid=valid, chunk=1)
+    torch.testing.assert_close(direct["it"], scores)
+    torch.testing.assert_close(direct["all"], Measure(name).score(probs, valid=valid, multilabel=multilabel))
+
+
+def test_class_scores_of_several_predictions_lie_on_their_mean():
+    for multilabel in (False, True):
+        samples = [
+            probabilities(random_logits(2, 3, 4, 4, seed=t), ("softmax", "multilabel")[multilabel]) for t in (1, 2)
+        ]
+        running = RunningSamples(("predictive_entropy",), multilabel=multilabel)
+        for probs in samples:
+            running.update(probs)
+        scores = ClassMeasure("predictive_entropy").score(running)
+        mean = torch.stack(samples).mean(0)
+        torch.testing.assert_close(scores, ClassMeasure("entropy").score(mean, multilabel=multilabel))
+
+
+def test_class_maps_add_up_to_the_map_where_there_is_no_background():
+    probs = random_logits(2, 4, 6).softmax(1)
+    maps = torch.stack([class_weighted_entropy(probs, number) for number in (1, 2, 3)])
+    torch.testing.assert_close(maps.sum(0), (1 - probs[:, 0]) * entropy(probs))
+    certain = torch.eye(3)[None]
+    assert (class_weighted_entropy(certain, 1) == 0).all()
+    means = torch.stack([reduce_map(pixels) for pixels in maps], dim=1)
+    torch.testing.assert_close(ClassMeasure().score(probs), means)
+    for wrong in (0, 4, True, 1.0):
+        with pytest.raises(ValueError, match="one of the 3 foreground classes"):
+            class_weighted_entropy(probs, wrong)
+
+
+def test_class_scores_have_names_and_some_maps_have_none():
+    scores = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    named = ClassMeasure().named("entropy", scores)
+    assert {name: values.tolist() for name, values in named.items()} == {
+        of_class("entropy", 1): [1.0, 3.0],
+        of_class("entropy", 2): [2.0, 4.0],
+    }
+    for name in ("mutual_information", "variance", "variance_ratio"):
+        with pytest.raises(ValueError, match=f"{name}' cannot be weighted by classes: take one of entropy, "):
+            ClassMeasure(name)
+    with pytest.raises(ValueError, match="region 'edge' is none of"):
+        ClassMeasure(region="edge")
+    with pytest.raises(ValueError, match="needs several predictions"):
+        ClassMeasure("predictive_entropy").score(torch.full((1, 2, 3), 0.5))
