@@ -13,6 +13,7 @@ from monai_al.selection.check import (
     check_scores,
     tie_rng,
 )
+from monai_al.selection.class_shares import check_share, class_shares
 from monai_al.selection.embeddings import check_embeddings
 from monai_al.selection.k_center import k_center_greedy
 from monai_al.selection.k_means import k_means
@@ -30,6 +31,8 @@ __all__ = [
     "check_embeddings",
     "check_labeled",
     "check_scores",
+    "check_share",
+    "class_shares",
     "geometric",
     "k_center_greedy",
     "k_means",

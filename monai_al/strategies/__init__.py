@@ -4,6 +4,7 @@
 
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.central_stratified import CentralStratified
+from monai_al.strategies.clasp_pe import ClaspPE
 from monai_al.strategies.core_gcn import CoreGCN
 from monai_al.strategies.coreset import Coreset
 from monai_al.strategies.evenly_spaced import EvenlySpaced
@@ -22,6 +23,7 @@ __all__ = [
     "SELECTORS",
     "VAAL",
     "CentralStratified",
+    "ClaspPE",
     "CoreGCN",
     "Coreset",
     "EvenlySpaced",

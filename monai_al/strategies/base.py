@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from monai_al.records import Query, QueryItem, Round
 from monai_al.selection import ranks
-from monai_al.uncertainty import Measure
+from monai_al.uncertainty import Measure, of_class
 
-__all__ = ["Strategy", "ranked_reasons"]
+__all__ = ["Strategy", "of_lists", "ranked_reasons"]
 
 
 class Strategy(ABC):
@@ -41,6 +41,9 @@ class Strategy(ABC):
 
     def needs(self) -> dict[str, Measure | str]:
         """Name -> a measure, whose scores ``select`` finds as ``round.scores[name]``, or an embedding.
+
+        Of a :class:`~monai_al.uncertainty.ClassMeasure` there are scores for each foreground class, see
+        :meth:`class_scores`.
 
         An embedding is ``"encoder"`` (features of the run's pretrained encoder), ``"bottleneck"`` or the path of
         another layer of the trained network, or ``"pixels"`` (the preprocessed image; ``"pixels:64"`` resized to 64
@@ -97,6 +100,17 @@ class Strategy(ABC):
                 f"shape {scores.shape}"
             )
         return scores
+
+    def class_scores(self, round: Round, name: str) -> list[np.ndarray]:
+        """The scores ``(N,)`` of each foreground class, where a ``ClassMeasure`` was asked for under this name.
+
+        Raises:
+            ValueError: ``round`` has none, or not one per item.
+        """
+        n = 1
+        while of_class(name, n + 1) in round.scores:
+            n += 1
+        return [self.scores(round, of_class(name, number)) for number in range(1, n + 1)]
 
     def embeddings(self, round: Round, name: str) -> np.ndarray:
         """The embeddings ``(N, D)`` that were asked for under this name.
@@ -159,6 +173,32 @@ def ranked_reasons(
     rank = ranks(scores, labeled)
     n = len(scores) - len(labeled)
     return [f"{ranking}, rank {rank[i]} of {n}" if rank[i] else unranked for i in chosen]
+
+
+def of_lists(
+    lists: Mapping[str, np.ndarray],
+    which: np.ndarray,
+    chosen: np.ndarray,
+    labeled: np.ndarray,
+    unranked: str = "no pixel counts for {}",
+) -> tuple[np.ndarray, list[str]]:
+    """The score and the reason of each chosen item, where several rankings chose.
+
+    Args:
+        lists: what a ranking goes by -> its scores ``(N,)``.
+        which: ``(k,)``, the number of the ranking that chose an item.
+        chosen: ``(k,)`` positions of the items.
+        labeled: positions that stand in no ranking.
+        unranked: what to say of an item that scores ``-inf``; ``{}`` is what the ranking goes by.
+
+    Example:
+        >>> lists = {"target": np.array([0.1, 0.3]), "boundary": np.array([0.4, 0.2])}
+        >>> of_lists(lists, np.array([0, 1]), np.array([1, 0]), np.array([], dtype=int))
+        (array([0.3, 0.4]), ['target, rank 1 of 2', 'boundary, rank 1 of 2'])
+    """
+    told = [ranked_reasons(name, values, chosen, labeled, unranked.format(name)) for name, values in lists.items()]
+    reasons = [told[number][place] for place, number in enumerate(which)]
+    return np.stack([*lists.values()])[which, chosen], reasons
 
 
 def _problem(query: Query, round: Round, budget: int) -> str | None:

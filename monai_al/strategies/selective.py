@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monai_al.records import Query, Round
-from monai_al.strategies.base import Strategy, ranked_reasons
+from monai_al.strategies.base import Strategy, of_lists
 from monai_al.strategies.selector import Selector
 from monai_al.strategies.uncertainty import named_measure
 from monai_al.uncertainty import REGIONS, Augmentation, Measure
@@ -84,11 +84,7 @@ class Selective(Strategy):
             chosen = self.selector.choose_in_turn(lists[0], lists[1], budget, round)
         else:
             chosen = self.selector.choose(lists[0], budget, round)
+        named = {f"{region} region": values for region, values in zip(self.regions, lists, strict=True)}
         turns = np.arange(len(chosen)) % len(lists)
-        scores = np.stack(lists)[turns, chosen]
-        told = [
-            ranked_reasons(f"{region} region", values, chosen, round.labeled, f"empty {region} region")
-            for region, values in zip(self.regions, lists, strict=True)
-        ]
-        reasons = [told[turn][place] for place, turn in enumerate(turns)]
+        scores, reasons = of_lists(named, turns, chosen, round.labeled, unranked="empty {}")
         return self.make_query(round, chosen, scores, self.selector.reasons(reasons))
