@@ -14,11 +14,12 @@ from monai_al.selection.check import (
     tie_rng,
 )
 from monai_al.selection.class_shares import check_share, class_shares
-from monai_al.selection.embeddings import check_embeddings
+from monai_al.selection.embeddings import check_embeddings, unit_vectors
 from monai_al.selection.k_center import k_center_greedy
 from monai_al.selection.k_means import k_means
 from monai_al.selection.merge_alternating import merge_alternating
 from monai_al.selection.power_noise import check_beta, geometric, power_noise
+from monai_al.selection.prob_cover import newly_held, prob_cover, pure_radius, radius_of_clusters
 from monai_al.selection.ranks import ranks
 from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.top_k import top_k
@@ -37,10 +38,15 @@ __all__ = [
     "k_center_greedy",
     "k_means",
     "merge_alternating",
+    "newly_held",
     "power_noise",
+    "prob_cover",
+    "pure_radius",
+    "radius_of_clusters",
     "ranks",
     "stochastic_batches",
     "tie_rng",
     "top_k",
     "typical_of_clusters",
+    "unit_vectors",
 ]

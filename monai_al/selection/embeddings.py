@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CHUNK", "CenteredRows", "blocks", "check_embeddings", "is_in_memory"]
+__all__ = ["CHUNK", "CenteredRows", "blocks", "check_embeddings", "is_in_memory", "unit_vectors"]
 
 CHUNK = 8192
 """Rows that are read at a time, at most."""
@@ -159,6 +159,27 @@ class CenteredRows:
             part = self._read(rows)
             low, high = np.minimum(low, part.min(0)), np.maximum(high, part.max(0))
         return low, high
+
+
+def unit_vectors(embeddings: Any) -> np.ndarray:
+    """The directions of embeddings, ``(N, D)`` float32 of length 1; a row of zeros stays one.
+
+    Args:
+        embeddings: as :func:`check_embeddings` returns them.
+
+    Example:
+        >>> unit_vectors(np.array([[3e200, 4e200], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    rows = CenteredRows(embeddings)
+    directions = np.empty((rows.n, rows.dim), dtype=np.float32)
+    for items in blocks(rows.n, rows.chunk):
+        scaled = rows.scaled(items)
+        largest = np.abs(scaled).max(1, keepdims=True)
+        scaled /= np.where(largest > 0, largest, 1)
+        norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+        directions[items] = scaled / np.where(norms > 0, norms, 1)
+    return directions
 
 
 def _exponent(value: float) -> int:

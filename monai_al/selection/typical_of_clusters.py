@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from monai_al.selection.check import candidates, check_labeled, tie_rng
-from monai_al.selection.embeddings import CenteredRows, blocks, check_embeddings
+from monai_al.selection.embeddings import blocks, check_embeddings, unit_vectors
 from monai_al.selection.k_means import k_means
 
 __all__ = ["pick_in_turn", "typical_of_clusters"]
@@ -71,7 +71,7 @@ def typical_of_clusters(
     _check_option(min_cluster_size, "min_cluster_size", 0)
     if budget == 0:
         return np.empty(0, dtype=np.int64)
-    directions = _unit_vectors(embeddings)
+    directions = unit_vectors(embeddings)
     n_clusters = min(len(check_labeled(labeled, n)) + budget, max_clusters)
     _, clusters = k_means(directions, n_clusters, tie_rng(rng))
     return pick_in_turn(directions, clusters, budget, labeled, neighbors=neighbors, min_cluster_size=min_cluster_size)
@@ -163,18 +163,6 @@ def _typicality(embeddings: np.ndarray, items: np.ndarray, members: np.ndarray, 
         nearest = distances.topk(n, largest=False).indices.numpy()
         mean[part] = np.sqrt(((points[own, None] - points[nearest]) ** 2).sum(-1)).mean(-1)
     return 1 / (mean + _SMALLEST_DISTANCE)
-
-
-def _unit_vectors(embeddings: Any) -> np.ndarray:
-    rows = CenteredRows(embeddings)
-    directions = np.empty((rows.n, rows.dim), dtype=np.float32)
-    for items in blocks(rows.n, rows.chunk):
-        scaled = rows.scaled(items)
-        largest = np.abs(scaled).max(1, keepdims=True)
-        scaled /= np.where(largest > 0, largest, 1)
-        norms = np.linalg.norm(scaled, axis=1, keepdims=True)
-        directions[items] = scaled / np.where(norms > 0, norms, 1)
-    return directions
 
 
 def _check_option(value: Any, name: str, least: int) -> None:

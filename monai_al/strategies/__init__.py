@@ -11,6 +11,7 @@ from monai_al.strategies.evenly_spaced import EvenlySpaced
 from monai_al.strategies.foreground_aware_random import ForegroundAwareRandom
 from monai_al.strategies.patient_stratified_random import PatientStratifiedRandom
 from monai_al.strategies.predicted_loss import PredictedLoss
+from monai_al.strategies.prob_cover import ProbCover
 from monai_al.strategies.random import Random
 from monai_al.strategies.selective import Selective
 from monai_al.strategies.selector import SELECTORS, Selector
@@ -30,6 +31,7 @@ __all__ = [
     "ForegroundAwareRandom",
     "PredictedLoss",
     "PatientStratifiedRandom",
+    "ProbCover",
     "Random",
     "Selective",
     "Selector",
