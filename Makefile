@@ -55,6 +55,7 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/test_time_augmentation.py
 	$(BIN)/python benchmarks/stochastic_batches.py
 	$(BIN)/python benchmarks/k_center.py
+	$(BIN)/python benchmarks/prob_cover.py
 	$(BIN)/python benchmarks/group_batches.py
 	$(BIN)/python benchmarks/group_contrastive.py
 

@@ -20,15 +20,11 @@ from monai_al.data import Item, Pool, Round
 from monai_al.selection import merge_alternating, power_noise, stochastic_batches, top_k
 from monai_al.strategies import (
     SELECTORS,
-    VAAL,
-    CoreGCN,
-    Coreset,
+    ClaspPE,
     PredictedLoss,
     Selective,
     Selector,
     Strategy,
-    TypiClust,
-    UncertainGCN,
     Uncertainty,
 )
 from monai_al.strategies.selector import beta_of_round
@@ -60,17 +56,6 @@ def by_power(beta):
     return lambda scores, budget, labeled, rng: power_noise(scores, budget, beta, labeled, rng)
 
 
-BY_EMBEDDINGS = {  # overlays of strategies that rank no scores, and their classes
-    "core_gcn": CoreGCN,
-    "coreset_bottleneck": Coreset,
-    "coreset_encoder": Coreset,
-    "coreset_pixels": Coreset,
-    "typiclust": TypiClust,
-    "uncertain_gcn": UncertainGCN,
-    "vaal": VAAL,
-}
-
-
 def a_round(strategy: Strategy, number=1, seed=0, empty=()) -> Round:
     rng = np.random.default_rng(3)
     pool = Pool([Item(f"i{i:02d}", "", "v", "p") for i in range(N)])
@@ -97,13 +82,24 @@ def scoring(selector) -> list[Strategy]:
 # -- which strategies, which selectors ---------------------------------------------------------------------------------
 
 
+def takes_a_selector(cls: type) -> bool:
+    return "selector" in inspect.signature(cls).parameters
+
+
 def test_every_scoring_strategy_takes_a_selector():
     ours = [cls for _, cls in inspect.getmembers(strategies, inspect.isclass) if issubclass(cls, Strategy)]
-    scoring_ones = {cls for cls in ours if not inspect.isabstract(cls) and cls().needs()} - set(BY_EMBEDDINGS.values())
+    concrete = {cls for cls in ours if not inspect.isabstract(cls)}
+    scoring_ones = {cls for cls in concrete if takes_a_selector(cls)}
     assert {Uncertainty, Selective, PredictedLoss} <= scoring_ones
     for cls in scoring_ones:
+        assert cls().needs()
         for name in SELECTORS:
             assert cls(selector=name).selector.name == name
+    by_measures = {
+        cls for cls in concrete if cls().needs() and not any(isinstance(n, str) for n in cls().needs().values())
+    }
+    assert {ClaspPE, Uncertainty, Selective} <= by_measures
+    assert [cls for cls in by_measures if not isinstance(cls().selector, Selector)] == []  # run.json tells how it chose
 
 
 @pytest.mark.parametrize("selector", ["top_k", top_k, Selector.of(None)])
@@ -299,11 +295,8 @@ def strategy_of(name: str, selector=None) -> Strategy:
     return ConfigParser({**ids, "selector": selector}).get_parsed_content("strategy")
 
 
-SCORING_OVERLAYS = [
-    path.stem
-    for path in sorted((OVERLAYS / "strategies").glob("*.yaml"))
-    if not {"random", "evenly", "central"} & set(path.stem.split("_")) and path.stem not in BY_EMBEDDINGS
-]
+ALL_OVERLAYS = sorted(path.stem for path in (OVERLAYS / "strategies").glob("*.yaml"))
+SCORING_OVERLAYS = [name for name in ALL_OVERLAYS if takes_a_selector(type(strategy_of(name)))]
 
 
 @pytest.mark.parametrize("name", SCORING_OVERLAYS)
@@ -311,12 +304,13 @@ def test_every_scoring_overlay_takes_the_selector(name):
     partition = {"_target_": "monai_al.selection.stochastic_batches", "_mode_": "callable", "partition": True}
     for selector, settings in ((None, {}), ("stochastic_batches", {}), (partition, {"partition": True})):
         strategy = strategy_of(name, selector)
+        assert overlay(f"strategies/{name}")["strategy"]["selector"] == "@selector"
         assert strategy.needs()
         assert strategy.selector.name == ("top_k" if selector is None else "stochastic_batches")
         assert strategy.selector.settings == settings
 
 
-@pytest.mark.parametrize("name", sorted({path.stem for path in (OVERLAYS / "strategies").glob("*.yaml")}))
+@pytest.mark.parametrize("name", ALL_OVERLAYS)
 def test_overlays_ask_for_what_their_strategy_needs(name):
     ids, needs = overlay(f"strategies/{name}"), strategy_of(name).needs().values()
     kinds = {need.samples for need in needs if isinstance(need, Measure) and need.stochastic}

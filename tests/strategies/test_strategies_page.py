@@ -29,7 +29,10 @@ def test_every_overlay_is_named_and_every_one_named_exists():
     rows = [line.split("|")[1] for line in TEXT.splitlines() if re.match(r"\|.*\b20\d\d \|$", line)]
     in_table = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert in_table
-    assert quoted_after("Overlay") | in_table == set(OVERLAYS)
+    named = quoted_after("Overlay") | in_table
+    lacks = [f"docs/strategies.md names no overlay `{name}`: write **Overlay:** `{name}`." for name in OVERLAYS]
+    assert [line for name, line in zip(OVERLAYS, lacks, strict=True) if name not in named] == []
+    assert named <= set(OVERLAYS)
 
 
 def test_every_class_has_a_section_and_every_section_a_class():
@@ -38,8 +41,24 @@ def test_every_class_has_a_section_and_every_section_a_class():
         for name in CLASSES
         if issubclass(getattr(strategies, name), Strategy) and not getattr(strategies, name).__abstractmethods__
     }
-    assert quoted_after("Class") == known
+    told = quoted_after("Class")
+    assert [f"docs/strategies.md has no section with **Class:** `{name}`." for name in sorted(known - told)] == []
+    assert told <= known
     assert len(re.findall(r"\*\*Class:\*\*", TEXT)) == len(known)
+
+
+def test_every_strategy_stands_in_the_table_of_families():
+    rows = [line for line in TEXT.splitlines() if line.startswith("|")]
+    first = rows[: next(n for n, row in enumerate(rows) if row.startswith("| name |"))]
+    linked = set(re.findall(r"\]\(#([\w-]+)\)", "".join(first)))
+    sections = {part.split("\n")[0]: part for part in TEXT.split("\n## ")[1:]}
+    lacking = [
+        f"no row of the table at the top of docs/strategies.md links to the section {title!r}"
+        for title, part in sections.items()
+        if re.search(r"\*\*(Class|Overlays?):\*\*", part) and title.lower().replace(" ", "-") not in linked
+    ]
+    assert lacking == []
+    assert {"random", "clasp-pe", "probcover"} <= linked
 
 
 def test_links_within_the_page_lead_somewhere():
