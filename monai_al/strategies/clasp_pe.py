@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
 from monai_al.records import Query, Round
-from monai_al.selection import candidates, check_share, class_shares, power_noise
+from monai_al.selection import candidates, check_share, class_shares
 from monai_al.strategies.base import Strategy, of_lists
 from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import ClassMeasure, Measure
@@ -43,7 +42,7 @@ class ClaspPE(Strategy):
     def __init__(self, share: float = 0.66, beta: float | Sequence[float] = (1, 100)) -> None:
         check_share(share)
         self.share = share
-        self.selector = Selector.of(functools.partial(power_noise, beta=beta))
+        self.selector = Selector.of("power_noise", beta=beta)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""

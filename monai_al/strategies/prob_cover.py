@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from monai_al.data import Query, Round, rng
-from monai_al.engines.needs import before_training
+from monai_al.handlers.needs import before_training
+from monai_al.records import Query, Round, rng
 from monai_al.selection import candidates, check_share, newly_held, prob_cover, radius_of_clusters
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings
@@ -27,7 +27,7 @@ class ProbCover(Strategy):
         purity: share of the balls that hold items of one cluster only, in [0, 1].
 
     Example:
-        >>> from monai_al.data import Item, Pool
+        >>> from monai_al.records import Item, Pool
         >>> rows = [[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0]]
         >>> round = Round(0, Pool([Item(i, i, i, i) for i in "abcde"]), [], seed=0, embeddings={"encoder": rows})
         >>> [(item.id, item.reason) for item in ProbCover().query(round, budget=2).items]

@@ -54,7 +54,7 @@ class Selector:
         Selector(name='stochastic_batches', settings={})
         >>> Selector.of(functools.partial(stochastic_batches, partition=True)).settings
         {'partition': True}
-        >>> Selector.of(functools.partial(power_noise, beta=[1, 100])).settings
+        >>> Selector.of("power_noise", beta=[1, 100]).settings
         {'beta': [1, 100]}
     """
 
@@ -76,8 +76,12 @@ class Selector:
                 raise ValueError(f"selector {self.name!r}: {error}") from None
 
     @classmethod
-    def of(cls, selector: str | Callable[..., ArrayLike] | Selector | None) -> Selector:
+    def of(cls, selector: str | Callable[..., ArrayLike] | Selector | None, **settings: Any) -> Selector:
         """A selector from what users write; None is ``"top_k"``.
+
+        Args:
+            selector: a name of :data:`SELECTORS`, a function, or a selector, which is returned as it is.
+            settings: of the function, only with a name.
 
         Raises:
             ValueError: the name is unknown, it is no function, or a setting is wrong.
@@ -88,13 +92,15 @@ class Selector:
             ...
             ValueError: selector 'batches' is none of top_k, stochastic_batches, power_noise
         """
+        if settings and not isinstance(selector, str):
+            raise ValueError(f"settings {', '.join(settings)} go with the name of a selector, got {selector!r}")
         if isinstance(selector, Selector):
             return selector
         if selector is None or isinstance(selector, str):
             name = "top_k" if selector is None else selector
             if name not in SELECTORS:
                 raise ValueError(f"selector {name!r} is none of {', '.join(SELECTORS)}")
-            return cls(SELECTORS[name], name)
+            return cls(functools.partial(SELECTORS[name], **settings), name, settings)
         if not callable(selector):
             raise ValueError(
                 f"selector must be {', '.join(SELECTORS)} or a function, got {selector!r}; in a config, a function "

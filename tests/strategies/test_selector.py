@@ -153,6 +153,16 @@ def test_the_selector_chooses(selector, function, budget):
             assert item.score == lists[place % len(lists)][int(item.id[1:])]
 
 
+def test_settings_go_with_a_name():
+    given = Selector.of("power_noise", beta=3)
+    assert given == Selector.of(functools.partial(power_noise, beta=3))
+    scores, round = np.arange(N) / N, a_round(Uncertainty("margin"))
+    assert given.choose(scores, 5, round).tolist() == power_noise(scores, 5, 3, LABELED, round.rng("selector")).tolist()
+    for wrong in (power_noise, given, None):
+        with pytest.raises(ValueError, match="settings beta go with the name of a selector"):
+            Selector.of(wrong, beta=3)
+
+
 def test_names_and_reasons():
     names = [strategy.name for strategy in scoring("stochastic_batches")]
     assert names == [
