@@ -197,7 +197,7 @@ def test_every_strategy_of_the_package_has_an_overlay_and_stands_in_its_list():
         f"configs/strategies lacks an overlay with _target_: monai_al.strategies.{one.__name__}"
         for one in concrete - {type(strategy) for strategy in STRATEGIES}
     ]
-    assert missing == []
+    assert not missing, "\n".join(missing)
     assert {Random, Uncertainty, Coreset} <= concrete
 
 
