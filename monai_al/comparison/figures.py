@@ -11,8 +11,8 @@ from typing import Any
 from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.comparison.markdown import markdown_table
 from monai_al.comparison.state import is_done
-from monai_al.engines.run_report import NO_PICTURES, foreground_of, planes_of, predicted_items, upright_item
-from monai_al.engines.seen_items import SeenItem
+from monai_al.engines.report_pictures import NO_PICTURES
+from monai_al.engines.seen_items import SeenItem, foreground_of, planes_of, predicted_items, upright_item
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.handlers.needs import ENCODER
 from monai_al.records import DataError, Item, RunFolder, shown

@@ -26,6 +26,7 @@ from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.loop_log import tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.settings import LoopSettings
 from monai_al.engines.strategy_view import StrategyView
@@ -43,7 +44,6 @@ from monai_al.records import (
     pool_to_json,
     rng,
     round_sizes,
-    shown,
 )
 from monai_al.report import write_learning_curve
 from monai_al.sources import source_of
@@ -161,7 +161,7 @@ class ActiveLearner(Engine):
             self._test_labels = config_hash({item.id: hashes[str(item.label)] for item in self.test})
             started = self.folder.start(self._record(), pool, threads=self.settings.threads)
             with _torch_threads(started["threads"]):
-                self._tell_start()
+                tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
                 hidden = None if self.settings.progress else True
                 with (
                     logging_redirect_tqdm([logging.root, logging.getLogger("monai_al")]),
@@ -195,17 +195,14 @@ class ActiveLearner(Engine):
     def _round(self, engine: Engine, number: int) -> dict[str, Any]:
         waiting = self._annotate(number)
         if waiting:
-            logger.info(
-                "round %d: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
-                number, len(waiting), self.annotator.name, waiting[0],
-            )  # fmt: skip
+            tell_waiting(number, waiting, self.annotator.name)
             self.terminate()
             return {}
         self._train(number)
         last = number + 1 == len(self.sizes)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
         if not evaluated:
-            self._tell_test_labels(number)
+            tell_test_labels(number, self.folder, self._test_labels)
             self._evaluate(number)
         metrics = self.folder.metrics(number) or {}
         engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
@@ -214,7 +211,7 @@ class ActiveLearner(Engine):
         if not (last or selected):
             self._select(number + 1)
             self.fire_event(RoundEvents.QUERY_SELECTED)
-        self._tell_round(number)
+        self._finish_round(number)
         return metrics
 
     def _annotate(self, number: int) -> Sequence[str]:
@@ -231,7 +228,7 @@ class ActiveLearner(Engine):
         asked_now = Query(number, query.strategy, query.seed, missing)
         answer = ask(self.annotator, asked_now, self.pool, self._work(number, labels))
         waiting = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
-        self._tell_refused(number, len(query.items))
+        tell_refused(number, self.folder.returns(number), len(query.items))
         if not waiting:
             self.fire_event(RoundEvents.QUERY_ANNOTATED)
         return waiting
@@ -342,13 +339,17 @@ class ActiveLearner(Engine):
         """Which model was tested, and how many labels that choice used."""
         raw = self.training.raw()
         if self.source.validates_on_test:
-            return {"model": "last", "validation_labeled": len(self.test) if decides_on_validation(raw) else 0}
+            return {"model": "last", "validation_labeled": len(self.test) if self._deciding_on_test() else 0}
         best = raw.get("model") == "best"
         validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
         return {
             "model": "best on validation" if best else "last",
             "validation_labeled": len(self.source.data.part("validation")) if validated else 0,
         }
+
+    def _deciding_on_test(self) -> list[str]:
+        """What of the bundle lets the test set decide, which is its validation set, too."""
+        return decides_on_validation(self.training.raw()) if self.source.validates_on_test else []
 
     def _record(self) -> dict[str, Any]:
         settings = self.settings.results() | {
@@ -366,51 +367,10 @@ class ActiveLearner(Engine):
             "sizes": self.sizes,
         }
 
-    def _tell_start(self) -> None:
-        for note in self.source.data.notes:
-            logger.info("note: %s", note)
-        deciding = decides_on_validation(self.training.raw()) if self.source.validates_on_test else []
-        if deciding:
-            logger.warning(
-                "the bundle's own %s looks at its validation data, which are the test set here: the scores flatter. "
-                "Disable it by an overlay in train_overlays",
-                ", ".join(deciding),
-            )
-        test_volumes = len(self.test.volumes)
-        logger.info(
-            "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",
-            self.strategy.name, len(self.pool), len(self.pool.patients), sum(self.sizes), test_volumes,
-            len(self.test.patients),
-        )  # fmt: skip
-
-    def _tell_refused(self, number: int, n_asked: int) -> None:
-        refused = [one for one in self.folder.returns(number) for one in one.refused.items()]
-        if refused:
-            id, reason = refused[0]
-            logger.warning(
-                "round %d: %d of %d items have no label and are not asked for again, such as %s: %s",
-                number, len(refused), n_asked, id, reason,
-            )  # fmt: skip
-
-    def _tell_test_labels(self, number: int) -> None:
-        """Warn where an earlier round was scored with other labels."""
-        before = {(self.folder.metrics(earlier) or {}).get("test_labels") for earlier in range(number)} - {None}
-        if before - {self._test_labels}:
-            logger.warning(
-                "the labels of the test part have changed since the rounds before: scores of round %d cannot be "
-                "compared with theirs", number,
-            )  # fmt: skip
-
-    def _tell_round(self, number: int) -> None:
-        row = self.folder.write_curve()[number]
-        logger.info(
-            "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s %s; "
-            "train %s s, evaluate %s s, score %s s",
-            number, number + 1, len(self.sizes), row["labeled"], len(self.pool), 100 * row["fraction"],
-            *(shown(row[name], ".3f") for name in ("dice_3d", "dice_2d")), shown(row["hd95_3d"], ".1f"),
-            "mm" if not self.source.placeholder_spacing(self.test.items) else "(the spacing is a placeholder)",
-            *(shown(row[name], ".1f") for name in ("train_s", "evaluate_s", "score_s")),
-        )  # fmt: skip
+    def _finish_round(self, number: int) -> None:
+        rows = self.folder.write_curve()
+        spacing = self.source.placeholder_spacing(self.test.items)
+        tell_round(rows[number], len(self.sizes), len(self.pool), placeholder_spacing=spacing)
         self._bar.update()
 
     def _draw_curve(self) -> None:

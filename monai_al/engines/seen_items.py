@@ -15,10 +15,23 @@ from monai.engines import IterationEvents
 from monai.networks import eval_mode
 
 from monai_al.handlers.whole_volumes import hard_labels
-from monai_al.inferers import several_predictions
+from monai_al.inferers import TrainedNetwork, several_predictions
+from monai_al.passes import run_pass
+from monai_al.records import Item
+from monai_al.report.pictures import upright
+from monai_al.sources import Source
 from monai_al.uncertainty import MAPS, SAMPLE_MAPS, Augmentation, Measure, RunningSamples, maps, probabilities
 
-__all__ = ["PredictionWatcher", "SeenItem", "recorded_measures", "seen_items"]
+__all__ = [
+    "PredictionWatcher",
+    "SeenItem",
+    "foreground_of",
+    "planes_of",
+    "predicted_items",
+    "recorded_measures",
+    "seen_items",
+    "upright_item",
+]
 
 
 @dataclass
@@ -190,3 +203,85 @@ def recorded_measures(settings: Any) -> list[Measure]:
             return [Measure(**known)]
         return [measure for value in settings.values() for measure in recorded_measures(value)]
     return [measure for value in settings for measure in recorded_measures(value)] if isinstance(settings, list) else []
+
+
+def predicted_items(
+    data: Source,
+    items: Sequence[Item],
+    trained: TrainedNetwork | None = None,
+    measures: Sequence[Measure] = (),
+    *,
+    seed: int = 0,
+) -> list[SeenItem]:
+    """Items as arrays, with their labels and what a network makes of them.
+
+    Args:
+        data: where they lie: the ``source`` of a :class:`monai_al.engines.TrainedRun`.
+        items: the items; their volumes are prepared.
+        trained: the network; None for images and labels alone.
+        measures: uncertainty measures whose map and regions are kept.
+        seed: of stochastic passes.
+
+    Example:
+        >>> from monai_al.sources import SliceSource
+        >>> predicted_items(SliceSource(data=None, cache=None), [])
+        []
+    """
+    whole = any(item.slice is None for item in items)
+    loader = data.loader(items, batch_size=1 if whole else 16, with_label=True)
+    if trained is None:
+        return [seen for batch in loader for seen in seen_items(batch)]
+    watcher = PredictionWatcher(trained.activation, measures, seed, data.overlapping)
+    run_pass(trained.network, loader, [watcher], device=trained.device, inferer=trained.inferer)
+    return watcher.seen
+
+
+def upright_item(data: Source, item: Item, seen: SeenItem) -> SeenItem:
+    """A slice without its padding, turned as radiologists look at it where the file tells how.
+
+    Args:
+        data: as for :func:`predicted_items`.
+        item: the item, or another one of its volume.
+        seen: the slice.
+
+    Example:
+        >>> item = Item("a", "a.png", "a", "a")
+        >>> from monai_al.sources import SliceSource
+        >>> upright_item(SliceSource(data=None, cache=None), item, SeenItem("a", np.zeros((1, 4, 6)))).image.shape
+        (1, 4, 6)
+    """
+    affine = data.slice_affine(item)
+    return seen.cropped().changed(lambda array: upright(array, affine))
+
+
+def planes_of(items: Sequence[Item], seen: Sequence[SeenItem]) -> dict[int, SeenItem]:
+    """Slice number -> slice of one volume, whether its items are slices or it is one item.
+
+    Example:
+        >>> volume = SeenItem("a", np.zeros((1, 4, 4, 3)))
+        >>> list(planes_of([Item("a", "a.nii.gz", "a", "a")], [volume]))
+        [0, 1, 2]
+    """
+    if seen[0].depth:
+        return {z: seen[0].at(z) for z in range(seen[0].depth)}
+    return {item.slice or 0: own for item, own in zip(items, seen, strict=True)}
+
+
+def foreground_of(labels: np.ndarray | None, image: np.ndarray) -> np.ndarray:
+    """Where a label map holds foreground; nowhere where there is no label map.
+
+    Args:
+        labels: class numbers ``(h, w[, d])``, or masks ``(C, h, w[, d])`` of overlapping classes.
+        image: ``(C, h, w[, d])``.
+
+    Returns:
+        Boolean ``(h, w[, d])``.
+
+    Example:
+        >>> foreground_of(np.array([[0, 2, 255]]), np.zeros((1, 1, 3))).tolist()
+        [[False, True, False]]
+    """
+    if labels is None:
+        return np.zeros(image.shape[1:], dtype=bool)
+    masks = (labels > 0) & (labels != 255)
+    return masks.any(axis=0) if masks.ndim == image.ndim else masks

@@ -4,6 +4,7 @@
 
 from monai_al.records.budget import round_sizes
 from monai_al.records.errors import DataError
+from monai_al.records.identity import config_difference, config_hash, pool_difference, pool_to_json
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item, slice_id, slices_of
 from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
 from monai_al.records.labels import FULL, GROUND_TRUTH, KINDS, PSEUDO, WEAK, Label, LabelReturn, Labels
@@ -11,7 +12,7 @@ from monai_al.records.pool import SPLITS, Pool, split_by_patient
 from monai_al.records.query import Query, QueryItem
 from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
-from monai_al.records.run_folder import RunFolder, RunFolderError, config_hash, pool_to_json
+from monai_al.records.run_folder import RunFolder, RunFolderError
 from monai_al.records.stored_files import content_hash, file_identity
 from monai_al.records.undefined import UNDEFINED, shown
 from monai_al.records.whole_volumes import whole_volumes
@@ -38,10 +39,12 @@ __all__ = [
     "Round",
     "RunFolder",
     "RunFolderError",
+    "config_difference",
     "config_hash",
     "content_hash",
     "derived_seed",
     "file_identity",
+    "pool_difference",
     "pool_to_json",
     "rng",
     "round_sizes",

@@ -114,8 +114,8 @@ class LabelReturn:
         annotator, when = content.get("annotator", ""), content.get("when", "")
         entries = content.get("labels")
         if entries is None:
-            where = {"kind": content.get("kind", FULL), "where": GROUND_TRUTH}
-            entries = [{"id": id, **where} for id in content["items"]]
+            known: dict[str, Any] = {"kind": content.get("kind", FULL), "where": GROUND_TRUTH}
+            entries = [{"id": id, **known} for id in content["items"]]
         labels = tuple(Label(**entry, annotator=annotator, when=when) for entry in entries)
         return cls(labels, {one["id"]: one["reason"] for one in content.get("refused", ())}, annotator, when)
 

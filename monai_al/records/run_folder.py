@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import hashlib
 import io
 import json
 import os
@@ -19,11 +18,11 @@ from typing import IO, Any
 import filelock
 
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
+from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
-from monai_al.records.pool import Pool
 from monai_al.records.query import Query
 
-__all__ = ["RunFolder", "RunFolderError", "config_hash", "pool_to_json"]
+__all__ = ["RunFolder", "RunFolderError"]
 
 
 class RunFolderError(RuntimeError):
@@ -35,16 +34,6 @@ class RunFolderError(RuntimeError):
         ...
         monai_al.records.run_folder.RunFolderError: runs/a is in use
     """
-
-
-def config_hash(config: Any) -> str:
-    """SHA-256 of JSON-ready content, independent of the order of keys.
-
-    Example:
-        >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(json.dumps(config, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 class RunFolder:
@@ -124,7 +113,7 @@ class RunFolder:
 
         Args:
             run: content of ``run.json``; holds ``config``, ``rounds``, ``budget`` and its ``sizes``.
-            pool: content of ``pool.json``, of :func:`pool_to_json`.
+            pool: content of ``pool.json``, of :func:`monai_al.records.pool_to_json`.
             threads: the CPU threads that are asked for; None takes those of the first start.
 
         Returns:
@@ -142,7 +131,7 @@ class RunFolder:
         before = read_json(self.path / "run.json")
         if before["config_hash"] != asked["config_hash"]:
             raise RunFolderError(
-                f"{self.path} was started with another config: {_difference(before['config'], asked['config'])}; "
+                f"{self.path} was started with another config: {config_difference(before['config'], asked['config'])}; "
                 "give another output_dir, or the config as it was"
             )
         if threads not in (None, before.get("threads")):
@@ -150,7 +139,9 @@ class RunFolder:
                 f"{self.path} was started with {before.get('threads')} threads, now {threads}: results would differ; "
                 "leave threads out, or give another output_dir"
             )
-        self._check_pool(pool)
+        changed = pool_difference(read_json(self.path / "pool.json"), pool)
+        if changed is not None:
+            raise RunFolderError(f"{self.path} was started with {changed}")
         self._extend(before, asked)
         self._drop_incomplete()
         return before
@@ -159,37 +150,6 @@ class RunFolder:
         """How many items each round asks for, as it was asked last."""
         extensions = sorted(self.path.glob("extension_*.json"))
         return read_json(extensions[-1] if extensions else self.path / "run.json")["sizes"]
-
-    def _check_pool(self, pool: Mapping[str, Any]) -> None:
-        before = read_json(self.path / "pool.json")
-        ids_before, ids = ({item["id"]: item for item in p["items"]} for p in (before, pool))
-        changed = next((i for i in [*ids, *ids_before] if (i in ids) != (i in ids_before)), None)
-        if changed is not None:
-            raise RunFolderError(
-                f"{self.path} was started with another pool ({len(ids_before)} items, now {len(ids)}): item "
-                f"{changed!r} is {'new' if changed in ids else 'missing'}; give another output_dir"
-            )
-        for i, key in ((i, key) for i in ids for key in ("split", "volume", "patient", "slice")):
-            if ids[i][key] != ids_before[i][key]:
-                raise RunFolderError(
-                    f"{self.path} was started with another pool: the {key} of item {i!r} was {ids_before[i][key]!r} "
-                    f"and is now {ids[i][key]!r}; give another output_dir"
-                )
-        if list(ids) != list(ids_before):
-            first = next(i for i, j in zip(ids, ids_before, strict=True) if i != j)
-            raise RunFolderError(f"{self.path} was started with another order of items, from {first!r} on")
-        for key in ("classes", "label_values"):
-            if pool[key] != before[key]:
-                raise RunFolderError(
-                    f"{self.path} was started with other {key}: {before[key]}, now {pool[key]}; give the data set the "
-                    "classes and label values that it had, or give another output_dir"
-                )
-        changed = next((i for i in ids if _image_hash(ids[i], pool) != _image_hash(ids_before[i], before)), None)
-        if changed is not None:
-            raise RunFolderError(
-                f"{self.path} was started with other images: that of {changed!r} has changed since "
-                f"({ids[changed]['image']}); restore it, or give another output_dir"
-            )
 
     def _extend(self, before: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         extensions = sorted(self.path.glob("extension_*.json"))
@@ -347,46 +307,6 @@ class RunFolder:
         return rows
 
 
-def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
-    """The content of ``pool.json``.
-
-    Args:
-        pool: all items.
-        hashes: path of an image or label file -> SHA-256 of its content.
-
-    Example:
-        >>> from monai_al.records import Item
-        >>> pool_to_json(Pool([Item("a", "/data/a.png", "a", "a")], root="/data"), {"/data/a.png": "e3b0"})["files"]
-        {'a.png': 'e3b0'}
-    """
-
-    def shown(path: str | None) -> str | None:
-        if path is None or pool.root is None:
-            return path
-        relative = os.path.relpath(path, pool.root)
-        return path if relative.startswith("..") else Path(relative).as_posix()
-
-    items = [
-        {
-            "id": item.id,
-            "image": shown(item.image),
-            "label": shown(item.label),
-            "volume": item.volume,
-            "patient": item.patient,
-            "slice": item.slice,
-            "split": item.split,
-        }
-        for item in pool
-    ]
-    paths = dict.fromkeys(path for item in pool for path in (item.image, item.label) if path is not None)
-    return {
-        "classes": list(pool.classes),
-        "label_values": {str(k): v for k, v in pool.label_values.items()},
-        "items": items,
-        "files": {str(shown(path)): hashes[path] for path in paths},
-    }
-
-
 def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
     dice = metrics["dice_3d"]
     return {
@@ -403,24 +323,6 @@ def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) 
         "evaluate_s": timings.get("evaluate_s"),
         **{f"dice_3d_{name}": value for name, value in dice["per_class"].items()},
     }
-
-
-def _image_hash(item: Mapping[str, Any], pool: Mapping[str, Any]) -> str | None:
-    return pool["files"].get(item["image"])
-
-
-def _difference(before: Any, now: Any, path: str = "") -> str:
-    """The first place where two configs differ, in words."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys([*before, *now]):
-            here = f"{path}#{key}" if path else str(key)
-            if key not in now:
-                return f"{here} is gone (it was {before[key]!r})"
-            if key not in before:
-                return f"{here} is new ({now[key]!r})"
-            if before[key] != now[key]:
-                return _difference(before[key], now[key], here)
-    return f"{path} was {before!r} and is now {now!r}"
 
 
 def _now() -> str:

@@ -257,7 +257,7 @@ OF_THE_OVERLAYS = {
     "lgg": ["image_size", "preprocessing"],
     "ms_cmr": ["image_size", "preprocessing"],
     "promise12": ["image_size"],
-    "spleen": ["image_size"],
+    "spleen": ["image_size", "preprocessing"],
 }
 
 

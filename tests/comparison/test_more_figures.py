@@ -18,7 +18,7 @@ from monai_al.comparison.asked_figures import asked_figures
 from monai_al.comparison.figures import check_encoders, uses_encoder, write_figures
 from monai_al.data import DataError
 from monai_al.engines import ActiveLearner, TrainedRun
-from monai_al.engines.run_report import predicted_items, upright_item
+from monai_al.engines.seen_items import predicted_items, upright_item
 from monai_al.report.slice_panel import SLICE_RULE, choose_slices, slice_dice
 from monai_al.strategies import Random
 

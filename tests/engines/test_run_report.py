@@ -17,7 +17,7 @@ from monai_al.annotators import Annotator
 from monai_al.annotators.base import Answer
 from monai_al.cli import find_asset
 from monai_al.data import DataError, Item, Pool
-from monai_al.engines import ActiveLearner, run_report
+from monai_al.engines import ActiveLearner, report_pictures, run_report
 from monai_al.engines.run_report import write_report
 from monai_al.engines.seen_items import SeenItem, recorded_measures
 from monai_al.inferers import TrainedNetwork
@@ -237,7 +237,7 @@ class MadeUp:
 
 
 def artist_of(run, tmp_path, measures=()):
-    artist = run_report._Artist(run, tmp_path, SimpleNamespace(update=lambda: None))
+    artist = report_pictures._Artist(run, tmp_path, SimpleNamespace(update=lambda: None))
     artist.measures = list(measures)
     return artist
 
@@ -349,7 +349,7 @@ class TestVolumes:
             labels = (np.arange(9).reshape(3, 3) < area).astype(np.uint8)
             truth = labels * 0 if predicted else labels  # without true foreground the prediction decides
             planes[z] = SeenItem("x", np.zeros((1, 3, 3)), truth=truth, prediction=labels)
-        assert run_report._around_foreground(planes) == expected
+        assert report_pictures._around_foreground(planes) == expected
 
     def test_a_2d_image_is_one_row(self, tmp_path):
         logits = torch.randn(1, 1, 8, 9)
@@ -373,7 +373,7 @@ class TestVolumes:
     def test_from_the_best_to_the_worst(self, n_volumes, n, picks):
         order = np.random.default_rng(0).permutation(n_volumes).tolist()
         per_volume = {f"v{i}": {"a": 1 - i / 100, "b": None} for i in order} | {"undefined": {"a": None, "b": None}}
-        found = run_report._volume_places({"dice_3d": {"per_volume": per_volume}}, n)
+        found = report_pictures._volume_places({"dice_3d": {"per_volume": per_volume}}, n)
         assert [place for _, place in found] == picks
         ranks = {"best": 1, "the": 1, "worst": n_volumes}
         expected = [ranks.get(place.split()[0]) or int(place.split()[1]) for place in picks]

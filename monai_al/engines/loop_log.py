@@ -1,0 +1,115 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop tells people while it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai_al.records import LabelReturn, RunFolder, shown
+from monai_al.sources import Source
+
+__all__ = ["tell_refused", "tell_round", "tell_start", "tell_test_labels", "tell_waiting"]
+
+logger = logging.getLogger(__name__)
+
+
+def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence[str] = ()) -> None:
+    """Say what is about to begin.
+
+    Args:
+        strategy: its name.
+        source: the data.
+        n_labeled: how many items will be labeled in the end.
+        deciding: the bundle's own components that look at validation data which are the test set here.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> tell_start("random", SliceSource(Pool([]), cache=None), 0)
+    """
+    for note in source.data.notes:
+        logger.info("note: %s", note)
+    if deciding:
+        logger.warning(
+            "the bundle's own %s looks at its validation data, which are the test set here: the scores flatter. "
+            "Disable it by an overlay in train_overlays",
+            ", ".join(deciding),
+        )
+    pool, test = source.data.part("train"), source.data.part("test")
+    logger.info(
+        "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",
+        strategy, len(pool), len(pool.patients), n_labeled, len(test.volumes), len(test.patients),
+    )  # fmt: skip
+
+
+def tell_waiting(number: int, waiting: Sequence[str], annotator: str) -> None:
+    """Say which answers are still waited for.
+
+    Example:
+        >>> tell_waiting(1, ["case_1/0007"], "someone")
+    """
+    logger.info(
+        "round %d: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
+        number, len(waiting), annotator, waiting[0],
+    )  # fmt: skip
+
+
+def tell_refused(number: int, returns: Sequence[LabelReturn], n_asked: int) -> None:
+    """Say how many items of a round have no label, if there are any.
+
+    Example:
+        >>> tell_refused(1, [LabelReturn(refused={"case_1/0007": "annotates no pixel"})], 20)
+    """
+    refused = [one for each in returns for one in each.refused.items()]
+    if refused:
+        id, reason = refused[0]
+        logger.warning(
+            "round %d: %d of %d items have no label and are not asked for again, such as %s: %s",
+            number, len(refused), n_asked, id, reason,
+        )  # fmt: skip
+
+
+def tell_test_labels(number: int, folder: RunFolder, now: str) -> None:
+    """Warn where an earlier round was scored with other labels of the test part.
+
+    Args:
+        number: the round that is about to be scored.
+        folder: the run folder.
+        now: what tells the labels of the test part from others, as in ``metrics.json``.
+
+    Example:
+        >>> tell_test_labels(0, RunFolder("runs/a"), "e3b0")
+    """
+    before = {(folder.metrics(earlier) or {}).get("test_labels") for earlier in range(number)} - {None}
+    if before - {now}:
+        logger.warning(
+            "the labels of the test part have changed since the rounds before: scores of round %d cannot be compared "
+            "with theirs", number,
+        )  # fmt: skip
+
+
+def tell_round(row: Mapping[str, Any], n_rounds: int, n_items: int, *, placeholder_spacing: bool) -> None:
+    """Say how a round went.
+
+    Args:
+        row: the round's row of ``curve.csv``.
+        n_rounds: how many rounds the run has.
+        n_items: the size of the pool.
+        placeholder_spacing: millimetres mean nothing.
+
+    Example:
+        >>> names = ("dice_3d", "dice_2d", "hd95_3d", "train_s", "evaluate_s", "score_s")
+        >>> row = {"round": 0, "labeled": 5, "fraction": 0.05, **dict.fromkeys(names)}
+        >>> tell_round(row, 4, 100, placeholder_spacing=False)
+    """
+    logger.info(
+        "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s %s; "
+        "train %s s, evaluate %s s, score %s s",
+        row["round"], row["round"] + 1, n_rounds, row["labeled"], n_items, 100 * row["fraction"],
+        *(shown(row[name], ".3f") for name in ("dice_3d", "dice_2d")), shown(row["hd95_3d"], ".1f"),
+        "(the spacing is a placeholder)" if placeholder_spacing else "mm",
+        *(shown(row[name], ".1f") for name in ("train_s", "evaluate_s", "score_s")),
+    )  # fmt: skip

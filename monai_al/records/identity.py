@@ -1,0 +1,134 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run was started with, as its folder keeps it, and what tells it from another one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_al.records.pool import Pool
+
+__all__ = ["config_difference", "config_hash", "pool_difference", "pool_to_json"]
+
+
+def config_hash(config: Any) -> str:
+    """SHA-256 of JSON-ready content, independent of the order of keys.
+
+    Example:
+        >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(config, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def config_difference(before: Any, now: Any, path: str = "") -> str:
+    """The first place where two configs differ, in words.
+
+    Example:
+        >>> config_difference({"a": {"b": 1}}, {"a": {"b": 2}})
+        'a#b was 1 and is now 2'
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            here = f"{path}#{key}" if path else str(key)
+            if key not in now:
+                return f"{here} is gone (it was {before[key]!r})"
+            if key not in before:
+                return f"{here} is new ({now[key]!r})"
+            if before[key] != now[key]:
+                return config_difference(before[key], now[key], here)
+    return f"{path} was {before!r} and is now {now!r}"
+
+
+def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """The content of ``pool.json``.
+
+    Args:
+        pool: all items.
+        hashes: path of an image or label file -> SHA-256 of its content.
+
+    Example:
+        >>> from monai_al.records import Item
+        >>> pool_to_json(Pool([Item("a", "/data/a.png", "a", "a")], root="/data"), {"/data/a.png": "e3b0"})["files"]
+        {'a.png': 'e3b0'}
+    """
+
+    def shown(path: str | None) -> str | None:
+        if path is None or pool.root is None:
+            return path
+        relative = os.path.relpath(path, pool.root)
+        return path if relative.startswith("..") else Path(relative).as_posix()
+
+    items = [
+        {
+            "id": item.id,
+            "image": shown(item.image),
+            "label": shown(item.label),
+            "volume": item.volume,
+            "patient": item.patient,
+            "slice": item.slice,
+            "split": item.split,
+        }
+        for item in pool
+    ]
+    paths = dict.fromkeys(path for item in pool for path in (item.image, item.label) if path is not None)
+    return {
+        "classes": list(pool.classes),
+        "label_values": {str(k): v for k, v in pool.label_values.items()},
+        "items": items,
+        "files": {str(shown(path)): hashes[path] for path in paths},
+    }
+
+
+def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What tells two pools apart, in words; None where they are one.
+
+    A pool is known by its items, their images, its classes and what its label values mean. Labels may come and change.
+
+    Args:
+        before: of :func:`pool_to_json`.
+        now: the same.
+
+    Example:
+        >>> pool = {"classes": ["background"], "label_values": {}, "items": [], "files": {}}
+        >>> pool_difference(pool, pool | {"label_values": {"1": 1}})[:31]
+        "other label_values: {}, now {'1"
+    """
+    ids_before, ids = ({item["id"]: item for item in pool["items"]} for pool in (before, now))
+    changed = next((i for i in [*ids, *ids_before] if (i in ids) != (i in ids_before)), None)
+    if changed is not None:
+        return (
+            f"another pool ({len(ids_before)} items, now {len(ids)}): item {changed!r} is "
+            f"{'new' if changed in ids else 'missing'}; give another output_dir"
+        )
+    for i, key in ((i, key) for i in ids for key in ("split", "volume", "patient", "slice")):
+        if ids[i][key] != ids_before[i][key]:
+            return (
+                f"another pool: the {key} of item {i!r} was {ids_before[i][key]!r} and is now {ids[i][key]!r}; give "
+                "another output_dir"
+            )
+    if list(ids) != list(ids_before):
+        first = next(i for i, j in zip(ids, ids_before, strict=True) if i != j)
+        return f"another order of items, from {first!r} on"
+    for key in ("classes", "label_values"):
+        if now[key] != before[key]:
+            return (
+                f"other {key}: {before[key]}, now {now[key]}; give the data set the classes and label values that it "
+                "had, or give another output_dir"
+            )
+    changed = next((i for i in ids if _image_hash(ids[i], now) != _image_hash(ids_before[i], before)), None)
+    if changed is None:
+        return None
+    return (
+        f"other images: that of {changed!r} has changed since ({ids[changed]['image']}); restore it, or give another "
+        "output_dir"
+    )
+
+
+def _image_hash(item: Mapping[str, Any], pool: Mapping[str, Any]) -> str | None:
+    return pool["files"].get(item["image"])
