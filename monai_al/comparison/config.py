@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from monai_al.comparison.asked_figures import asked_figures, check_figures
-from monai_al.comparison.metric import METRICS, SUMMARIES
+from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
 from monai_al.records import DataError
 
 __all__ = ["Comparison", "PlannedRun", "read_comparison"]
@@ -40,6 +40,8 @@ class Comparison:
         spread: what the standard deviations are over: ``"seeds"``, or ``"all"`` rounds of all seeds.
         baseline: name of the run that all others are tested against.
         against: name of a run -> name of the one that it is tested against.
+        axis: what the curves stand over, a key of :data:`monai_al.comparison.metric.AXES`: the number of ``"labeled"``
+            items, or their ``"cost"``.
         figures: more figures and what is asked of each, see :func:`monai_al.comparison.asked_figures.asked_figures`.
 
     Example:
@@ -64,6 +66,7 @@ class Comparison:
     baseline: str | None = None
     against: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    axis: str = "labeled"
 
     @property
     def tested(self) -> tuple[tuple[str, str], ...]:
@@ -125,7 +128,7 @@ class PlannedRun:
 
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
-_KEYS |= {"metrics", "summary", "spread", "baseline", "against", "figures"}
+_KEYS |= {"metrics", "summary", "spread", "baseline", "against", "figures", "axis"}
 _NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
 _SEED = re.compile(r"seed_(-?\d+)")  # a run folder
 _NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
@@ -180,6 +183,7 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         baseline=content.get("baseline"),
         against=content.get("against", {}),
         figures=asked_figures(content.get("figures") or {}),
+        axis=content.get("axis") or "labeled",
     )
 
 
@@ -249,6 +253,8 @@ def _check_summary(content: Mapping[str, Any], need: Callable[[bool, str], None]
     need(different, f"metrics must be a list of different ones of {', '.join(METRICS)}, got {metrics!r}")
     need(summary in (None, *SUMMARIES), f"summary must be one of {', '.join(SUMMARIES)}, got {summary!r}")
     need(spread in (None, "seeds", "all"), f"spread must be seeds or all, got {spread!r}")
+    axis = content.get("axis")
+    need(axis in (None, *AXES), f"axis must be one of {', '.join(AXES)}, got {axis!r}")
     of_rounds = spread != "all" or summary in (None, "mean")
     need(of_rounds, f"spread: all is that of all rounds, so summary must be mean, not {summary!r}")
 

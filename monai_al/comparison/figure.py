@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import span
-from monai_al.comparison.metric import METRICS
+from monai_al.comparison.metric import AXES, METRICS
 from monai_al.records.files import write_file
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def curve_styles(comparison: Comparison, names: Sequence[str]) -> dict[str, Curv
 
 
 def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], path: str | Path) -> None:
-    """Draw the first metric against the number of labeled items as a PNG.
+    """Draw the first metric against the number of labeled items, or their cost, as a PNG.
 
     A line is the mean over the seeds, its band one standard deviation (ddof = 1) to both sides, with two seeds or more.
     Rounds where a seed is undefined are gaps. A dotted line shows the mean of the run on everything.
@@ -109,24 +109,26 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, style in curve_styles(comparison, list(curves)).items():
-        _draw(axes, name, list(curves[name].values()), comparison.metrics[0], style)
+        _draw(axes, name, list(curves[name].values()), comparison.metrics[0], style, comparison.axis)
     everything = [value for value in table["everything"].values() if value is not None]
     if everything:
         axes.axhline(float(np.mean(everything)), color="0.4", linestyle=":", label=str(comparison.everything))
     n_seeds = [len(of_seed) for of_seed in curves.values()]
     spread = f", mean and standard deviation over {span(n_seeds)} seeds" if max(n_seeds) > 1 else ""
     axes.set_title(f"{comparison.title}{spread}")
-    axes.set_xlabel("labeled items")
+    axes.set_xlabel(AXES[comparison.axis])
     axes.set_ylabel(metric.name if metric.higher_is_better else f"{metric.name}, lower is better")
     axes.grid(True, alpha=0.3)
     axes.margins(y=0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=comparison.axis == "labeled", steps=[1, 2, 2.5, 5, 10]))
     figure.legend(loc="outside right upper", fontsize="small", handlelength=3.5)
     write_file(Path(path), lambda file: figure.savefig(file, format="png"))
 
 
-def _draw(axes: Axes, name: str, curves: Sequence[Sequence[Mapping[str, Any]]], metric: str, style: CurveStyle) -> None:
-    labeled = np.mean([[row["labeled"] for row in curve] for curve in curves], axis=0)
+def _draw(
+    axes: Axes, name: str, curves: Sequence[Sequence[Mapping[str, Any]]], metric: str, style: CurveStyle, axis: str
+) -> None:
+    labeled = np.mean([[row[axis] for row in curve] for curve in curves], axis=0)
     values = np.array([[row[metric] for row in curve] for curve in curves], dtype=np.float64)  # None becomes NaN
     mean = values.mean(axis=0)
     look = {"color": style.color, "linestyle": style.line, "marker": style.marker}

@@ -25,12 +25,12 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
-def span(numbers: Sequence[int]) -> str:
-    """The smallest and the largest of some whole numbers.
+def span(numbers: Sequence[float]) -> str:
+    """The smallest and the largest of some numbers; those that are not whole with four digits.
 
     Example:
-        >>> span([3, 1, 2]), span([2, 2])
-        ('1 to 3', '2')
+        >>> span([3, 1, 2]), span([2, 2]), span([16 / 15, 16])
+        ('1 to 3', '2', '1.067 to 16')
     """
-    least, most = min(numbers), max(numbers)
-    return f"{least}" if least == most else f"{least} to {most}"
+    least, most = (f"{n}" if isinstance(n, int) else f"{n:.4g}" for n in (min(numbers), max(numbers)))
+    return least if least == most else f"{least} to {most}"

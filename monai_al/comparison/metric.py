@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["METRICS", "SUMMARIES", "CurveMetric", "aubc", "summarized"]
+__all__ = ["AXES", "METRICS", "SUMMARIES", "CurveMetric", "aubc", "summarized"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,13 @@ SUMMARIES: Mapping[str, str] = {
     "mean": "Mean of all rounds",
     "final": "Score after the last round",
     "best": "Best of all rounds",
-    "aubc": "Area under the curve over the labeled items",
+    "aubc": "Area under the curve",
 }  # kind -> what it is, in words
+AXES: Mapping[str, str] = {"labeled": "labeled items", "cost": "cost in full items"}
+"""What the curves stand over: a column of ``curve.csv`` -> what it is, in words."""
 
 
-def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str) -> float | None:
+def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str, axis: str = "labeled") -> float | None:
     """One number for a curve.
 
     Args:
@@ -64,6 +66,7 @@ def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str) -> fl
         metric: a key of :data:`METRICS`.
         kind: ``"mean"`` of all rounds, ``"final"``: the last round, ``"best"`` of the rounds where it is defined,
             ``"aubc"``: see :func:`aubc`.
+        axis: what the area is over, a key of :data:`AXES`.
 
     Returns:
         None where it is undefined: where any round is, that counts.
@@ -87,16 +90,16 @@ def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str) -> fl
         return values[-1]
     if None in values:
         return None
-    return aubc([row["labeled"] for row in curve], values) if kind == "aubc" else sum(values) / len(values)
+    return aubc([row[axis] for row in curve], values) if kind == "aubc" else sum(values) / len(values)
 
 
 def aubc(labeled: Sequence[float], values: Sequence[float]) -> float:
-    """Area under the budget curve: the mean of a curve over the labeled items, by trapezoids between its rounds.
+    """Area under the budget curve: the mean of a curve over labeled items or cost, by trapezoids between its rounds.
 
     A constant curve gives its constant, and so does a single round.
 
     Args:
-        labeled: items labeled in each round, rising.
+        labeled: items labeled in each round, or what they cost; rising.
         values: the score of each round.
 
     Raises:

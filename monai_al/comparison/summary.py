@@ -91,7 +91,7 @@ def summary_values(comparison: Comparison, curves: Curves) -> dict[str, dict[str
     kind = comparison.summary or "mean"
     return {
         metric: {
-            name: {seed: summarized(curve, metric, kind) for seed, curve in of_seed.items()}
+            name: {seed: summarized(curve, metric, kind, comparison.axis) for seed, curve in of_seed.items()}
             for name, of_seed in curves.items()
         }
         for metric in comparison.metrics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
-from monai_al.comparison.metric import METRICS, SUMMARIES
+from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
 from monai_al.comparison.summary import MeanAndSpread, PairTest, seeds_warning
 from monai_al.records import UNDEFINED
 
@@ -84,7 +84,8 @@ def _what(comparison: Comparison, cells: Mapping[str, Mapping[str, MeanAndSpread
     if comparison.spread == "all":
         return f"Mean (standard deviation) over all rounds of all seeds, {span(numbers)} values each."
     seeds = f"{span(numbers)} seed{'s' * (max(numbers) != 1)}"
-    return f"{SUMMARIES[comparison.summary or 'mean']}: mean (standard deviation) over {seeds}."
+    over = f" over the {AXES[comparison.axis]}" if comparison.summary == "aubc" else ""
+    return f"{SUMMARIES[comparison.summary or 'mean']}{over}: mean (standard deviation) over {seeds}."
 
 
 def _cell(metric: str, cell: MeanAndSpread, starred: bool) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
-from monai_al.comparison.metric import METRICS, CurveMetric
+from monai_al.comparison.metric import AXES, METRICS, CurveMetric
 from monai_al.comparison.pairs import check_pairs
 from monai_al.comparison.runs import asked_otherwise, is_done
 from monai_al.comparison.summary import mean_and_spread, pair_tests
@@ -34,13 +34,14 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
         output_dir: where its runs lie.
 
     Returns:
-        ``columns``: for each round the labeled items (fewest and most over the runs) and their share; ``rows``: name ->
-        ``values`` (one list over the seeds per column), ``best`` (the best of all rounds, per seed), ``labels`` (for
-        each seed whose run on everything is done, the smallest number of labeled items whose round reaches it; None
-        for never) and ``seeds``; ``everything``: its last value per seed; all of these of the first metric, the mean
-        over the test set, None where it is undefined. ``curves``: name -> seed -> a row per round; ``missing``: how
-        many runs are not done; ``otherwise``: how many of the others were done with other configs or options;
-        ``notes``: what else is to be known of the pairs; ``truth``: names of the runs whose strategy uses the truth.
+        ``columns``: for each round the labeled items, or what they cost (fewest and most over the runs), and their
+        share; ``rows``: name -> ``values`` (one list over the seeds per column), ``best`` (the best of all rounds, per
+        seed), ``labels`` (for each seed whose run on everything is done, the smallest number of labeled items, or cost,
+        whose round reaches it; None for never) and ``seeds``; ``everything``: its last value per seed; all of these of
+        the first metric, the mean over the test set, None where it is undefined. ``curves``: name -> seed -> a row per
+        round; ``missing``: how many runs are not done; ``otherwise``: how many of the others were done with other
+        configs or options; ``notes``: what else is to be known of the pairs; ``truth``: names of the runs whose
+        strategy uses the truth.
 
     Raises:
         DataError: runs differ in their number of rounds, or those of one seed in more than what was chosen, so that
@@ -61,8 +62,8 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
     everything = {seed: curve[-1][metric] for seed, curve in curves.pop(comparison.everything or "", {}).items()}
     rounds = zip(*(curve for of_seed in curves.values() for curve in of_seed.values()), strict=True)
     return {
-        "columns": [(_range([row["labeled"] for row in rows]), rows[0]["fraction"]) for rows in rounds],
-        "rows": {name: _row(of_seed, everything, metric) for name, of_seed in curves.items()},
+        "columns": [(_range([row[comparison.axis] for row in rows]), rows[0]["fraction"]) for rows in rounds],
+        "rows": {name: _row(of_seed, everything, metric, comparison.axis) for name, of_seed in curves.items()},
         "everything": everything,
         "curves": curves,
         "missing": len(planned) - len(done),
@@ -72,22 +73,22 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
     }
 
 
-def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None], name: str) -> dict[str, Any]:
+def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None], name: str, axis: str) -> dict[str, Any]:
     values, metric = [[row[name] for row in curve] for curve in curves.values()], METRICS[name]
     targets = {seed: everything[seed] for seed in curves if seed in everything}
     return {
         "values": [list(column) for column in zip(*values, strict=True)],
         "best": [metric.best(own) for own in values],
-        "labels": [_labels_to_reach(curves[seed], target, name) for seed, target in targets.items()],
+        "labels": [_labels_to_reach(curves[seed], target, name, axis) for seed, target in targets.items()],
         "seeds": list(curves),
     }
 
 
-def _labels_to_reach(curve: Curve, target: float | None, name: str) -> int | None:
+def _labels_to_reach(curve: Curve, target: float | None, name: str, axis: str) -> float | None:
     if target is None:
         return None
     rows = (row for row in curve if row[name] is not None and METRICS[name].reaches(row[name], target))
-    return next((row["labeled"] for row in rows), None)
+    return next((row[axis] for row in rows), None)
 
 
 def _uses_truth(folder: Path) -> bool:
@@ -144,6 +145,7 @@ def _state(table: Mapping[str, Any]) -> list[str]:
 def _about_rounds(comparison: Comparison, table: Mapping[str, Any]) -> list[str]:
     n_seeds = span([len(row["seeds"]) for row in table["rows"].values()])
     told = [f"Mean over {n_seeds} seed{'s' * (n_seeds != '1')} [smallest, largest]."]
+    told += [f"In brackets and under labels: {AXES[comparison.axis]}."] if comparison.axis != "labeled" else []
     if table["everything"]:
         values = _mean_and_range(list(table["everything"].values()), METRICS[comparison.metrics[0]])
         told.append(f"Trained on everything: {values}.")
@@ -180,12 +182,12 @@ def _mean_and_range(values: Sequence[float | None], metric: CurveMetric) -> str:
     return mean if len(defined) == 1 else f"{mean} [{least}, {most}]"
 
 
-def _reached(labels: Sequence[int | None]) -> str:
+def _reached(labels: Sequence[float | None]) -> str:
     reached = [n for n in labels if n is not None]
     if not reached:
         return UNDEFINED
     return span(reached) if len(reached) == len(labels) else f"{span(reached)} ({len(reached)} of {len(labels)} seeds)"
 
 
-def _range(numbers: Sequence[int]) -> tuple[int, int]:
+def _range(numbers: Sequence[float]) -> tuple[float, float]:
     return min(numbers), max(numbers)

@@ -19,8 +19,9 @@ def _write(path, content):
 
 
 def _write_run(
-    folder, scores, *, sizes=None, initial=("a/0001", "b/0002"), pool=None, weights=None, seconds=None, **record
-):
+    folder, scores, *, sizes=None, initial=("a/0001", "b/0002"), pool=None, weights=None, seconds=None, price=1.0,
+    test_labels=None, **record
+):  # fmt: skip
     """A run folder with one round for each score: a 3D Dice, or metric -> value.
 
     ``record`` is more of run.json, ``weights`` those of the first model, ``seconds`` the time of each round.
@@ -37,7 +38,8 @@ def _write_run(
             place / "query.json", {"round": number, "strategy": "s" if number else "random", "seed": 0, "items": items}
         )
         own = {"dice_3d": score, "dice_2d": 0.999, "hd95_3d": None} | (score if isinstance(score, dict) else {})
-        metrics = {"labeled": labeled, "fraction": labeled / N_ITEMS, "cost": {"total": float(labeled)}}
+        metrics = {"labeled": labeled, "fraction": labeled / N_ITEMS, "cost": {"total": price * labeled}}
+        metrics |= {} if test_labels is None else {"test_labels": test_labels}
         metrics |= {name: {"mean": own[name], "per_class": {}} for name in ("dice_3d", "dice_2d", "hd95_3d")}
         metrics["dice_3d"]["per_class"] = {"liver": own["dice_3d"]}
         _write(place / "metrics.json", metrics)

@@ -97,7 +97,7 @@ def test_configs_are_found_by_path_from_the_file_from_the_working_folder_and_by_
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"sedes": [1]}, "unknown key 'sedes'; it holds against, baseline, bundle, everything"),
+        ({"sedes": [1]}, "unknown key 'sedes'; it holds against, axis, baseline, bundle, everything"),
         ({"title": 3}, "title must be text, got 3"),
         ({"bundle": ["a"]}, "bundle must be text"),
         ({"bundle": "selective_uncertainty_splen"}, "did you mean selective_uncertainty_spleen"),
@@ -165,8 +165,8 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path, changed, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "should hold against, baseline, bundle"),
-        ("[1]", "should hold against, baseline, bundle"),
+        ("", "should hold against, axis, baseline, bundle"),
+        ("[1]", "should hold against, axis, baseline, bundle"),
         ("runs: {a: {}}", "no 'bundle'"),
         ("bundle: a", "no 'runs'"),
         ("runs: {a: ", "cannot be read"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from monai_al.comparison import Comparison, comparison_table, write_comparison_figure
+from monai_al.comparison import Comparison, comparison_table, comparison_text, write_comparison_figure
 from monai_al.comparison.figure import curve_styles
 
 
@@ -96,3 +96,17 @@ def test_many_runs_are_told_apart():
     names = [f"run {i}" for i in range(30)]
     styles = curve_styles(comparison_of(*names), names)
     assert len({(style.color, style.marker, style.line) for style in styles.values()}) == 30
+
+
+def test_curves_over_what_the_labels_cost(tmp_path, write_run, drawn):
+    write_run(tmp_path / "scribbles" / "seed_0", [0.5, 0.6], price=1 / 15)
+    write_run(tmp_path / "masks" / "seed_0", [0.6, 0.7])
+    comparison = comparison_of("scribbles", "masks", seeds=(0,), axis="cost", summary="aubc")
+    table = comparison_table(comparison, tmp_path)
+    write_comparison_figure(comparison, table, tmp_path / "mine.png")
+    lines, _ = drawn
+    assert lines["scribbles"][0] == pytest.approx([20 / 15, 40 / 15])
+    assert lines["masks"][0] == [20, 40]
+    text = comparison_text(comparison, table)
+    assert "Area under the curve over the cost in full items" in text
+    assert "5.0 % (1.333 to 20)" in text

@@ -155,6 +155,13 @@ def test_other_pools_make_no_pair(runs_of, pool, message, is_everything):
     assert f"differ in their pool: {message}" in str(refused.value)
 
 
+def test_other_test_labels_make_no_pair(runs_of):
+    assert runs_of(random={"test_labels": "a"}, entropy={"test_labels": "a"}) == []
+    with pytest.raises(DataError, match="random and entropy|entropy and random") as refused:
+        runs_of(random={"test_labels": "a"}, entropy={"test_labels": "b"})
+    assert "differ in the labels of their test part" in str(refused.value)
+
+
 def test_the_same_pool_elsewhere_is_the_same(runs_of):
     moved = json.loads(json.dumps(POOL).replace("a.nii", "elsewhere/a.nii").replace("al.nii", "elsewhere/al.nii"))
     assert runs_of(entropy={"pool": moved}) == []
