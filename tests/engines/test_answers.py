@@ -161,6 +161,28 @@ def test_an_annotator_of_two_arguments(learner):
     assert len(active.folder.labels(1).refused) == 4
 
 
+def test_the_annotator_of_the_documentation_waits_and_goes_on(learner, tmp_path, caplog):
+    page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
+    found = {}
+    exec(page.split("```python")[1].split("```")[0], found)
+    annotator = found["FromFolder"](tmp_path / "returned")
+    (tmp_path / "returned").mkdir()
+    for number in range(3):  # each start finds a few more files, until the run is done
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            active = learner(annotator)
+            active.run()
+        if number < 2:
+            (told,) = (line for line in caplog.messages if "answers of folder are still waiting" in line)
+            assert told.startswith(f"round {number}: ")
+            asked = [active.pool[active.pool.index(id)] for id in active.folder.query(number).ids]
+            for item in asked:
+                (tmp_path / "returned" / f"{item.volume}.nii.gz").write_bytes(Path(item.label).read_bytes())
+    assert active.folder.metrics(1)["labeled"] == 6
+    learner(Oracle(), folder="oracle").run()
+    assert same(models(tmp_path / "run"), models(tmp_path / "oracle"))
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
