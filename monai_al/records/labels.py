@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from monai_al.records.errors import DataError
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item
 
 __all__ = ["FULL", "GROUND_TRUTH", "KINDS", "PSEUDO", "WEAK", "Label", "LabelReturn", "Labels"]
@@ -177,8 +178,11 @@ class Labels(Mapping[str, Label]):
 
         Raises:
             KeyError: it has no label.
+            DataError: its label was the data set's, which has none any more.
         """
         label = self[item.id]
         if label.where == GROUND_TRUTH:
+            if item.label is None:
+                raise DataError(f"{item.id}: its label was that of the data set, which has none any more; restore it")
             return item
         return replace(item, label=label.where, coding=label.coding)

@@ -16,9 +16,11 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from monai_al.annotators import Annotator, Answer
 from monai_al.bundle import BundleConfigError, RoundTraining
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
 from monai_al.passes import evaluate_items
+from monai_al.records import Label
 from monai_al.sources.entry_source import EntrySource
 from monai_al.strategies import Random, Selective, Uncertainty
 
@@ -133,6 +135,38 @@ def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
     assert isinstance(run.source, EntrySource)
     again = evaluate_items(run.source, run.network(), run.source.data.part("test").items)
     assert again["dice_3d"] == scores["dice_3d"]
+
+
+class Copies(Annotator):
+    """Returns a copy of each label file, in the bundle's own coding."""
+
+    name = "copies"
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def annotate(self, query, pool, work=None):
+        labels = []
+        for id in query.ids:
+            path = Path(self.folder) / Path(pool[pool.index(id)].label).name
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(pool[pool.index(id)].label, path)
+            labels.append(Label(id, where=str(path), coding="stored codes"))
+        return Answer(tuple(labels))
+
+
+def test_files_that_come_back_go_into_the_entries(bundle, data, tmp_path):
+    file = bundle("skin_lesion_2d")
+    found = learner(file, data, tmp_path / "run", annotator=Copies(str(tmp_path / "returned")))
+    found.run()
+    learner(file, data, tmp_path / "oracle").run()
+    assert results(tmp_path / "run") == results(tmp_path / "oracle")
+    assert same(weights(tmp_path / "run", 1), weights(tmp_path / "oracle", 1))
+    (id,) = found.folder.labeled(0)
+    label = found.folder.labels(0)[id]
+    (entry,) = found.source.entries(found.folder.labels(0).of_items([found.pool[found.pool.index(id)]]))
+    assert entry["label"] == label.where
+    assert Path(label.where).is_relative_to(tmp_path / "run/round_00/answers/0000/returned")
 
 
 def test_from_the_command_line_of_monai(bundle, data, tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from monai_al.records import GROUND_TRUTH, Item, Label, LabelReturn, Labels, RunFolder
+from monai_al.records import GROUND_TRUTH, DataError, Item, Label, LabelReturn, Labels, RunFolder
 
 ITEM = Item("v/0003", "v.nii", "v", "p", label="truth.nii", slice=3)
 FILE = Label(
@@ -55,6 +55,8 @@ def test_of_several_returns_for_an_item_the_last_counts(tmp_path):
 def test_the_ground_truth_is_what_the_data_set_names():
     labels = Labels([LabelReturn((Label("v/0003"),))])
     assert labels.of_items([ITEM]) == [ITEM]
+    with pytest.raises(DataError, match="v/0003: its label was that of the data set, which has none any more"):
+        labels.of_items([replace(ITEM, label=None)])
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "scribble"}, {"coding": "codes"}, {"returned_coding": "codes"}])
