@@ -10,19 +10,19 @@ trained encoders do, and of which the first items are labeled:
 
 Prints the fastest repeat of each, their ratio, and the share of the pool that is covered by both, which has to be
 equal. Then ``prob_cover`` and ``radius_of_clusters`` alone, in a process of their own, on a pool whose mask would take
-gigabytes: the time, and the largest memory of that process beyond what it held before, as Linux tells it. Times are the
-processor's with one thread, which other processes disturb least, and the clock's with more. ``--large-items 0`` leaves
-the second part out.
+gigabytes: the time, and the largest memory of that process beyond what it held before, as only Linux tells it. Times
+are the processor's with one thread, which other processes disturb least, and the clock's with more. ``--large-items 0``
+leaves the second part out.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -114,15 +114,21 @@ def choose(n: int, dim: int, budget: int, threads: int) -> tuple[float, float, f
     clock = time.process_time if threads == 1 else time.perf_counter
     x = features(n, dim)
     radius_of_clusters(x[:1000], CLUSTERS)  # what is loaded once
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now
+    before = memory_of("VmRSS")
     with threadpool_limits(threads):
         start = clock()
         delta = radius_of_clusters(x, CLUSTERS)
         middle = clock()
         prob_cover(x, budget, delta)
         end = clock()
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return middle - start, end - middle, memory, delta
+    return middle - start, end - middle, memory_of("VmHWM") - before, delta
+
+
+def memory_of(name: str) -> float:
+    """MiB of this process: what it holds, or its peak."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def features(n: int, dim: int) -> np.ndarray:

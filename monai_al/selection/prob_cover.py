@@ -192,7 +192,8 @@ class _Distances:
     def __init__(self, directions: np.ndarray) -> None:
         self.directions = directions
         self.rows = torch.from_numpy(directions)
-        self.squares = (self.rows.double() ** 2).sum(1).float()
+        parts = blocks(len(directions), max(1, _NUMBERS // directions.shape[1]))
+        self.squares = torch.cat([(self.rows[part].double() ** 2).sum(1) for part in parts]).float()
         self.slack = 4 * (directions.shape[1] + 8) * 2.0**-24
 
     def between(self, some: slice | np.ndarray, others: slice | np.ndarray) -> torch.Tensor:
