@@ -42,11 +42,12 @@ class ClaspPE(Strategy):
     def __init__(self, share: float = 0.66, beta: float | Sequence[float] = (1, 100)) -> None:
         check_share(share)
         self.share = share
+        self.measures = {"entropy": Measure("entropy"), "weighted entropy": ClassMeasure("entropy")}
         self.selector = Selector.of("power_noise", beta=beta)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""
-        return {"entropy": Measure("entropy"), "weighted entropy": ClassMeasure("entropy")}
+        return dict(self.measures)
 
     def select(self, round: Round, budget: int) -> Query:
         """See :meth:`Strategy.select`."""
