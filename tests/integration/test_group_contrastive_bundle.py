@@ -76,7 +76,10 @@ def test_each_encoder_overlay_is_another_encoder(run):
     assert len(places) == 2
 
 
-@pytest.mark.parametrize("groups", [(0, 1, 0, 0), (1, 0, 0, 0), (0, 0.05, 0.25, 0.7)])
+@pytest.mark.parametrize(
+    "groups",
+    [(0, 0.05, 0.25, 0.7), *(pytest.param(one, marks=pytest.mark.nightly) for one in ((0, 1, 0, 0), (1, 0, 0, 0)))],
+)
 def test_every_combination_of_losses_trains(run, groups):
     names = ("nt_xent", "patient_group", "volume_group", "slice_group")
     folder = run(rounds=1, **dict(zip(names, groups, strict=True)))

@@ -94,7 +94,7 @@ def two_sets(n=40, n_labeled=12, size=16, seed=0):
     return torch.from_numpy((images / images.std()).astype(np.float32)), labeled
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_two_clearly_different_sets_are_told_apart(seed):
     images, labeled = two_sets(seed=seed)
     network = train_vaal(images, labeled, steps=80, batch_size=16, seed=seed, latent=8, channels=(8, 16))
