@@ -21,13 +21,19 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_learning_curve_for_all_runs(request):
-    """Runs copy the learning curve of the first one, as drawing takes a quarter of a tiny run; not in make nightly."""
+def quick_runs(request):
+    """Two things that make up half of a tiny run's time are done once for all runs; not in make nightly.
+
+    Runs copy the learning curve that the first of them draws, and MONAI finds its classes again only where modules came
+    to those it knows.
+    """
     module = sys.modules.get("monai_al.engines.active_learner")
     if module is None or request.config.option.markexpr != "not nightly":
         yield
         return
-    draw, drawn = module.write_learning_curve, []
+    from monai.bundle.config_item import ComponentLocator
+
+    draw, find, drawn, found = module.write_learning_curve, ComponentLocator._find_classes_or_functions, [], {}
 
     def copy(rows, path):
         if not drawn:
@@ -36,9 +42,16 @@ def one_learning_curve_for_all_runs(request):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(drawn[0])
 
-    module.write_learning_curve = copy
-    yield
-    module.write_learning_curve = draw
+    def find_once(self, names):
+        key = tuple(names)
+        if key not in found:
+            found[key] = find(self, names)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "write_learning_curve", copy)
+        patch.setattr(ComponentLocator, "_find_classes_or_functions", find_once)
+        yield
 
 
 @pytest.fixture
