@@ -73,9 +73,9 @@ class DoneRun:
 
     def _first_test_labels(self) -> str:
         """The same from the pool, as runs have it whose rounds did not record it yet."""
-        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": (), "files": {}}
-        tested = (item for item in pool["items"] if item["split"] == "test")
-        return config_hash({item["id"]: pool["files"].get(item["label"]) for item in tested})
+        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": ()}
+        tested = (item for item in pool["items"] if item.get("split") == "test")
+        return config_hash({item["id"]: pool.get("files", {}).get(item.get("label")) for item in tested})
 
     @property
     def on_cpu(self) -> bool:

@@ -57,7 +57,7 @@ def initial_needs_of(strategy: Needs) -> dict[str, Measure | str] | None:
     Example:
         >>> from monai_al.strategies import Random, TypiClust
         >>> initial_needs_of(Random()), initial_needs_of(TypiClust())
-        (None, {'embedding': 'encoder'})
+        (None, {'encoder': 'encoder'})
     """
     needs = strategy.initial_needs()
     return None if needs is None else _checked(needs, strategy.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.data import Item, Pool, Round
@@ -78,8 +79,9 @@ def a_round(strategy: Strategy) -> Round:
     scores, embeddings = {}, {}
     for name, need in needs_of(strategy).items():
         if isinstance(need, Measure):
-            scores[name] = draw.random(N)
-            scores[name][LABELED] = -np.inf
+            drawn = torch.from_numpy(draw.random((N, 1) if need.per_class else N))  # one foreground class
+            drawn[LABELED] = -torch.inf
+            scores |= {own: values.numpy() for own, values in need.named(name, drawn).items()}
         else:
             side = int(need.partition(":")[2] or 8) if is_pixels(need) else 4
             width = 1 if need.startswith("loss_predictor") else side * side
