@@ -125,7 +125,7 @@ def newly_held(embeddings: Any, picks: np.ndarray, delta: float, labeled: ArrayL
 def radius_of_clusters(
     embeddings: Any, n_clusters: int, purity: float = 0.95, rng: np.random.Generator | None = None
 ) -> float:
-    """The radius of balls that the paper of :func:`prob_cover` takes, section 3.2: :func:`pure_radius` of k-means.
+    """The radius of balls that the paper of :func:`prob_cover` takes: :func:`pure_radius` of the clusters of k-means.
 
     Args:
         embeddings: ``(N, D)`` float; clusters are those of the unit vectors.
