@@ -158,7 +158,7 @@ class ActiveLearner(Engine):
         try:
             hashes = self.source.hashes()
             pool = pool_to_json(self.source.data, hashes)
-            self._test_labels = config_hash({item.id: hashes[str(item.label)] for item in self.test})
+            self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
             started = self.folder.start(self._record(), pool, threads=self.settings.threads)
             with _torch_threads(started["threads"]):
                 tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())

@@ -83,7 +83,7 @@ def record_answer(folder: RunFolder, query: Query, answer: Answer, annotator: st
                 else:
                     refused[label.id] = "its label annotates no pixel"
     if labels or refused:
-        in_order = [labels[one.id] for one in answer.labels if one.id in labels]
+        in_order = [labels[id] for id in dict.fromkeys(one.id for one in answer.labels) if id in labels]
         folder.write_labels(query.round, in_order, annotator, refused=refused, number=number)
     return answer.waiting
 
