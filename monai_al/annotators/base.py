@@ -22,8 +22,8 @@ class Answer:
     Args:
         labeled: the labels that are there now; an id alone stands for the data set's own label of that item. The file
             that a label names holds it on the grid of the item's image; it is copied into the run folder.
-        waiting: ids that are still waited for.
-        kind: of the labels that are given as ids: ``"full"`` or ``"weak"``.
+        waiting: ids that are still waited for; those that the answer does not mention are, too.
+        kind: what the labels that are given as ids are taken for; what counts in the run is what they annotate.
         refused: id -> why the item has no label; it is not asked for again.
 
     Example:
@@ -78,8 +78,11 @@ def ask(annotator: Annotator, query: Query, pool: Pool, work: Work) -> Answer:
         >>> ask(Two(), Query(0, "random", 0, ()), Pool([]), work)
         Answer(labeled=(), waiting=(), kind='full', refused={})
     """
-    parameters = inspect.signature(annotator.annotate).parameters.values()
-    named = {one.name for one in parameters}
-    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
-    options = {"work": work} if "work" in named or takes_any else {}
-    return annotator.annotate(query, pool, **options)
+    parameters = list(inspect.signature(annotator.annotate).parameters.values())
+    kinds = [one.kind for one in parameters]
+    in_place = [k for k in kinds if k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    if len(in_place) > 2 or inspect.Parameter.VAR_POSITIONAL in kinds:
+        return annotator.annotate(query, pool, work)
+    if inspect.Parameter.VAR_KEYWORD in kinds or any(one.name == "work" for one in parameters):
+        return annotator.annotate(query, pool, work=work)
+    return annotator.annotate(query, pool)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_al.data import StoredVolume, read_volume
-from monai_al.records import FULL, WEAK, Item, Labels
+from monai_al.records import Item, Labels
 from monai_al.sources import Source
 
 __all__ = ["Work"]
@@ -60,14 +60,3 @@ class Work:
         None before the first network, and where a foreign bundle reads the images.
         """
         return None if self._predict is None else self._predict(item)
-
-    def ground_truth_kind(self, item: Item) -> str | None:
-        """The kind of label that the data set has for an item: full, weak, or None where it annotates no pixel.
-
-        Raises:
-            DataError: the label cannot be read.
-        """
-        if item.label is None:
-            return None
-        share = self.source.annotated_share(item)
-        return FULL if share == 1 else WEAK if share > 0 else None

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,15 @@ class DoneRun:
         self.folder = RunFolder(run.folder)
         self.record = read_json(run.folder / "run.json")
         self.is_everything = run.name == comparison.everything
-        self.labeled = [row["labeled"] for row in self.folder.curve()]
         config = self.record.get("config") or {}
         self.settings = dict(_settings(config))
         self._learner = config.get("learner", {})
         self._own = comparison.runs[run.name]
+
+    @functools.cached_property
+    def asked(self) -> list[int]:
+        """How many items were asked for up to and with each evaluated round."""
+        return list(itertools.accumulate(self.folder.sizes()))[: len(self.folder.curve())]
 
     @property
     def initial(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class DoneRun:
     @functools.cached_property
     def test_labels(self) -> set[str]:
         """What tells the labels that the run was tested on from others; more than one where they changed meanwhile."""
-        rounds = (self.folder.metrics(number) for number in range(len(self.labeled)))
+        rounds = (self.folder.metrics(number) for number in range(len(self.asked)))
         found = {metrics.get("test_labels") for metrics in rounds if metrics is not None}
         return {one for one in found if one is not None} or {self._first_test_labels()}
 

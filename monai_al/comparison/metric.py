@@ -96,14 +96,14 @@ def summarized(curve: Sequence[Mapping[str, Any]], metric: str, kind: str, axis:
 def aubc(labeled: Sequence[float], values: Sequence[float]) -> float:
     """Area under the budget curve: the mean of a curve over labeled items or cost, by trapezoids between its rounds.
 
-    A constant curve gives its constant, and so does a single round.
+    A constant curve gives its constant, and so does a single round; where nothing was added, it is the plain mean.
 
     Args:
-        labeled: items labeled in each round, or what they cost; rising.
+        labeled: items labeled in each round, or what they cost; never falling.
         values: the score of each round.
 
     Raises:
-        ValueError: there is no round, or the labeled items do not rise.
+        ValueError: there is no round, or the labeled items fall.
 
     Example:
         >>> aubc([10, 20, 40], [0.5, 0.6, 0.7])
@@ -113,8 +113,8 @@ def aubc(labeled: Sequence[float], values: Sequence[float]) -> float:
 
     if not len(values) or len(labeled) != len(values):
         raise ValueError(f"a curve needs one score for each of one or more rounds, got {len(values)} of {len(labeled)}")
-    if any(after <= before for before, after in zip(labeled[:-1], labeled[1:], strict=True)):
-        raise ValueError(f"the labeled items must rise from round to round, got {list(labeled)}")
-    if len(values) == 1:
-        return float(values[0])
+    if any(after < before for before, after in zip(labeled[:-1], labeled[1:], strict=True)):
+        raise ValueError(f"labeled items and cost must not fall from round to round, got {list(labeled)}")
+    if labeled[-1] == labeled[0]:
+        return float(sum(values) / len(values))
     return float(trapezoid(values, labeled) / (labeled[-1] - labeled[0]))

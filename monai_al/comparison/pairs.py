@@ -51,12 +51,14 @@ class _Found:
 def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]:
     """Hold the runs that are done to being pairs.
 
-    Runs of one seed must have the same initial set, unless their strategy chose it, and the same labeled items per
-    round, pool (ids, splits and the content of its files), threads, versions and settings, except for settings that
-    overlays or options of their own set; where those of both say the same of a setting, it must be the same, too. Where
-    all settings of the training and the initial set are the same, the model of round 0 must be, too: that of a CPU to
-    the bit, that of a GPU is reported. The run on everything has an initial set, rounds and a first model of its own.
-    All runs must have the same number of rounds, and those of one name the same settings for every seed.
+    Runs of one seed must have the same initial set, unless their strategy chose it, ask for as many items per round,
+    and have the same pool (ids, splits, classes and images), labels of the test part, threads, versions and settings,
+    except for settings that overlays or options of their own set; where those of both say the same of a setting, it
+    must be the same, too. Where curves stand over the cost, what stored label values mean may differ, as it does
+    between masks and scribbles. Where all settings of the training and the initial set are the same, the model of round
+    0 must be, too: that of a CPU to the bit, that of a GPU is reported. The run on everything has an initial set,
+    rounds and a first model of its own. All runs must have the same number of rounds, and those of one name the same
+    settings for every seed.
 
     Args:
         comparison: what is compared.
@@ -79,7 +81,7 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
         others: list[DoneRun] = by_seed.setdefault(run.seed, [])
         _check_seed(own)
         _check_row(own, rows.setdefault(run.name, own))
-        for what, other in _differences(own, others, found):
+        for what, other in _differences(own, others, found, codes=comparison.axis == "labeled"):
             raise DataError(
                 f"{run.name} and {other.run.name} of seed {run.seed} differ in {what}, so they cannot be compared "
                 f"({own.path} and {other.path})"
@@ -88,9 +90,9 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
         if own.is_everything:
             continue
         first = first or own
-        if len(own.labeled) != len(first.labeled):
+        if len(own.asked) != len(first.asked):
             raise DataError(
-                f"{own.path} holds {len(own.labeled)} rounds and {first.path} {len(first.labeled)}: they must agree"
+                f"{own.path} holds {len(own.asked)} rounds and {first.path} {len(first.asked)}: they must agree"
             )
     return found.notes()
 
@@ -101,12 +103,14 @@ def _check_seed(own: DoneRun) -> None:
         raise DataError(f"{own.path} holds a run of seed {seed}: it is no run of seed {own.run.seed}; move it away")
 
 
-def _differences(own: DoneRun, others: Sequence[DoneRun], found: _Found) -> Iterator[tuple[str, DoneRun]]:
+def _differences(
+    own: DoneRun, others: Sequence[DoneRun], found: _Found, *, codes: bool
+) -> Iterator[tuple[str, DoneRun]]:
     """What makes a run no partner of those of its seed, the first thing of each."""
     for other in others[:1]:  # these are the same for all others
         for key in ("threads", "versions"):
             yield from ((what, other) for what in _of_record(own, other, key))
-        difference = _of_pools(own.path / "pool.json", other.path / "pool.json")
+        difference = _of_pools(own.path / "pool.json", other.path / "pool.json", codes)
         if difference:
             yield f"their pool: {difference}", other
         if own.test_labels != other.test_labels:
@@ -115,8 +119,8 @@ def _differences(own: DoneRun, others: Sequence[DoneRun], found: _Found) -> Iter
     if own.chose_initial and not own.is_everything:
         found.own_initial.append(own.run.name)
     for other in strategies[:1]:
-        if own.labeled != other.labeled:
-            yield "the labeled items of their rounds", other
+        if own.asked != other.asked:
+            yield "how many items their rounds ask for", other
     drawn = [other for other in strategies if not (own.chose_initial or other.chose_initial)]
     yield from (("their initial set", other) for other in drawn[:1] if own.initial != other.initial)
     for other in others:
@@ -141,11 +145,12 @@ def _of_record(own: DoneRun, other: DoneRun, key: str) -> Iterator[str]:
 # -- pools -------------------------------------------------------------------------------------------------------------
 
 
-def _of_pools(own: Path, other: Path) -> str | None:
+def _of_pools(own: Path, other: Path, codes: bool) -> str | None:
+    """What tells their pools apart; what stored label values mean only where that counts."""
     if not (own.exists() and other.exists()) or filecmp.cmp(own, other, shallow=False):
         return None
     ours, theirs = read_json(own), read_json(other)
-    for key in ("classes", "label_values"):
+    for key in ("classes", "label_values") if codes else ("classes",):
         if ours.get(key) != theirs.get(key):
             return f"{key} {ours.get(key)} and {theirs.get(key)}"
     ours, theirs = _items(ours), _items(theirs)

@@ -221,6 +221,9 @@ def _classes(values: np.ndarray, mask: str, label_values: Mapping[int, int], pat
 
 
 def _mapped(values: np.ndarray, label_values: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    if all(label_values.get(number) == number for number in range(256)):
+        known = (values >= 0) & (values <= NOT_ANNOTATED)
+        return np.where(known, values, 0).astype(np.uint8), known
     classes = np.zeros(values.shape, np.uint8)
     known = np.zeros(values.shape, bool)
     for value, number in label_values.items():

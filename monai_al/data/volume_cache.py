@@ -30,6 +30,7 @@ __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 _FORMAT = 1
 _SHOWN = 20
 _ABANDONED_AFTER = 24 * 3600  # seconds
+CLASS_VALUES = {number: number for number in range(256)}  # of labels that hold class numbers
 
 
 @dataclass(frozen=True)
@@ -184,10 +185,7 @@ class VolumeCache:
 
     def _values_of(self, item: Item) -> dict[int, int] | None:
         """What the values of the item's label mean."""
-        if item.coding == STORED_CODES or self.label_values is None:
-            return self.label_values
-        numbers = sorted({*self.label_values.values(), NOT_ANNOTATED})
-        return dict(zip(numbers, numbers, strict=True))
+        return self.label_values if item.coding == STORED_CODES else CLASS_VALUES
 
     @staticmethod
     def _identity(path: str) -> str:
@@ -210,6 +208,11 @@ class VolumeCache:
             stored.placeholder_spacing,
         )
         valid = geometry.valid()
+        if image_entry.is_dir() and read_json(image_entry / "geometry.json")["geometry"] != geometry.to_json():
+            raise DataError(
+                f"{item.image}: the preprocessing places it otherwise with this label than before, so it looks at the "
+                "label (source_key='label', say); an image must be seen alike whoever labels it"
+            )
         if not image_entry.is_dir():
             with new_folder(image_entry) as folder:
                 np.save(folder / "image.npy", np.ascontiguousarray(image.transpose(3, 0, 1, 2)))

@@ -23,7 +23,7 @@ from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import plain, run_record
 from monai_al.bundle.validation_use import decides_on_validation
-from monai_al.engines.answers import record_answer
+from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.loop_log import tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
@@ -160,6 +160,7 @@ class ActiveLearner(Engine):
             pool = pool_to_json(self.source.data, hashes)
             self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
             started = self.folder.start(self._record(), pool, threads=self.settings.threads)
+            follow_corrections(self.folder, self.source, self.annotator.name)
             with _torch_threads(started["threads"]):
                 tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
                 hidden = None if self.settings.progress else True
@@ -227,8 +228,8 @@ class ActiveLearner(Engine):
             return ()
         asked_now = Query(number, query.strategy, query.seed, missing)
         answer = ask(self.annotator, asked_now, self.pool, self._work(number, labels))
-        waiting = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
-        tell_refused(number, self.folder.returns(number), len(query.items))
+        waiting, refused = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
+        tell_refused(number, refused, len(query.items))
         if not waiting:
             self.fire_event(RoundEvents.QUERY_ANNOTATED)
         return waiting
@@ -257,7 +258,10 @@ class ActiveLearner(Engine):
     def _train(self, number: int) -> None:
         items = self.folder.labels(number).of_items(self._labeled_items(number))
         if not items:
-            raise DataError(f"no item of round {number} has a label, so there is nothing to train on")
+            raise DataError(
+                f"no item of round {number} has a label, so there is nothing to train on: all that were asked for were "
+                "refused; give another output_dir with another --seed or a larger --budget"
+            )
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]

@@ -12,35 +12,40 @@ from pathlib import Path
 import numpy as np
 
 from monai_al.annotators import Answer
-from monai_al.data import read_volume
+from monai_al.data import read_volume, stored_shape
 from monai_al.data.label_files import write_label_map
 from monai_al.records import (
     CLASS_NUMBERS,
-    FULL,
     GROUND_TRUTH,
     NOT_ANNOTATED,
-    WEAK,
+    PSEUDO,
+    STORED_CODES,
+    UNANNOTATED,
     DataError,
     Item,
     Label,
     Query,
     RunFolder,
+    kind_of,
 )
 from monai_al.records.files import new_folder
 from monai_al.records.stored_files import stored_parts
 from monai_al.sources import Source
 
-__all__ = ["record_answer"]
+__all__ = ["follow_corrections", "record_answer"]
 
 RETURNED = "returned"  # files as they came, below those in class numbers
+PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
-def record_answer(folder: RunFolder, query: Query, answer: Answer, annotator: str, source: Source) -> Sequence[str]:
+def record_answer(
+    folder: RunFolder, query: Query, answer: Answer, annotator: str, source: Source
+) -> tuple[list[str], dict[str, str]]:
     """Record an answer, with a copy of its files.
 
     A label file is kept as it came. A source that reads class numbers gets a second file beside it, in class numbers on
-    the stored grid of the image, 255 where nothing is annotated or the file does not answer. A label that annotates no
-    pixel is refused; one that annotates some is weak, whatever it was called.
+    the stored grid of the image, 255 where nothing is annotated or the file does not answer. What a label annotates
+    decides its kind: all pixels, some, or none, which is no label.
 
     Args:
         folder: the run folder.
@@ -50,66 +55,124 @@ def record_answer(folder: RunFolder, query: Query, answer: Answer, annotator: st
         source: the data.
 
     Returns:
-        Ids of the items that are still waiting.
+        Ids of the items that are still waiting, also those that the answer does not mention; and id -> why it has no
+        label, of those that were refused now.
 
     Raises:
-        DataError: a label file is missing, or does not fit its image; the message names it.
-        ValueError: the answer names an item that was not asked for.
+        DataError: a label is missing, cannot be read, or does not fit its image; the message names it, and nothing is
+            recorded.
+        ValueError: the answer names an item that was not asked for, another slice than the item's, or a kind that only
+            strategies give.
 
     Example:
         >>> import tempfile
-        >>> from monai_al.records import Pool, QueryItem
+        >>> from monai_al.datasets import phantom
+        >>> from monai_al.data import VolumeCache
+        >>> from monai_al.records import QueryItem
         >>> from monai_al.sources import SliceSource
-        >>> query = Query(0, "random", 0, (QueryItem("a"), QueryItem("b")))
-        >>> source = SliceSource(Pool([Item(name, name, name, name) for name in "ab"]), cache=None)
         >>> with tempfile.TemporaryDirectory() as path:
-        ...     waiting = record_answer(RunFolder(path), query, Answer(("a",), ("b",)), "me", source)
-        ...     list(RunFolder(path).labels(0)), waiting
-        (['a'], ('b',))
+        ...     pool = phantom(path, patients=1, shape=(16, 16, 6))
+        ...     source = SliceSource(pool, VolumeCache(path, label_values=pool.label_values, progress=False))
+        ...     query = Query(0, "random", 0, tuple(QueryItem(item.id) for item in pool[:2]))
+        ...     waiting, refused = record_answer(RunFolder(path), query, Answer(query.ids[:1]), "me", source)
+        ...     len(RunFolder(path).labels(0)), len(waiting), refused
+        (1, 1, {})
     """
-    strangers = [id for id in (*(one.id for one in answer.labels), *answer.refused) if id not in set(query.ids)]
-    if strangers:
-        raise ValueError(f"annotator {annotator} answered {strangers[0]!r}, which round {query.round} did not ask for")
+    _check_answer(query, answer, annotator, source)
+    items = {id: source.data[source.data.index(id)] for id in query.ids}
+    given = {label.id: label for label in answer.labels}
+    found = {id: _of_data_set(label, items[id], source) for id, label in given.items() if label.where == GROUND_TRUTH}
     number = folder.next_return(query.round)
-    filed = [label for label in answer.labels if label.where != GROUND_TRUTH]
-    labels = {label.id: label for label in answer.labels if label.where == GROUND_TRUTH}
-    refused = dict(answer.refused)
+    filed = [label for label in given.values() if label.where != GROUND_TRUTH]
     if filed:
         place = folder.answers_path(query.round, number)
+        below = place.relative_to(folder.round_path(query.round))
         with new_folder(place) as temporary:
-            for label in _kept(filed, temporary, source):
-                if label.where:
-                    labels[label.id] = label.under(place.relative_to(folder.round_path(query.round)))
-                else:
-                    refused[label.id] = "its label annotates no pixel"
+            kept = _kept(filed, items, temporary, source)
+        found |= {id: None if label is None else label.under(below) for id, label in kept.items()}
+    labels = [label for id in given if (label := found[id]) is not None]
+    refused = dict(answer.refused) | {id: UNANNOTATED for id in given if found[id] is None}
     if labels or refused:
-        in_order = [labels[id] for id in dict.fromkeys(one.id for one in answer.labels) if id in labels]
-        folder.write_labels(query.round, in_order, annotator, refused=refused, number=number)
-    return answer.waiting
+        folder.write_labels(query.round, labels, annotator, refused=refused, number=number)
+    return [id for id in query.ids if id not in given and id not in refused], refused
 
 
-def _kept(labels: Sequence[Label], folder: Path, source: Source) -> list[Label]:
-    """Labels with their files below a folder; ``where`` is empty where nothing is annotated."""
+def follow_corrections(folder: RunFolder, source: Source, annotator: str) -> None:
+    """Record anew the labels of the data set whose kind has changed since they were recorded.
+
+    Args:
+        folder: the run folder.
+        source: the data.
+        annotator: who answered with them.
+
+    Raises:
+        DataError: one annotates nothing any more.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> follow_corrections(RunFolder("runs/a"), SliceSource(Pool([]), cache=None), "oracle")
+    """
+    rounds = range(len(list(folder.path.glob("round_*"))))
+    labels, round_of = folder.labels(len(rounds) - 1), {}
+    for number in rounds:
+        round_of |= dict.fromkeys((label.id for one in folder.returns(number) for label in one.labels), number)
+    changed: dict[int, list[Label]] = {}
+    for item in (source.data[source.data.index(id)] for id, label in labels.items() if label.where == GROUND_TRUTH):
+        labels.of_item(item)  # which tells of a label that is gone
+        kind = kind_of(source.annotated_share(item))
+        if kind is None:
+            raise DataError(f"{item.id}: {UNANNOTATED} any more, though it was recorded as one; restore it")
+        if kind != labels[item.id].kind:
+            changed.setdefault(round_of[item.id], []).append(Label(item.id, kind))
+    for number, again in changed.items():
+        folder.write_labels(number, again, annotator)
+
+
+def _check_answer(query: Query, answer: Answer, annotator: str, source: Source) -> None:
+    known = set(query.ids)
+    for id in (*(label.id for label in answer.labels), *answer.refused, *answer.waiting):
+        if id not in known:
+            raise ValueError(f"annotator {annotator} answered {id!r}, which round {query.round} did not ask for")
+    for label in answer.labels:
+        own = source.data[source.data.index(label.id)].slice
+        if label.kind == PSEUDO:
+            raise ValueError(f"annotator {annotator} calls the label of {label.id!r} pseudo, as only strategies may")
+        if label.where != GROUND_TRUTH and label.slice not in (None, own):
+            raise ValueError(
+                f"annotator {annotator} gives slice {label.slice} of {label.where} for {label.id!r}: a label file lies "
+                f"on the grid of its image, so the slice is the item's own, {own}"
+            )
+
+
+def _of_data_set(label: Label, item: Item, source: Source) -> Label | None:
+    """The data set's own label of an item; None where it annotates nothing."""
+    if item.label is None:
+        raise DataError(f"{item.id}: the answer says that the data set has its label, but it has none")
+    kind = kind_of(source.annotated_share(item))
+    return None if kind is None else replace(label, kind=kind)
+
+
+def _kept(labels: Sequence[Label], items: Mapping[str, Item], folder: Path, source: Source) -> dict[str, Label | None]:
+    """Labels with their files below a folder; None where nothing is annotated."""
     copies = _copies(dict.fromkeys(label.where for label in labels), folder / RETURNED)
-    items = {label.id: source.data[source.data.index(label.id)] for label in labels}
     if not source.reads_class_numbers:
-        return [replace(label, where=copies[label.where]) for label in labels]
-    found = []
+        return {label.id: _as_it_came(label, items[label.id], folder, copies[label.where], source) for label in labels}
+    found: dict[str, Label | None] = {}
     groups: dict[tuple[str, str], list[Label]] = {}
     for label in labels:
         groups.setdefault((items[label.id].volume, label.where), []).append(label)
     for position, ((_, file), group) in enumerate(groups.items()):
         name = f"{position:03d}.nii.gz"
-        kinds = _write_class_numbers(folder / name, file, group, items, source)
-        for label in group:
-            kind = kinds[label.id]
-            item = items[label.id]
-            found.append(
-                replace(
+        for label, kind in zip(group, _write_class_numbers(folder / name, file, group, items, source), strict=True):
+            found[label.id] = (
+                None
+                if kind is None
+                else replace(
                     label,
-                    kind=label.kind if kind is None else kind,
-                    where="" if kind is None else name,
-                    slice=item.slice,
+                    kind=kind,
+                    where=name,
+                    slice=items[label.id].slice,
                     coding=CLASS_NUMBERS,
                     returned=copies[file],
                     returned_coding=label.coding,
@@ -118,8 +181,25 @@ def _kept(labels: Sequence[Label], folder: Path, source: Source) -> list[Label]:
     return found
 
 
+def _as_it_came(label: Label, item: Item, folder: Path, copy: str, source: Source) -> Label | None:
+    """A label of a foreign bundle, whose own transforms read it; None where nothing is annotated."""
+    shapes = [_shape(path) for path in (item.image, folder / copy)]
+    n = min(map(len, shapes))
+    if shapes[0][:n] != shapes[1][:n]:
+        raise DataError(f"{label.where}: has the shape {shapes[1]}, its image {item.image} has {shapes[0]}")
+    kind = kind_of(source.annotated_share(replace(item, label=str(folder / copy))))
+    return None if kind is None else replace(label, kind=kind, where=copy)
+
+
+def _shape(path: str | Path) -> tuple[int, ...]:
+    try:
+        return stored_shape(path)
+    except DataError:  # a format that only the bundle reads
+        return ()
+
+
 def _copies(files: Mapping[str, None], folder: Path) -> dict[str, str]:
-    """File -> the name of its copy, from the folder above; files of equal names lie in folders of their own."""
+    """File -> the name of its copy, from the folder above; each file lies in a folder of its own."""
     found = {}
     for position, file in enumerate(files):
         path, target = Path(file), folder / f"{position:03d}"
@@ -127,17 +207,19 @@ def _copies(files: Mapping[str, None], folder: Path) -> dict[str, str]:
             raise DataError(f"{path}: the label file of an answer does not exist")
         if path.is_dir():
             shutil.copytree(path, target / path.name)
-        else:
-            target.mkdir(parents=True)
-            for part in stored_parts(path):
-                shutil.copy2(part, target)
+        for part in [] if path.is_dir() else map(Path, stored_parts(path)):
+            if not part.is_relative_to(path.parent):
+                raise DataError(f"{path}: its voxels lie in {part}, outside its folder; put both into one folder")
+            place = target / part.relative_to(path.parent)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(part, place)
         found[file] = f"{RETURNED}/{target.name}/{path.name}"
     return found
 
 
 def _write_class_numbers(
     path: Path, file: str, labels: Sequence[Label], items: Mapping[str, Item], source: Source
-) -> dict[str, str | None]:
+) -> list[str | None]:
     """Write what a file says of some items of one volume; returns the kind of each, None where it annotates nothing."""
     pool, first = source.data, items[labels[0].id]
     codings = {label.coding for label in labels}
@@ -147,14 +229,18 @@ def _write_class_numbers(
     values = {number: number for number in numbers} if codings == {CLASS_NUMBERS} else pool.label_values
     stored = read_volume(first.image, file, label_values=values, affine_tolerated=pool.affine_tolerated)
     assert stored.label is not None
+    if codings == {CLASS_NUMBERS} and file.lower().endswith(PICTURES) and set(np.unique(stored.label)) == {0, 255}:
+        raise DataError(
+            f"{file}: holds 0 and 255 alone, which as class numbers mean background and not annotated; where 255 is "
+            f"the foreground, return it with coding={STORED_CODES!r}, or with 1 in its place"
+        )
     classes = np.full(stored.label.shape, NOT_ANNOTATED, np.uint8)
-    kinds: dict[str, str | None] = {}
+    kinds: list[str | None] = []
     for label in labels:
         z = items[label.id].slice
         place = (Ellipsis,) if z is None else (Ellipsis, z)
         classes[place] = stored.label[place]
-        annotated = classes[place] != NOT_ANNOTATED
-        kinds[label.id] = FULL if annotated.all() else WEAK if annotated.any() else None
-    if any(kinds.values()):
+        kinds.append(kind_of(float(np.mean(classes[place] != NOT_ANNOTATED))))
+    if any(kinds):
         write_label_map(path, classes, like=first.image, affine=stored.affine)
     return kinds

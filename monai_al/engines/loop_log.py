@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai_al.records import LabelReturn, RunFolder, shown
+from monai_al.records import RunFolder, shown
 from monai_al.sources import Source
 
 __all__ = ["tell_refused", "tell_round", "tell_start", "tell_test_labels", "tell_waiting"]
@@ -57,15 +57,19 @@ def tell_waiting(number: int, waiting: Sequence[str], annotator: str) -> None:
     )  # fmt: skip
 
 
-def tell_refused(number: int, returns: Sequence[LabelReturn], n_asked: int) -> None:
+def tell_refused(number: int, refused: Mapping[str, str], n_asked: int) -> None:
     """Say how many items of a round have no label, if there are any.
 
+    Args:
+        number: the round.
+        refused: id -> why it has none.
+        n_asked: how many items were asked for.
+
     Example:
-        >>> tell_refused(1, [LabelReturn(refused={"case_1/0007": "annotates no pixel"})], 20)
+        >>> tell_refused(1, {"case_1/0007": "its label annotates no pixel"}, 20)
     """
-    refused = [one for each in returns for one in each.refused.items()]
     if refused:
-        id, reason = refused[0]
+        id, reason = next(iter(refused.items()))
         logger.warning(
             "round %d: %d of %d items have no label and are not asked for again, such as %s: %s",
             number, len(refused), n_asked, id, reason,

@@ -7,12 +7,23 @@ from monai_al.records.errors import DataError
 from monai_al.records.identity import config_difference, config_hash, pool_difference, pool_to_json
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item, slice_id, slices_of
 from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
-from monai_al.records.labels import FULL, GROUND_TRUTH, KINDS, PSEUDO, WEAK, Label, LabelReturn, Labels
+from monai_al.records.labels import (
+    FULL,
+    GROUND_TRUTH,
+    KINDS,
+    PSEUDO,
+    UNANNOTATED,
+    WEAK,
+    Label,
+    LabelReturn,
+    Labels,
+    kind_of,
+)
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
 from monai_al.records.query import Query, QueryItem
 from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
-from monai_al.records.run_folder import RunFolder, RunFolderError
+from monai_al.records.run_folder import RunFolder, RunFolderError, read_labels
 from monai_al.records.stored_files import content_hash, file_identity
 from monai_al.records.undefined import UNDEFINED, shown
 from monai_al.records.whole_volumes import whole_volumes
@@ -26,6 +37,7 @@ __all__ = [
     "PSEUDO",
     "SPLITS",
     "STORED_CODES",
+    "UNANNOTATED",
     "UNDEFINED",
     "WEAK",
     "DataError",
@@ -44,9 +56,11 @@ __all__ = [
     "content_hash",
     "derived_seed",
     "file_identity",
+    "kind_of",
     "pool_difference",
     "pool_to_json",
     "rng",
+    "read_labels",
     "round_sizes",
     "shown",
     "slice_id",

@@ -13,10 +13,32 @@ from typing import Any
 from monai_al.records.errors import DataError
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item
 
-__all__ = ["FULL", "GROUND_TRUTH", "KINDS", "PSEUDO", "WEAK", "Label", "LabelReturn", "Labels"]
+__all__ = [
+    "FULL",
+    "GROUND_TRUTH",
+    "KINDS",
+    "PSEUDO",
+    "UNANNOTATED",
+    "WEAK",
+    "Label",
+    "LabelReturn",
+    "Labels",
+    "kind_of",
+]
 
 FULL, WEAK, PSEUDO = KINDS = ("full", "weak", "pseudo")
 GROUND_TRUTH = "ground truth"  # the label lies where the data set has it
+UNANNOTATED = "its label annotates no pixel"
+
+
+def kind_of(annotated_share: float) -> str | None:
+    """The kind of a label by the share of the item's pixels that it annotates; None: that is no label.
+
+    Example:
+        >>> kind_of(1.0), kind_of(0.03), kind_of(0.0)
+        ('full', 'weak', None)
+    """
+    return FULL if annotated_share == 1 else WEAK if annotated_share > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +49,7 @@ class Label:
         id: the item's id.
         kind: ``"full"``, every pixel is annotated; ``"weak"``, some are; ``"pseudo"``, a strategy made it.
         where: :data:`GROUND_TRUTH`, or the file that holds it.
-        slice: the slice of that file, None for all of it.
+        slice: the slice of that file, which is the item's own; None for all of it.
         coding: what the file's values mean: ``"class numbers"``, 255 = not annotated, or the data set's own
             ``"stored codes"``.
         returned: the file as it came back, where ``where`` is a copy in class numbers.

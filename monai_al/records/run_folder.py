@@ -17,12 +17,13 @@ from typing import IO, Any
 
 import filelock
 
+from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
 from monai_al.records.query import Query
 
-__all__ = ["RunFolder", "RunFolderError"]
+__all__ = ["RunFolder", "RunFolderError", "read_labels"]
 
 
 class RunFolderError(RuntimeError):
@@ -34,6 +35,28 @@ class RunFolderError(RuntimeError):
         ...
         monai_al.records.run_folder.RunFolderError: runs/a is in use
     """
+
+
+def read_labels(round_path: Path) -> list[LabelReturn]:
+    """All returns of labels of one round, in order; files by their paths from the round's folder.
+
+    Args:
+        round_path: the folder of the round.
+
+    Raises:
+        DataError: a file is no record of labels; the message names it.
+
+    Example:
+        >>> read_labels(Path("runs/a/round_00"))
+        []
+    """
+    found = []
+    for path in sorted(path for path in (round_path / "labels").glob("[0-9]*.json") if path.stem.isdecimal()):
+        try:
+            found.append(LabelReturn.from_json(read_json(path)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path} is no record of labels ({error}); restore it") from None
+    return found
 
 
 class RunFolder:
@@ -194,7 +217,7 @@ class RunFolder:
         """The number of the next return; those of returns that were not recorded to their end are not used again."""
         places = self.round_path(round)
         taken = [path.stem for folder in ("labels", "answers") for path in (places / folder).glob("[0-9]*")]
-        return 1 + max(map(int, taken), default=-1)
+        return 1 + max((int(number) for number in taken if number.isdecimal()), default=-1)
 
     def write_labels(
         self,
@@ -242,8 +265,7 @@ class RunFolder:
     def returns(self, round: int) -> list[LabelReturn]:
         """All returns of labels of one round, in order; files by their paths from here."""
         folder = self.round_path(round)
-        paths = sorted((folder / "labels").glob("[0-9]*.json"))
-        return [LabelReturn.from_json(read_json(path)).under(folder) for path in paths]
+        return [one.under(folder) for one in read_labels(folder)]
 
     def labels(self, last_round: int) -> Labels:
         """The labels of all items that were labeled up to and with a round."""

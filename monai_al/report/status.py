@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_al.records import UNDEFINED, LabelReturn, Labels, shown
+from monai_al.records import UNDEFINED, Labels, read_labels, shown
 
 __all__ = ["describe_run"]
 
@@ -59,18 +59,11 @@ class _RoundState:
     def __init__(self, path: Path) -> None:
         query = _read(path / "query.json") if (path / "query.json").exists() else None
         self.asked = None if query is None else list(dict.fromkeys(_ids(query, path / "query.json")))
-        self.labels = Labels(_returned(file) for file in sorted((path / "labels").glob("[0-9]*.json")))
+        self.labels = Labels(read_labels(path))
         self.models = len(list(path.glob("model_*.pt")))
         self.metrics = _read(path / "metrics.json") if (path / "metrics.json").exists() else None
         asked = set(self.labels.asked)
         self.waiting = [id for id in self.asked or [] if id not in asked]
-
-
-def _returned(path: Path) -> LabelReturn:
-    try:
-        return LabelReturn.from_json(_read(path))
-    except (KeyError, TypeError, ValueError) as error:
-        _fail(f"{path} is no record of labels ({error}); restore it")
 
 
 class _Process:

@@ -63,9 +63,15 @@ class SliceSource:
         """Predict one item, so that what cannot work fails early.
 
         Raises:
-            DataError: the network cannot predict it, or its channels are not the classes.
+            DataError: the network cannot predict it, its channels are not the classes, or an item to test on has no
+                label.
             ValueError: a measure needs dropout and the network has none.
         """
+        without = [item.id for item in self.data.part("test") if item.label is None]
+        if without:
+            raise DataError(
+                f"{len(without)} items of the test part have no label, such as {without[0]}: they cannot be tested on"
+            )
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
         channels = output_channels(trained, first["image"], first["id"])
         if channels != len(classes) and not (channels == 1 and len(classes) == 2):

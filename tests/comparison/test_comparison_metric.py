@@ -64,9 +64,10 @@ def test_what_is_no_curve():
     for labeled, values in (([], []), ([1, 2], [0.5])):
         with pytest.raises(ValueError, match="one score for each"):
             aubc(labeled, values)
-    for labeled in ([2, 2], [3, 2]):
-        with pytest.raises(ValueError, match="must rise"):
-            aubc(labeled, [0.1, 0.2])
+    with pytest.raises(ValueError, match="must not fall"):
+        aubc([3, 2], [0.1, 0.2])
+    assert aubc([2, 2], [0.1, 0.3]) == pytest.approx(0.2)  # nothing was added
+    assert aubc([2, 2, 4], [0.1, 0.3, 0.5]) == pytest.approx(0.4)
 
 
 def test_distances_are_better_when_lower():

@@ -108,7 +108,7 @@ def test_pretrained_encoders_may_differ(runs_of):
         ({"versions": {"torch": "2.8.0", "numpy": "2.4"}}, "differ in their versions: numpy 2.4 and None, so"),
         ({"initial": ("c/0001",)}, "differ in their initial set, so"),
         ({"initial": ("b/0002", "a/0001")}, "differ in their initial set, so"),
-        ({"sizes": [20, 21]}, "differ in the labeled items of their rounds, so"),
+        ({"sizes": [20, 21]}, "differ in how many items their rounds ask for, so"),
         (
             {"config": config(steps=20)},
             "differ in their steps (20 and 10), which neither's own overlays or options set",

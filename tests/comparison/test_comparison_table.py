@@ -249,7 +249,7 @@ def test_different_rounds_are_refused(tmp_path, write_run):
     comparison = comparison_of("random", "entropy", seeds=(0, 1))
     write_run(tmp_path / "random" / "seed_0", [0.5] * 3)
     write_run(tmp_path / "entropy" / "seed_0", [0.5] * 3, sizes=[20, 20, 20])
-    with pytest.raises(DataError, match="entropy and random of seed 0 differ in the labeled items of their rounds"):
+    with pytest.raises(DataError, match="entropy and random of seed 0 differ in how many items their rounds ask for"):
         comparison_table(comparison, tmp_path)
     write_run(tmp_path / "entropy" / "seed_0", [0.5] * 3)
     write_run(tmp_path / "entropy" / "seed_1", [0.5] * 2)

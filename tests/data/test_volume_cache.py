@@ -104,6 +104,35 @@ def test_arrays_are_the_files_content_slice_by_slice(tmp_path):
     assert volume.geometry.spacing == (1.5, 1.5, 5.0)
 
 
+def test_a_label_in_class_numbers_has_an_entry_of_its_own(tmp_path):
+    (item, *_) = make(tmp_path, "a")
+    cache = cache_of(tmp_path)
+    values = np.array([0, 2, 1, 255], np.uint8)[np.random.default_rng(3).integers(0, 4, SHAPE)]
+    returned = replace(item, label=write(tmp_path / "returned.nii", values), coding="class numbers")
+    found = cache.get(returned)
+    np.testing.assert_array_equal(found.truth, values.transpose(2, 0, 1))
+    assert cache.get(item).image is not None
+    assert len(list((tmp_path / "cache/images").iterdir())) == 1  # the image is not read again
+    with pytest.raises(DataError, match="unexpected label values"):
+        cache.get(replace(returned, coding="stored codes"))
+
+
+def test_a_preprocessing_that_looks_at_the_label_is_refused_when_the_label_changes(tmp_path):
+    (item, *_) = make(tmp_path, "a")
+
+    def crop():  # a new one each time, because a use leaves its mark
+        return CropForegroundd(KEYS, source_key="label", allow_missing_keys=True)
+
+    first = np.zeros(SHAPE, np.uint8)
+    first[1:4, 1:4] = 7
+    write(item.label, first)
+    assert cache_of(tmp_path, crop()).get(item).label.shape == (4, 3, 3)
+    first[5, 4] = 7
+    write(item.label, first)
+    with pytest.raises(DataError, match="looks at the label"):
+        cache_of(tmp_path, crop()).get(item)
+
+
 def test_second_use_reads_nothing(tmp_path, reads):
     items = make(tmp_path, "a") + make(tmp_path, "b", seed=1)
     cache = cache_of(tmp_path, pad_to_eight())

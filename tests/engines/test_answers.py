@@ -189,6 +189,9 @@ def test_the_annotator_of_the_documentation_waits_and_goes_on(learner, tmp_path,
         (lambda ids: Answer((Label(ids[0], where="no/such.nii.gz"),)), DataError, "no/such.nii.gz: the label file"),
         (lambda ids: Answer(("nobody/0000",)), ValueError, "answered 'nobody/0000', which round 0 did not ask for"),
         (lambda ids: Answer((), refused=dict.fromkeys(ids, "too dark")), DataError, "no item of round 0 has a label"),
+        (lambda ids: Answer((), waiting=("nobody/0000",)), ValueError, "answered 'nobody/0000'"),
+        (lambda ids: Answer((Label(ids[0], "pseudo"),)), ValueError, "calls the label of .* pseudo"),
+        (lambda ids: Answer((Label(ids[0], where="a.nii", slice=99),)), ValueError, "gives slice 99 of a.nii for"),
     ],
 )
 def test_answers_that_cannot_be_used_are_named(learner, tmp_path, answer, error, message):
@@ -211,6 +214,22 @@ def test_labels_of_another_shape_or_class_are_named(learner, tmp_path):
     with pytest.raises(DataError, match=r"returned.*unexpected label values 7; expected \[0, 1, 255\]"):
         learner(Seventh(tmp_path / "returned"), rounds=1).run()
     assert not list((tmp_path / "run").glob("round_00/labels/*"))
+
+
+def test_what_an_answer_does_not_mention_is_waiting(learner):
+    class Slow(Annotator):
+        name = "slow"
+
+        def annotate(self, query, pool, *more):
+            return Answer(query.ids[:1])
+
+    active = learner(Slow(), rounds=1)
+    for number in range(1, 4):
+        assert active.folder.metrics(0) is None
+        active = learner(Slow(), rounds=1)
+        active.run()
+        assert len(active.folder.labels(0)) == number
+    assert active.folder.metrics(0)["labeled"] == 3
 
 
 # -- labels of the data set that come or change ------------------------------------------------------------------------
@@ -261,3 +280,53 @@ def test_changed_test_labels_are_told(learner, small, tmp_path, caplog):
     again.run()
     assert "the labels of the test part have changed since the rounds before" in caplog.text
     assert again.folder.metrics(0)["test_labels"] != again.folder.metrics(1)["test_labels"]
+
+
+def test_the_data_sets_own_labels_count_by_what_they_annotate(learner, small, tmp_path, caplog):
+    """Whoever answers with them, and again when they change."""
+
+    class Two(Annotator):
+        name = "two"
+
+        def annotate(self, query, pool):
+            return Answer(query.ids)
+
+    overrides = folder_config(tmp_path, small)
+    overrides["datalist"]["label_values"] = {0: 0, 1: 1, 255: 255}
+    active = learner(overrides=overrides)
+    active._prepare()
+    first, *others = [active.pool[active.pool.index(id)] for id in active._initial_query().ids]
+
+    def draw(item, value):
+        stored = nib.load(item.label)
+        classes = np.asarray(stored.dataobj).astype(np.uint8)
+        classes[..., item.slice] = value
+        nib.save(nib.Nifti1Image(classes, stored.affine), item.label)
+
+    draw(first, 255)
+    for item in others:
+        draw(item, np.where(np.arange(32) % 2, 255, 0))
+    for annotator in (Two(), Oracle()):
+        active = learner(annotator, folder=annotator.name, overrides=overrides, rounds=1)
+        active.run()
+        assert list(active.folder.labels(0).refused) == [first.id]
+        assert active.folder.labels(0).counts == {"weak": 2}
+        assert active.folder.metrics(0)["cost"]["total"] == pytest.approx(2 / 15)
+    draw(others[0], 1)
+    again = learner(Oracle(), folder="oracle", overrides=overrides, rounds=2)
+    again.run()
+    assert again.folder.labels(0).counts == {"weak": 1, "full": 1}
+    assert len(again.folder.returns(0)) == 2
+    assert again.folder.metrics(1)["cost"]["per_kind"]["full"]["items"] == 4
+    draw(others[0], 255)
+    with pytest.raises(DataError, match=f"{others[0].id}: its label annotates no pixel any more"):
+        learner(Oracle(), folder="oracle", overrides=overrides, rounds=2).run()
+
+
+def test_items_to_test_on_without_a_label_are_named(learner, small, tmp_path):
+    overrides = folder_config(tmp_path, small)
+    active = learner(overrides=overrides)
+    active._prepare()
+    Path(active.test[0].label).unlink()
+    with pytest.raises(DataError, match="6 items of the test part have no label, such as .*/0000"):
+        learner(overrides=overrides).run()

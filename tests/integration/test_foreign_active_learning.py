@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from PIL import Image
 
 from monai_al.annotators import Annotator, Answer
 from monai_al.bundle import BundleConfigError, RoundTraining
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
 from monai_al.passes import evaluate_items
-from monai_al.records import Label
+from monai_al.records import DataError, Label
 from monai_al.sources.entry_source import EntrySource
 from monai_al.strategies import Random, Selective, Uncertainty
 
@@ -167,6 +168,18 @@ def test_files_that_come_back_go_into_the_entries(bundle, data, tmp_path):
     (entry,) = found.source.entries(found.folder.labels(0).of_items([found.pool[found.pool.index(id)]]))
     assert entry["label"] == label.where
     assert Path(label.where).is_relative_to(tmp_path / "run/round_00/answers/0000/returned")
+
+
+def test_files_that_do_not_fit_are_named_before_anything_is_recorded(bundle, data, tmp_path):
+    class Wrong(Copies):
+        def annotate(self, query, pool, work=None):
+            answer = super().annotate(query, pool, work)
+            Image.new("L", (7, 5)).save(answer.labels[0].where)
+            return answer
+
+    with pytest.raises(DataError, match=r"has the shape \(5, 7\), its image .* has"):
+        learner(bundle("skin_lesion_2d"), data, tmp_path / "run", annotator=Wrong(str(tmp_path / "returned"))).run()
+    assert not list((tmp_path / "run").glob("round_00/labels/*"))
 
 
 def test_from_the_command_line_of_monai(bundle, data, tmp_path):
