@@ -25,7 +25,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import SPLITS, DataError, Item, Pool, shown
 from monai_al.records.files import read_json, write_file, write_json
-from monai_al.sources import SliceSource
+from monai_al.sources import SliceSource, summary_of
 from monai_al.sources.first_try import output_channels
 from monai_al.sources.source_of import CACHE_ID, POOL_ID
 
@@ -233,7 +233,7 @@ def write_evaluation(
         "run": str(applied.run.folder.path),
         "round": applied.round,
         "part": applied.part,
-        **applied.data.summary(scores, applied.items, empty_policy=empty_policy),
+        **summary_of(applied.data, scores, applied.items, empty_policy=empty_policy),
     }
     folder = Path(output_dir).expanduser()
     table = _per_volume_csv(metrics, {volume: patient for volume, patient, _ in scores})

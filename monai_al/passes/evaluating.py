@@ -10,7 +10,7 @@ from typing import Any
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes.run import run_pass
 from monai_al.records import Item
-from monai_al.sources import Source
+from monai_al.sources import Source, summary_of
 
 __all__ = ["evaluate_items"]
 
@@ -62,4 +62,4 @@ def evaluate_items(
         postprocessing=evaluation.postprocessing,
         decollate=evaluation.decollate,
     )
-    return source.summary(evaluation.scorer.scores, items, empty_policy=empty_policy)
+    return summary_of(source, evaluation.scorer.scores, items, empty_policy=empty_policy)

@@ -7,6 +7,7 @@ from monai_al.sources.base import EvaluationPass, KeepsScores, Source
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
 from monai_al.sources.source_of import source_of
+from monai_al.sources.summary import summary_of
 
 __all__ = [
     "EntrySource",
@@ -16,4 +17,5 @@ __all__ = [
     "Source",
     "annotation_cost",
     "source_of",
+    "summary_of",
 ]

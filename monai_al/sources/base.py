@@ -109,11 +109,6 @@ class Source(Protocol):
     def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64) -> EvaluationPass:
         """How every volume of the items gets scored on its stored grid."""
 
-    def summary(
-        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
-    ) -> dict[str, Any]:
-        """The scores of the items' volumes; see :func:`monai_al.metrics.summarize`."""
-
     def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
         """What items with these kinds of labels cost; see :func:`monai_al.sources.annotation_cost`."""
 

@@ -16,7 +16,7 @@ from monai.data import DataLoader
 from tqdm import tqdm
 
 from monai_al.inferers import TrainedNetwork
-from monai_al.metrics import VolumeScores, summarize
+from monai_al.metrics import VolumeScores
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
 from monai_al.sources.annotation_cost import annotation_cost
 from monai_al.sources.base import EvaluationPass
@@ -217,14 +217,6 @@ class EntrySource:
             n_classes=len(self.data.classes),
             overlapping=self.overlapping,
         )
-
-    def summary(
-        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
-    ) -> dict[str, Any]:
-        """The scores of the items, summarized; see :func:`monai_al.metrics.summarize`."""
-        summary = summarize(scores, self.data.classes, empty_policy)
-        summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
-        return summary
 
     def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
         """See :func:`monai_al.sources.annotation_cost`."""

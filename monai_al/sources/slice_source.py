@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 from monai_al.data import SliceDataset, VolumeCache, slice_loader
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.inferers import TrainedNetwork
-from monai_al.metrics import VolumeScores, summarize
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
 from monai_al.sources.annotation_cost import annotation_cost
 from monai_al.sources.base import EvaluationPass
@@ -108,14 +107,6 @@ class SliceSource:
         """
         scorer = VolumeScoresHandler(items, self.cache, len(self.data.classes), trained.activation)
         return EvaluationPass(self.loader(items, batch_size=batch_size), scorer, [scorer])
-
-    def summary(
-        self, scores: Iterable[tuple[str, str, VolumeScores]], items: Sequence[Item], *, empty_policy: str = "strict"
-    ) -> dict[str, Any]:
-        """The scores of the items' volumes, summarized; see :func:`monai_al.metrics.summarize`."""
-        summary = summarize(scores, self.data.classes, empty_policy)
-        summary["hd95_3d"]["spacing_is_placeholder"] = self.placeholder_spacing(items)
-        return summary
 
     def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
         """See :func:`monai_al.sources.annotation_cost`."""
