@@ -19,7 +19,8 @@ __all__ = ["lay_over", "patched", "written_files"]
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "bundles/active_learning"
 SOURCES = "bundle_sources"
-KEY = re.compile(r"([^\s#-][^:\n]*):(\s|$)")
+SUFFIXES = (".conf", ".json", ".yaml")
+KEY = re.compile(r"([^\s#-].*?):(\s|$)")
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,21 @@ def written_files(root: Path) -> dict[Path, str]:
         ValueError: a file of differences that fits no config of the base.
     """
     base, found = root / BASE, {}
-    configs = {path.name: path.read_text(encoding="utf-8") for path in sorted((base / "configs").iterdir())}
+    configs = {path.name: path.read_text(encoding="utf-8") for path in _configs(base / "configs")}
     for source in sorted(path for path in (root / SOURCES).iterdir() if path.is_dir() and path.name[0] not in "._"):
-        differences = {path.name: path.read_text(encoding="utf-8") for path in sorted(source.iterdir())}
-        for name in set(differences) - set(configs):
-            raise ValueError(f"{source / name}: {BASE}/configs holds no {name} to lay it over")
+        differences = {path.name: path.read_text(encoding="utf-8") for path in _configs(source)}
+        for name in differences:
+            if name not in configs or name.endswith(".conf"):
+                raise ValueError(f"{source / name}: {BASE}/configs holds no YAML or JSON file {name} to lay it over")
         bundle = root / "bundles" / source.name
         found[bundle / "LICENSE"] = (base / "LICENSE").read_text(encoding="utf-8")
         for name, text in configs.items():
             found[bundle / "configs" / name] = _written(text, differences.get(name, ""), name, source.name)
     return found
+
+
+def _configs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
 
 
 def _written(base: str, over: str, name: str, bundle: str) -> str:
@@ -82,7 +88,7 @@ def lay_over(base: str, over: str, name: str = "differences") -> str:
         name: what errors call the second text.
 
     Raises:
-        ValueError: the second text begins with a key that the base does not have.
+        ValueError: the second text begins with a key that the base does not have, holds one twice, or none.
 
     Example:
         >>> print(lay_over("a: 1 # one\nb: 2\n", "a: 3\nnew: 4 # after a\n"), end="")
@@ -91,7 +97,10 @@ def lay_over(base: str, over: str, name: str = "differences") -> str:
         b: 2
     """
     head, blocks = _split(base)
-    other_head, others = _split(over)
+    other_head, others = _split(over if over.endswith("\n") or not over else f"{over}\n")
+    keys = [block.key for block in others]
+    if len(set(keys)) < len(keys) or (over.strip() and not keys):
+        raise ValueError(f"{name}: should hold top-level keys, each once, got {', '.join(keys) or 'none'}")
     before = None
     for block in others:
         keys = [block.key for block in blocks]

@@ -67,8 +67,10 @@ class RoundTraining(TrainingConfig):
         for file in self.config_file:
             if not Path(file).is_file():
                 raise BundleConfigError(f"training config {file} does not exist")
+        config = read_config(self.config_file)
+        self._meta = {"_meta_": config["_meta_"]} if "_meta_" in config else {}
         super().__init__(
-            read_config(self.config_file),
+            config,
             overrides,
             root=bundle_root(Path(self.config_file[0])),
             name=self.config_file[0],
@@ -149,7 +151,7 @@ class RoundTraining(TrainingConfig):
                 run_id=self._run_id,
             )
         workflow.config_root_path = folder
-        workflow.parser.read_config(copy.deepcopy(self._declared))
+        workflow.parser.read_config(copy.deepcopy({**self._meta, **self._declared}))
         workflow.parser.update(dict(overrides))
         setattr(workflow, OF_A_ROUND, True)
         return workflow

@@ -9,7 +9,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +169,13 @@ class ActiveLearner(Engine):
                     tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar,
                 ):
                     try:
-                        return super().run(range(len(self.sizes)), max_epochs=1)
-                    finally:  # also when it waits for answers, fails or is stopped
-                        self._draw_curve()
+                        found = super().run(range(len(self.sizes)), max_epochs=1)
+                    except BaseException:  # it failed or was stopped, and drawing must not hide why
+                        with suppress(Exception):
+                            self._draw_curve()
+                        raise
+                    self._draw_curve()
+                    return found
         finally:
             self.folder.unlock()
 

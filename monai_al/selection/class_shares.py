@@ -50,8 +50,12 @@ def class_shares(budget: int, share: float, n_classes: int, rng: np.random.Gener
     return shares
 
 
-def check_share(share: Any) -> None:
+def check_share(share: Any, name: str = "share") -> None:
     """Refuse what is no share.
+
+    Args:
+        share: what should be one.
+        name: what the error calls it.
 
     Raises:
         ValueError: it is no number in [0, 1].
@@ -63,4 +67,4 @@ def check_share(share: Any) -> None:
         ValueError: share must be a number from 0 to 1, got 66
     """
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ValueError(f"share must be a number from 0 to 1, got {share!r}")
+        raise ValueError(f"{name} must be a number from 0 to 1, got {share!r}")

@@ -174,7 +174,7 @@ def pure_radius(embeddings: Any, clusters: ArrayLike, purity: float = 0.95) -> f
     ids = np.unique(np.asarray(clusters), return_inverse=True)[1]
     if ids.shape != (n,):
         raise ValueError(f"there must be one cluster per item, ({n},), got {np.shape(clusters)}")
-    check_share(purity)
+    check_share(purity, "purity")
     impure = min(n - 1, int((1 - Fraction(repr(float(purity)))) * n))  # so many balls may be
     rows = _Distances(unit_vectors(embeddings))
     squares = rows.nearest_other(np.arange(n), ids)

@@ -35,7 +35,7 @@ class ProbCover(Strategy):
     """
 
     def __init__(self, embedding: str = "encoder", k: int | None = None, purity: float = 0.95) -> None:
-        check_share(purity)
+        check_share(purity, "purity")
         if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 2):
             raise ValueError(f"k must be a number of clusters, at least 2, got {k!r}")
         self.embedding, self.k, self.purity = embedding, k, purity

@@ -72,7 +72,9 @@ def test_a_difference_that_fits_no_config_is_refused(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("a: 1\n")
     (tmp_path / "bundles" / "active_learning" / "LICENSE").write_text("")
-    with pytest.raises(ValueError, match=r"trian.yaml: bundles/active_learning/configs holds no trian.yaml"):
+    with pytest.raises(
+        ValueError, match=r"trian.yaml: bundles/active_learning/configs holds no YAML or JSON file trian.yaml"
+    ):
         make_bundles.written_files(tmp_path)
 
 
@@ -85,3 +87,20 @@ def test_metadata_is_a_merge_patch():
 
 def test_the_examples_run():
     assert doctest.testmod(make_bundles) == (0, 2)
+
+
+def test_no_written_file_is_left_that_nothing_writes_any_more():
+    files = [path for path in (ROOT / "bundles").glob("*/configs/*") if path.suffix in (".yaml", ".conf")]
+    marked = {path for path in files if path.read_text(encoding="utf-8").startswith("# Written by 'make bundles'")}
+    assert marked - set(make_bundles.written_files(ROOT)) == set()
+
+
+@pytest.mark.parametrize("over", ["a: 1\na: 2\n", "- a\n", "# only a comment\n"])
+def test_differences_without_keys_or_with_one_twice_are_refused(over):
+    with pytest.raises(ValueError, match="train.yaml: should hold top-level keys, each once"):
+        make_bundles.lay_over("a: 0\nb: 1\n", over, "train.yaml")
+
+
+def test_a_key_may_hold_colons_and_a_file_may_end_without_a_line_break():
+    assert make_bundles.lay_over("a: 1\ntrain::x: 1\nb: 2\n", "train::x: 3") == "a: 1\ntrain::x: 3\nb: 2\n"
+    assert make_bundles.lay_over("a: 1\nb: 2\n", "a: 3") == "a: 3\nb: 2\n"

@@ -239,7 +239,7 @@ def test_errors_of_the_radius():
     rows = np.eye(3)
     with pytest.raises(ValueError, match=r"one cluster per item, \(3,\), got \(2,\)"):
         pure_radius(rows, [0, 1])
-    with pytest.raises(ValueError, match="share must be a number from 0 to 1, got 95"):
+    with pytest.raises(ValueError, match="purity must be a number from 0 to 1, got 95"):
         pure_radius(rows, [0, 1, 1], 95)
     with pytest.raises(ValueError, match="not finite"):
         pure_radius([[math.inf, 1.0]], [0])

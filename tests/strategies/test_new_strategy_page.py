@@ -32,7 +32,7 @@ def strategy(monkeypatch) -> Strategy:
     names: dict = {"__name__": "near_boundary"}
     exec(block("python"), names)
     monkeypatch.setattr(strategies, "NearBoundary", names["NearBoundary"], raising=False)
-    made = ConfigParser(yaml.safe_load(block("yaml"))).get_parsed_content("strategy")
+    made = ConfigParser({"selector": None, **yaml.safe_load(block("yaml"))}).get_parsed_content("strategy")
     assert isinstance(made, names["NearBoundary"])
     return made
 
@@ -42,6 +42,7 @@ def test_the_strategy_of_the_page_chooses(strategy):
     round = Round(1, pool, [1], seed=0, scores={"boundary": np.array([3.0, -math.inf, 9.0, -math.inf, 5.0])})
     assert strategy.query(round, 4).ids == ("c", "e", "a", "d")
     assert strategy.needs()["boundary"].region == "boundary"
+    assert type(strategy)(selector="stochastic_batches").selector.name == "stochastic_batches"
     with pytest.raises(ValueError, match="budget 5 is more than the 4 unlabeled"):
         strategy.query(round, 5)
     with pytest.raises(ValueError, match="width must lie in"):

@@ -123,5 +123,5 @@ def test_what_it_needs_and_what_it_refuses():
     for wrong in (1, 0, 2.5, True, "3"):
         with pytest.raises(ValueError, match="k must be a number of clusters, at least 2"):
             ProbCover(k=wrong)
-    with pytest.raises(ValueError, match="share must be"):
+    with pytest.raises(ValueError, match="purity must be"):
         ProbCover(purity=95)

@@ -105,7 +105,6 @@ def test_an_overlay_gives_a_strategy_that_the_network_of_the_bundle_can_serve(ov
     active = learner(overlay)
     strategy = active.strategy
     assert strategy.name == NAMES.get(overlay.stem, strategy.name)
-    assert overlay.stem in NAMES or strategy.name.replace(" ", "_") == overlay.stem
     active._prepare()  # which checks what it needs
 
 
@@ -115,7 +114,8 @@ def test_its_strategy_chooses(overlay):
     round = a_round(strategy)
     query = strategy.query(round, BUDGET)
     assert len(set(query.ids)) == BUDGET
-    assert {item.score is None for item in query.items} == {not strategy.needs() or strategy.name == "typiclust"}
+    assert len({item.score is None for item in query.items}) == 1  # all have a score, or none
+    assert strategy.needs() or query.items[0].score is None
     if "selector" in overlay.read_text(encoding="utf-8"):
         batches = strategy_of(LOOP, overlay, SELECTOR)
         assert batches.name == f"{strategy.name} with stochastic batches"
