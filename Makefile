@@ -2,7 +2,7 @@
 # make test     runs the tests, in a few minutes
 # make nightly  runs the long ones, which make test leaves out
 # make lint     checks style and types
-# make bundles  writes the bundles from what they share, see bundle_sources/README.md
+# make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,8 +30,9 @@ demo: $(VENV)/installed
 	$(BIN)/python -m monai_al status $(DEMO)
 	$(BIN)/python -m monai_al report $(DEMO)
 
-bundles:
-	$(PYTHON) bundle_sources/make_bundles.py
+bundles: $(VENV)/installed
+	$(BIN)/python bundle_sources/make_bundles.py
+	$(BIN)/python bundle_sources/make_options_page.py
 
 test: $(VENV)/installed-dev
 	$(PYTEST)

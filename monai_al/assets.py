@@ -8,10 +8,22 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["ASSET_KINDS", "CONFIG_SUFFIXES", "asset_candidates", "asset_folders", "asset_names", "find_asset"]
+__all__ = [
+    "ASSET_KINDS",
+    "CONFIG_SUFFIXES",
+    "asset_candidates",
+    "asset_folders",
+    "asset_names",
+    "bundle_config",
+    "find_asset",
+    "find_overlay",
+]
 
 ASSET_KINDS = ("bundles", "configs")
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+LOOP = "active_learning"  # the config of a bundle that runs the loop
+# folders of configs that are laid over a bundle's loop, in the order in which a short name is looked up
+OVERLAY_KINDS = ("datasets", "strategies", "selectors", "annotators", "tracking", "handlers")
 
 
 def asset_folders() -> dict[str, Path]:
@@ -98,3 +110,93 @@ def asset_candidates(name: str, folders: Mapping[str, Path]) -> Iterator[Path]:
     for kind, folder in folders.items():
         for inner in dict.fromkeys((name, name.removeprefix(f"{kind}/"))):
             yield from (folder / f"{inner}{suffix}" for suffix in ("", *CONFIG_SUFFIXES))
+
+
+def bundle_config(name: str, folders: Mapping[str, Path] | None = None) -> Path:
+    """The config that a bundle's name stands for.
+
+    Args:
+        name: a bundle (its loop), ``BUNDLE/CONFIG`` such as ``active_learning/inference``, the path of a config, or the
+            path of a bundle's folder.
+        folders: kind -> folder. Default: :func:`asset_folders`.
+
+    Raises:
+        ValueError: there is none; the message gives close matches.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     Path(root, "mine", "configs").mkdir(parents=True)
+        ...     for config in ("active_learning", "inference"):
+        ...         _ = Path(root, "mine", "configs", f"{config}.yaml").write_text("")
+        ...     [bundle_config(name, {"bundles": Path(root)}).name for name in ("mine", "mine/inference")]
+        ['active_learning.yaml', 'inference.yaml']
+    """
+    path = Path(name).expanduser()
+    if path.suffix in CONFIG_SUFFIXES and path.is_file():
+        return path
+    root = (asset_folders() if folders is None else folders).get("bundles", Path("bundles"))
+    bundles = asset_names("bundles", root)
+    known, _, config = name.removeprefix("bundles/").strip("/").partition("/")
+    if known in bundles:
+        place, config = root / known / "configs", config.removeprefix("configs/") or LOOP
+    elif path.is_dir():
+        place, config = path / "configs", LOOP
+    else:
+        raise ValueError(f"no bundle is called {name!r}; {_hint(known, bundles)}")
+    found = _config_in(place, config)
+    if found is None:
+        configs = [file.stem for file in sorted(place.glob("*")) if file.suffix in CONFIG_SUFFIXES]
+        raise ValueError(f"{place} holds no config {config!r}; {_hint(config, configs)}")
+    return found
+
+
+def find_overlay(name: str, own: Path, folders: Mapping[str, Path] | None = None) -> Path:
+    """The path of an overlay.
+
+    Args:
+        name: one of ``configs`` with or without its folder (``strategies/entropy``, ``entropy``), one of the bundle
+            (``paper``), or a path.
+        own: the bundle's folder of configs.
+        folders: kind -> folder. Default: :func:`asset_folders`.
+
+    Raises:
+        ValueError: there is none; the message gives close matches.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     Path(root, "strategies").mkdir()
+        ...     _ = Path(root, "strategies", "entropy.yaml").write_text("")
+        ...     find_overlay("entropy", Path("none"), {"configs": Path(root)}).name
+        'entropy.yaml'
+        >>> find_overlay("entropi", Path("none"), {"configs": Path("none")})
+        Traceback (most recent call last):
+        ...
+        ValueError: no overlay is called 'entropi'; 'python -m monai_al where' lists all names
+    """
+    path = Path(name).expanduser()
+    if path.suffix in CONFIG_SUFFIXES and path.is_file():
+        return path
+    configs = (asset_folders() if folders is None else folders).get("configs", Path("configs"))
+    inner = name.removeprefix("configs/")
+    places = [(configs, inner), *((configs / kind, inner) for kind in OVERLAY_KINDS), (own, inner)]
+    found = next(filter(None, (_config_in(*place) for place in places)), None)
+    if found is None:
+        known = asset_names("configs", configs)
+        short = [entry.partition("/")[2] for entry in known if entry.partition("/")[0] in OVERLAY_KINDS]
+        own_names = [file.stem for file in sorted(own.glob("*")) if file.suffix in CONFIG_SUFFIXES]
+        raise ValueError(f"no overlay is called {name!r}; {_hint(inner, [*short, *known, *own_names])}")
+    return found
+
+
+def _config_in(folder: Path, name: str) -> Path | None:
+    if not name or ".." in Path(name).parts or Path(name).is_absolute():
+        return None
+    stem = name.removesuffix(Path(name).suffix) if Path(name).suffix in CONFIG_SUFFIXES else name
+    return next((folder / f"{stem}{end}" for end in CONFIG_SUFFIXES if (folder / f"{stem}{end}").is_file()), None)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else "'python -m monai_al where' lists all names"

@@ -7,6 +7,7 @@ from __future__ import annotations
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
+from monai_al.bundle.schedules import learning_rate_schedule
 from monai_al.bundle.training_config import TrainingConfig
 from monai_al.bundle.training_options import infer_activation, load_best_weights, training_length
 from monai_al.moved import moved
@@ -17,6 +18,7 @@ __all__ = [
     "RunningBundle",
     "TrainingConfig",
     "infer_activation",
+    "learning_rate_schedule",
     "load_best_weights",
     "running_bundle",
     "show_errors_briefly",

@@ -29,6 +29,7 @@ class BundleConfigError(ValueError):
     """
 
 
+NEXT_PROBLEM = "\n       "  # between problems that one message tells, below each other after "error: "
 _USER_ERRORS = (BundleConfigError, DataError, RunFolderError)
 
 

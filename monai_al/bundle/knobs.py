@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["KNOBS", "targets_of"]
+__all__ = ["KNOBS", "has_place_for", "targets_of"]
 
 KNOBS: Mapping[str, tuple[str, ...]] = {
     "epochs": ("train#trainer#max_epochs",),
@@ -38,6 +38,25 @@ def targets_of(knob: str, config: Any, train_map: Mapping[str, Any] | None = Non
     places = {**KNOBS, **(train_map or {})}.get(knob, ())
     places = (places,) if isinstance(places, str) else tuple(places)
     return list(dict.fromkeys(_followed(id, config) for id in places if id in config))
+
+
+def has_place_for(id: str, config: Any) -> bool:
+    """Whether a config declares an id, or builds an object of its parent, so that it is an argument of that.
+
+    Args:
+        id: with ``#`` or ``::`` between its levels.
+        config: a parser.
+
+    Example:
+        >>> from monai.bundle import ConfigParser
+        >>> config = ConfigParser({"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.1}})
+        >>> [has_place_for(id, config) for id in ("optimizer#lr", "optimizer#betas", "optimiser#lr")]
+        [True, True, False]
+    """
+    if id in config:
+        return True
+    parent = id.replace("#", "::").rpartition("::")[0]
+    return bool(parent) and parent in config and isinstance(config[parent], Mapping) and "_target_" in config[parent]
 
 
 def _followed(id: str, config: Any) -> str:

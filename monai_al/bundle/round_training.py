@@ -21,6 +21,7 @@ from monai.utils import set_determinism
 
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import BundleConfigError, own_errors
+from monai_al.bundle.literals import literal
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
@@ -136,7 +137,7 @@ class RoundTraining(TrainingConfig):
 
     def _of_a_round(self, scratch: str | Path | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raw = self.raw()
-        places = {} if scratch is None else scratch_overrides(raw, str(scratch))
+        places = {} if scratch is None else scratch_overrides(raw, literal(str(scratch)))
         return self.all_overrides({**without_seeding(raw), **places, **overrides})
 
     def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:

@@ -7,15 +7,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.bundle.config_files import read_config
-from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, unknown_ids
-from monai_al.bundle.knobs import KNOBS, targets_of
+from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
+from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
+from monai_al.bundle.option_checks import checked_options, set_option, typed_on_the_command_line
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
@@ -41,6 +42,7 @@ class RunningBundle:
         root: the bundle's folder.
         config: its merged config with overlays and overrides, unresolved.
         of_a_round: a loop runs it as the training of one round, and has checked its overrides.
+        parser: of the running workflow; None where there is none.
 
     Example:
         >>> RunningBundle(Path("bundles/a"), {"seed": 3, "steps": 10}).file("train.yaml").as_posix()
@@ -48,8 +50,9 @@ class RunningBundle:
     """
 
     root: Path
-    config: Mapping[str, Any]
+    config: dict[str, Any]
     of_a_round: bool = False
+    parser: ConfigParser | None = field(default=None, repr=False, compare=False)
 
     def file(self, name: str) -> Path:
         """A config file: a path as it is, a mere name in this bundle's ``configs``, else in those for any bundle."""
@@ -69,6 +72,7 @@ class RunningBundle:
         overlays: Sequence[str] = (),
         train_map: Mapping[str, Any] | None = None,
         own: str | None = None,
+        nested: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The flat ids that the training config declares too, and the knobs that it has a place for, unresolved.
 
@@ -78,12 +82,17 @@ class RunningBundle:
             train_map: knob -> id or ids; see :class:`monai_al.bundle.TrainingConfig`.
             own: name of this config itself, where its own values are not for the training: then only what overlays
                 and overrides say is handed on.
+            nested: nested id -> value; those that the training config has a place for are handed on.
         """
-        handed_on = self._handed_on(_read(self.files(training, overlays)), train_map)
+        inner = _read(self.files(training, overlays))
+        handed_on = self._handed_on(inner, train_map)
         kept = {} if own is None else _parsed(self.file(own))
-        return {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
+        flat = {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
+        return flat | _with_a_place(nested, inner)
 
-    def forwarded_ids(self, config: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
+    def forwarded_ids(
+        self, config: str, overlays: Sequence[str] = (), nested: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The flat ids that another config declares too, unresolved; see :meth:`forwarded`, which also hands on knobs.
 
         The network and the parts of the training that MONAI names are each config's own: another ``network_def`` is
@@ -92,9 +101,11 @@ class RunningBundle:
         Args:
             config: name of the config, such as the one that trains an encoder.
             overlays: names of the overlays that are laid over it.
+            nested: nested id -> value; those that the config has a place for are handed on.
         """
-        declared = set(_read(self.files(config, overlays))) - _NEVER_FORWARDED - _EACH_ITS_OWN
-        return {id: value for id, value in self.config.items() if id in declared}
+        inner = _read(self.files(config, overlays))
+        declared = set(inner) - _NEVER_FORWARDED - _EACH_ITS_OWN
+        return {id: value for id, value in self.config.items() if id in declared} | _with_a_place(nested, inner)
 
     def check_overrides(
         self,
@@ -104,10 +115,12 @@ class RunningBundle:
         own: str | None = None,
         defaults: str | None = None,
         encoder: Sequence[str] = (),
+        nested: Mapping[str, Any] | None = None,
     ) -> None:
-        """Refuse every flat id that nothing refers to, here or in the training config.
+        """Refuse every id that nothing refers to, here or in the training config, and every value that cannot be meant.
 
-        From here on the command line shows errors in the user's input as one message.
+        Paths and texts become what was typed on MONAI's command line, which reads a folder ``2024`` as a number. From
+        here on the command line shows errors in the user's input as one message.
 
         Args:
             training: name of the training config; None where this config is one.
@@ -117,14 +130,17 @@ class RunningBundle:
             defaults: name of this config itself: an id that keeps the value it has there is no override, also where an
                 overlay took away what referred to it.
             encoder: names of the config that trains an encoder and of its overlays.
+            nested: nested id -> value, for the training config or the encoder's.
 
         Raises:
-            BundleConfigError: lists them, with the nearest ids that exist.
+            BundleConfigError: lists them, with the nearest ids that exist, or with what the option takes.
         """
         if self.of_a_round:
             return
         show_errors_briefly()
         known = _ENTRIES | _referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
+        inner: dict[str, Any] = {}
+        pretraining: dict[str, Any] = {}
         if training is None:
             known |= _OF_TRAINING
         else:
@@ -136,9 +152,25 @@ class RunningBundle:
         own_values = None if defaults is None else self.file(defaults)
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
+        problems = _homeless(nested, inner, pretraining)
         unknown = [id for id in self.config if id not in known]
         if unknown:
-            raise BundleConfigError(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
+            problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
+        try:
+            self._check_options(inner)
+        except BundleConfigError as error:
+            problems.append(str(error))
+        if problems:
+            raise BundleConfigError(NEXT_PROBLEM.join(problems))
+
+    def _check_options(self, inner: Mapping[str, Any]) -> None:
+        """Check the values of the declared options, and put what was meant in place of what arrived."""
+        foreign = bool(inner) and "pool" not in inner
+        changed = checked_options({**inner, **self.config}, typed_on_the_command_line(), foreign=foreign)
+        for id, value in changed.items():
+            if self.parser is not None and id in self.config:
+                set_option(self.parser, id, value)
+                self.config[id] = value
 
     def _handed_on(self, inner: Mapping[str, Any], train_map: Mapping[str, Any] | None) -> set[str]:
         """Ids of this config that the training config takes under the same name, or as a knob.
@@ -171,7 +203,7 @@ def running_bundle() -> RunningBundle:
         if isinstance(caller, ConfigWorkflow):
             root = bundle_root(Path(caller.config_root_path) / "any.yaml")
             config = {id: value for id, value in caller.parser.get().items() if id != "_meta_"}
-            return RunningBundle(root, config, of_a_round=getattr(caller, OF_A_ROUND, False))
+            return RunningBundle(root, config, getattr(caller, OF_A_ROUND, False), caller.parser)
         frame = frame.f_back
     raise BundleConfigError("no bundle is running: call this from a config's expression")
 
@@ -199,6 +231,27 @@ def _parsed(file: Path) -> dict[str, Any]:
     parser = ConfigParser(_read([str(file)]))
     parser.parse()
     return dict(parser.get())
+
+
+def _with_a_place(nested: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Those nested ids that a config declares, or whose parent it builds, so that they are an argument of it."""
+    parser = ConfigParser(dict(config))
+    return {id: value for id, value in (nested or {}).items() if has_place_for(id, parser)}
+
+
+def _homeless(nested: Mapping[str, Any] | None, *configs: Mapping[str, Any]) -> list[str]:
+    """A sentence about nested ids that no config has a place for."""
+    housed = set().union(*(_with_a_place(nested, config) for config in configs))
+    homeless = [id for id in nested or {} if id not in housed]
+    known = [id.replace("::", "#") for config in configs for id in _all_ids(config)]
+    return [unknown_ids(homeless, known, "no config of the bundle has a place for it")] if homeless else []
+
+
+def _all_ids(config: Any, above: str = "") -> list[str]:
+    """The nested ids of a config."""
+    if not isinstance(config, Mapping):
+        return []
+    return [id for key, value in config.items() for id in (f"{above}{key}", *_all_ids(value, f"{above}{key}::"))]
 
 
 def _referred_ids(config: Mapping[str, Any]) -> set[str]:

@@ -16,7 +16,8 @@ from monai.bundle import ConfigParser
 from monai.inferers import SimpleInferer
 
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
-from monai_al.bundle.knobs import targets_of
+from monai_al.bundle.knobs import has_place_for, targets_of
+from monai_al.bundle.literals import literal
 from monai_al.bundle.training_options import infer_activation
 from monai_al.inferers import TrainedNetwork
 from monai_al.uncertainty import ACTIVATIONS
@@ -70,7 +71,7 @@ class TrainingConfig:
         self.overrides: dict[str, Any] = {}
         unknown = []
         for id, value in (overrides or {}).items():
-            targets = [id] if self.declares(id) else targets_of(id, self._ids, train_map)
+            targets = [id] if has_place_for(id, self._ids) else targets_of(id, self._ids, train_map)
             unknown += [] if targets else [id]
             self.overrides |= dict.fromkeys(targets, value)
         if unknown:
@@ -124,7 +125,7 @@ class TrainingConfig:
 
     def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The overrides, the shared objects and where the bundle lies."""
-        root = {"bundle_root": str(self.root)} if self.root and self.declares("bundle_root") else {}
+        root = {"bundle_root": literal(str(self.root))} if self.root and self.declares("bundle_root") else {}
         return {**root, **self.overrides, **self._shared, **(more or {})}
 
     def parser(self, overrides: Mapping[str, Any]) -> ConfigParser:

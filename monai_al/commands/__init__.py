@@ -16,7 +16,7 @@ from importlib import import_module
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("where", "datalist", "status", "report", "compare")
+COMMANDS = ("run", "where", "datalist", "status", "report", "compare")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

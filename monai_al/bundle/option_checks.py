@@ -1,0 +1,146 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The check of all declared options of a config at once, before anything is written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.bundle import ConfigExpression, ConfigItem, ConfigParser
+
+from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError
+from monai_al.bundle.knobs import KNOBS
+from monai_al.bundle.literals import literal
+from monai_al.options import Option, options_of
+
+__all__ = ["checked_options", "set_option", "typed_on_the_command_line"]
+
+_AS_TYPED = ("path", "text")
+_OF_OURS = ("data", "training")  # sections whose ids mean in another bundle what that bundle says
+
+
+def checked_options(
+    config: Mapping[str, Any], typed: Mapping[str, str] | None = None, *, foreign: bool = False
+) -> dict[str, Any]:
+    """The declared options of a config whose values are to be changed into what they mean.
+
+    Args:
+        config: id -> value, unresolved.
+        typed: id -> what stands on the command line for it. Paths and texts are taken from here, because MONAI's
+            command line reads a folder ``2024`` as a number and drops what follows a ``#``.
+        foreign: the training config is another bundle's: only options of the loop, and knobs that the loop hands on to
+            any bundle, are checked.
+
+    Returns:
+        id -> the value as it is meant, for those that differ.
+
+    Raises:
+        ValueError: values that cannot be used; the message has a line for each, with what the option takes.
+
+    Example:
+        >>> checked_options({"rounds": 2, "learning_rate": "1e-4"})
+        {'learning_rate': 0.0001}
+        >>> checked_options({"rounds": 0})
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: --rounds must be a whole number of at least 1, got 0
+    """
+    changed, wrong = {}, []
+    for option in options_of(config):
+        if foreign and option.section in _OF_OURS and option.name not in KNOBS:
+            continue
+        value = config[option.name]
+        try:
+            if option.kind in _AS_TYPED and option.name in (typed or {}):
+                meant = _as_typed(option, (typed or {})[option.name])
+            else:
+                meant = option.checked(value)
+            if option.name == "device":
+                _check_device(meant)
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        if meant != value or type(meant) is not type(value):
+            changed[option.name] = meant
+    if wrong:
+        raise BundleConfigError(NEXT_PROBLEM.join(wrong))
+    return changed
+
+
+def _as_typed(option: Option, text: str) -> Any:
+    """MONAI's own command line takes a text that begins with ``$``, ``@`` or ``%`` as its configs do."""
+    if text[:1] in ("$", "@", "%"):
+        return text
+    meant = option.typed(text)
+    return literal(meant) if isinstance(meant, str) else meant
+
+
+def _check_device(value: Any) -> None:
+    """The device is there.
+
+    Raises:
+        ValueError: it is not, or there is no such kind of device.
+    """
+    if not isinstance(value, str) or value[:1] in ("$", "@", "%"):
+        return
+    try:
+        device = torch.device(value)
+    except RuntimeError:
+        raise ValueError(f"--device must be cpu, cuda, cuda:1 or mps, got {value!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {value}: torch finds no CUDA GPU here; give --device cpu, or leave it out")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {value}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"--device {value}: torch finds no such GPU here; give --device cpu, or leave it out")
+
+
+def typed_on_the_command_line(argv: Sequence[str] | None = None) -> dict[str, str]:
+    """What stands for each option on MONAI's command line; nothing in a notebook, a test or a script.
+
+    Args:
+        argv: the arguments. Default: those of the process, where it is ``python -m monai.bundle``.
+
+    Example:
+        >>> typed_on_the_command_line(["run", "--output_dir", "run #1", "--dataset-dir=2024", "--progress"])
+        {'output_dir': 'run #1', 'dataset_dir': '2024'}
+    """
+    if argv is None:
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        argv = sys.argv[1:] if spec is not None and spec.name.startswith("monai.bundle") else []
+    found = {}
+    for word, following in zip(argv, [*argv, "--"][1:], strict=True):
+        if word.startswith("--"):
+            name, equals, text = word[2:].partition("=")
+            if equals or not following.startswith("--"):
+                found[name.replace("-", "_")] = text if equals else following
+    return found
+
+
+def set_option(parser: ConfigParser, id: str, value: Any) -> None:
+    """Set a top-level id of a config that is being resolved, which the parser itself would begin anew.
+
+    Args:
+        parser: of the running workflow; what refers to the id is not resolved yet.
+        id: the id.
+        value: a plain value or an expression.
+
+    Example:
+        >>> parser = ConfigParser({"steps": "5", "twice": "$2 * @steps"})
+        >>> parser.parse()
+        >>> set_option(parser, "steps", 5)
+        >>> parser.get_parsed_content("twice")
+        10
+    """
+    parser.get()[id] = value
+    resolver = parser.ref_resolver
+    for known in [known for known in resolver.items if known == id or known.startswith(f"{id}::")]:
+        resolver.items.pop(known)
+        resolver.remove_resolved_content(known)
+    for number, entry in enumerate(value if isinstance(value, list) else ()):
+        resolver.add_item(ConfigItem(entry, f"{id}::{number}"))
+    kind = ConfigExpression if ConfigExpression.is_expression(value) else ConfigItem
+    resolver.add_item(kind(value, id, **({"globals": parser.globals} if kind is ConfigExpression else {})))

@@ -1,0 +1,174 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``run``: a bundle by its name, with overlays and options; what follows is MONAI's ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_al.assets import bundle_config, find_overlay
+from monai_al.options import OPTIONS
+
+__all__ = ["add_to", "config_values", "run", "words_and_options"]
+
+EXAMPLES = """examples:
+  python -m monai_al run active_learning
+  python -m monai_al run active_learning hippocampus entropy --dataset_dir Task04_Hippocampus --output_dir runs/entropy
+  python -m monai_al run stochastic_batches_prostate paper promise12 --dataset_dir PROMISE12
+  python -m monai_al run active_learning/inference --run_dir runs/entropy --dataset_dir scans
+  python -m monai_al run active_learning --help        the options of this bundle, with their defaults
+"""
+USAGE = "python -m monai_al run NAME [OVERLAY ...] [--OPTION VALUE ...]"
+ABOUT = """Run a bundle, and go on with a run that was stopped.
+
+NAME is a bundle (its active_learning.yaml), BUNDLE/CONFIG, or the path of a config. An OVERLAY is laid over it: one of
+configs/ by its name (hippocampus, entropy, tracking/mlflow), one of the bundle (paper), or a path. 'python -m monai_al
+where' lists all names. An OPTION is an id of the configs; --train#dataloader#num_workers 2 names a nested one."""
+
+
+def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command; its options are those of the bundle, so all words are kept for :func:`run`.
+
+    Example:
+        >>> parser = add_to(argparse.ArgumentParser().add_subparsers())
+        >>> parser.parse_args(["active_learning", "entropy", "--rounds", "3"]).words
+        ['active_learning', 'entropy', '--rounds', '3']
+    """
+    parser = commands.add_parser("run", help="run a bundle by its name", add_help=False, prefix_chars="\n")
+    parser.add_argument("words", nargs="*")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the bundle that the words name.
+
+    Raises:
+        ValueError: nothing has such a name, or an option cannot be read.
+
+    Example:
+        >>> run(argparse.Namespace(words=["active_lerning"]))
+        Traceback (most recent call last):
+        ...
+        ValueError: no bundle is called 'active_lerning'; did you mean active_learning?
+    """
+    names, typed = words_and_options(arguments.words)
+    wants_help = "help" in typed or "-h" in names
+    names = [name for name in names if name != "-h"]
+    if not names:
+        if not wants_help:
+            raise ValueError(f"name a bundle: {USAGE}; 'python -m monai_al where' lists them")
+        print(_general_help())
+        return
+    config = bundle_config(names[0])
+    files = [config, *(find_overlay(name, config.parent) for name in names[1:])]
+    if wants_help:
+        from monai_al.commands.run_help import bundle_help
+
+        print(bundle_help(USAGE, files))
+        return
+    _run(files, config_values(typed, _read(files)))
+
+
+def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
+    """Names, and option -> its text; None where an option stands without a value.
+
+    Raises:
+        ValueError: an option is given twice, or the shell tore a list apart.
+
+    Example:
+        >>> words_and_options(["active_learning", "--rounds", "2", "entropy", "--progress"])
+        (['active_learning', 'entropy'], {'rounds': '2', 'progress': None})
+    """
+    names: list[str] = []
+    typed: dict[str, str | None] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or word == "--":
+            if word.endswith("]") and typed:
+                raise ValueError(f'{word!r} stands alone: put a list into quotes, such as --image_size "[64, 64]"')
+            names.append(word)
+            continue
+        option, equals, text = word[2:].partition("=")
+        head, *inner = option.replace("::", "#").split("#")
+        option = "#".join([head.replace("-", "_"), *inner])
+        if option in typed:
+            raise ValueError(f"--{option} is given twice: give it once")
+        typed[option] = text if equals else None if not rest or rest[0].startswith("--") else rest.pop(0)
+    return names, typed
+
+
+def config_values(typed: Mapping[str, str | None], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What MONAI gets for the typed options: id -> value.
+
+    Args:
+        typed: option -> its text, None where it stands alone, which switches it on.
+        config: the merged config files, unresolved. Nested ids that are not in it are handed to the training config.
+
+    Raises:
+        ValueError: texts that are no values of their options; the message has a line for each.
+
+    Example:
+        >>> config_values({"rounds": "3", "train#dataloader#num_workers": "2"}, {"nested_overrides": {}})
+        {'rounds': 3, 'nested_overrides': {'train#dataloader#num_workers': 2}}
+    """
+    values: dict[str, Any] = {}
+    wrong = []
+    for id, text in typed.items():
+        try:
+            value = _value(id, text)
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        if "#" in id and id.split("#")[0] not in config and "nested_overrides" in config:
+            values.setdefault("nested_overrides", dict(config["nested_overrides"] or {}))[id] = value
+        else:
+            values[id] = value
+    if wrong:
+        raise ValueError("\n       ".join(wrong))
+    return values
+
+
+def _value(id: str, text: str | None) -> Any:
+    from fire.parser import DefaultParseValue
+
+    from monai_al.bundle.literals import literal
+
+    if text is None:
+        if id in OPTIONS and OPTIONS[id].kind != "flag":
+            raise ValueError(f"--{id} needs a value: {OPTIONS[id].takes}")
+        return True
+    if id not in OPTIONS:
+        return literal(text) if "#" in text else DefaultParseValue(text)
+    option = OPTIONS[id]
+    value = option.typed(text)
+    return literal(value) if option.kind in ("text", "path") and isinstance(value, str) else value
+
+
+def _read(files: Sequence[Path]) -> dict[str, Any]:
+    from monai_al.bundle.config_files import read_config
+
+    return read_config(files)
+
+
+def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
+    """MONAI's ``run``, without what it says before the bundle begins."""
+    from monai.bundle import run as run_bundle
+
+    logging.getLogger("monai.bundle").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="parsing config_file")
+    for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    run_bundle(config_file=[str(file) for file in files], **values)
+
+
+def _general_help() -> str:
+    from monai_al.commands.run_help import common_options
+
+    return f"usage: {USAGE}\n\n{ABOUT}\n\n{common_options()}\n\n{EXAMPLES}"

@@ -1,0 +1,232 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One knob of a bundle: what it takes, what it says of a value that it does not take, and how it reads a typed one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+__all__ = ["Option"]
+
+KINDS = {
+    "whole": "a whole number",
+    "number": "a number",
+    "flag": "true or false",
+    "text": "a text",
+    "path": "a path",
+    "choice": "one of",
+    "wholes": "a list of whole numbers",
+    "names": "a list of names",
+    "budget": "items per round (1 or more), shares of the pool in (0, 1], or a list of either",
+    "config": "a part of a config",
+}
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_UNSET = ("null", "none", "~", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A knob of a bundle's configs.
+
+    Args:
+        name: its id.
+        section: where the docs and the help list it.
+        kind: one of ``KINDS``.
+        help: one line, without a full stop.
+        low: smallest number, itself allowed.
+        high: largest number, itself allowed.
+        above: numbers must lie above it.
+        below: numbers must lie below it.
+        choices: of a ``choice``; of a ``config``: names that stand for one.
+        entries: how many a list holds at least and at most.
+        optional: may be null.
+
+    Raises:
+        ValueError: there is no such kind.
+
+    Example:
+        >>> Option(name="steps", section="training", kind="whole", help="steps per round", low=1).takes
+        'a whole number of at least 1'
+    """
+
+    name: str
+    section: str
+    kind: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    entries: tuple[int, int] | None = None
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"option {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+
+    @property
+    def takes(self) -> str:
+        """What values it takes, in words."""
+        words = KINDS[self.kind]
+        if self.kind == "choice":
+            words = " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
+        elif self.kind == "config" and self.choices:
+            words = f"{', '.join(self.choices)}, or {words}"
+        if self.entries is not None:
+            fewest, most = self.entries
+            count = str(fewest) if fewest == most else f"{fewest} or more" if most > 99 else f"{fewest} to {most}"
+            words = words.replace("a list of", f"a list of {count}")
+        return words + self._range() + (", or null" if self.optional else "")
+
+    def _range(self) -> str:
+        words = {"of at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        limits = [
+            f"{word} {limit:g}" if limit < 1e6 else f"{word} {int(limit)}"
+            for word, limit in words.items()
+            if limit is not None
+        ]
+        return (" each " if self.kind == "wholes" and limits else " " if limits else "") + " and ".join(limits)
+
+    def checked(self, value: Any) -> Any:
+        """The value as the option means it.
+
+        A number that came as text (YAML reads ``1e-4`` so) becomes one, and so does a flag. Expressions and references
+        stay as they are.
+
+        Raises:
+            ValueError: it is none; the message names the option, what it takes, and what it got.
+
+        Example:
+            >>> rate = Option(name="rate", section="training", kind="number", help="learning rate", above=0)
+            >>> rate.checked("1e-4")
+            0.0001
+            >>> rate.checked(-1)
+            Traceback (most recent call last):
+            ...
+            ValueError: --rate must be a number above 0, got -1
+        """
+        if value is None and self.optional or isinstance(value, str) and value[:1] in ("$", "@", "%"):
+            return value
+        found = getattr(self, f"_{self.kind}")(value)
+        if found is None:
+            raise ValueError(f"--{self.name} must be {self.takes}, got {_shown(value)}{self._advice(value)}")
+        return found
+
+    def typed(self, text: str) -> Any:
+        """The value of what was typed on a command line: texts and paths as they stand, the rest as YAML reads it.
+
+        Raises:
+            ValueError: it is no value of this option.
+
+        Example:
+            >>> Option(name="dir", section="data", kind="path", help="a folder").typed("2024")
+            '2024'
+        """
+        if self.optional and text.lower() in _UNSET:
+            return None
+        if self.kind in ("text", "path"):
+            if not text.strip():
+                raise ValueError(f"--{self.name} must be {self.takes}, got nothing")
+            return text
+        if text[:1] in ("$", "@", "%"):
+            return text
+        try:
+            return self.checked(text if text in self.choices else yaml.safe_load(text))
+        except yaml.YAMLError:
+            return self.checked(text)
+
+    # -- one method for each kind: the value, or None where it is none ------------------------------------------------
+
+    def _whole(self, value: Any) -> int | None:
+        number = _number(value)
+        return int(number) if number is not None and number == int(number) and self._holds(number) else None
+
+    def _number(self, value: Any) -> float | None:
+        number = _number(value)
+        return number if number is not None and self._holds(number) else None
+
+    def _holds(self, number: float) -> bool:
+        return not (
+            self.low is not None and number < self.low
+            or self.high is not None and number > self.high
+            or self.above is not None and number <= self.above
+            or self.below is not None and number >= self.below
+        )  # fmt: skip
+
+    def _flag(self, value: Any) -> bool | None:
+        return value if isinstance(value, bool) else _FLAGS.get(str(value).lower())
+
+    def _text(self, value: Any) -> str | None:
+        return value if isinstance(value, str) and value.strip() else None
+
+    _path = _text
+
+    def _choice(self, value: Any) -> str | None:
+        return value if value in self.choices else None
+
+    def _wholes(self, value: Any) -> list[int] | None:
+        if not isinstance(value, (list, tuple)) or not self._as_many(value):
+            return None
+        found = [entry if _is_reference(entry) else self._whole(entry) for entry in value]
+        return None if None in found else found
+
+    def _names(self, value: Any) -> list[str] | None:
+        fits = isinstance(value, (list, tuple)) and self._as_many(value) and all(isinstance(n, str) for n in value)
+        return list(value) if fits else None
+
+    def _as_many(self, value: list | tuple) -> bool:
+        return self.entries is None or self.entries[0] <= len(value) <= self.entries[1]
+
+    def _budget(self, value: Any) -> Any:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        found = [_number(entry) for entry in values]
+        if not found or any(number is None or isinstance(number, float) and not 0 < number <= 1 for number in found):
+            return None
+        if any(isinstance(number, int) and number < 1 for number in found):
+            return None
+        return found if isinstance(value, (list, tuple)) else found[0]
+
+    def _config(self, value: Any) -> Any:
+        if isinstance(value, (Mapping, list)):
+            return value
+        return value if value in self.choices else None
+
+    def _advice(self, value: Any) -> str:
+        """What to do, beyond the message, about a value that is easily mistaken."""
+        if isinstance(value, str) and value.strip()[:1] in "[{" and value.strip()[-1:] not in "]}":
+            return f'; put a list into quotes: --{self.name} "[64,64]"'
+        if self.kind in ("text", "path") and isinstance(value, (int, float)):
+            return f"; in a config, put it into quotes: '{value}'"
+        if self.kind in ("choice", "config") and isinstance(value, str) and self.choices:
+            import difflib
+
+            near = difflib.get_close_matches(value.lower(), self.choices, n=1)
+            return f"; did you mean {near[0]}?" if near else ""
+        if self.kind == "config" and isinstance(value, str):
+            return f"; name its overlay instead, such as python -m monai_al run NAME {value}"
+        if self.kind == "wholes" and self._whole(value) is not None:
+            return f'; such as --{self.name} "[{value},{value}]"'
+        return ""
+
+
+def _number(value: Any) -> int | float | None:
+    """A finite number, also of its text."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value.strip()):
+        value = int(value) if re.fullmatch(r"[-+]?\d+", value.strip()) else float(value)
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return value if fits else None
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in ("$", "@", "%")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,250 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every knob of our bundles, declared once; the check before a run, ``--help`` and ``docs/options.md`` use it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from monai_al.options.option import Option
+
+__all__ = ["OPTIONS", "SECTIONS", "options_of"]
+
+SECTIONS = {
+    "loop": "The loop",
+    "data": "Data",
+    "training": "Training",
+    "encoder": "Pretrained encoder",
+    "result": "Inference and evaluation",
+    "machine": "Machine and files",
+    "tracking": "Tracking",
+}
+_SEEDS = {"low": 0, "high": 2**32 - 1}
+_MANY = 10**6
+
+
+def _section(section: str) -> Any:
+    return functools.partial(Option, section=section)
+
+
+def _declared() -> Iterator[Option]:
+    loop = _section("loop")
+    yield loop(name="rounds", kind="whole", low=1, help="number of rounds; may grow when a run goes on")
+    yield loop(name="budget", kind="budget", help="how many items a round asks for; see configs of the bundle")
+    yield loop(name="seed", kind="whole", help="of the experiment; all randomness derives from it", **_SEEDS)
+    yield loop(name="members", kind="whole", low=1, high=100, help="networks trained per round")
+    yield loop(
+        name="tested",
+        kind="choice",
+        choices=("mean", "best"),
+        help="of several members: their mean probability, or the one that is best on the validation part",
+    )
+    yield loop(
+        name="initial_set",
+        kind="choice",
+        choices=("strategy", "random"),
+        help="the strategy chooses the first query where it needs no trained network, or never",
+    )
+    yield loop(
+        name="initial_weights",
+        kind="choice",
+        choices=("scratch", "previous"),
+        help="of each round's training: new ones, or those of the round before",
+    )
+    yield loop(
+        name="activation",
+        kind="choice",
+        choices=("softmax", "sigmoid", "multilabel", "none"),
+        optional=True,
+        help="from the network's outputs to probabilities; null: as the training config tells",
+    )
+    yield loop(
+        name="empty_policy",
+        kind="choice",
+        choices=("strict", "ignore_empty", "count_empty"),
+        help="how Dice and HD95 treat empty masks",
+    )
+    yield loop(
+        name="scoring_batch_size", kind="whole", low=1, high=_MANY, help="items per batch where nothing is trained"
+    )
+    yield loop(
+        name="selector",
+        kind="config",
+        optional=True,
+        choices=("top_k", "stochastic_batches", "power_noise"),
+        help="how scores become items; null: as the strategy does",
+    )
+    yield loop(name="strategy", kind="config", help="chooses the items of a query: an overlay of configs/strategies")
+    yield loop(name="annotator", kind="config", help="answers a query with labels")
+    yield loop(name="handlers", kind="config", help="attached to the loop: an overlay of configs/tracking")
+    yield loop(
+        name="training_config", kind="path", help="the training config: a name in the bundle, or a path to any bundle's"
+    )
+    yield loop(name="train_overlays", kind="names", help="laid over the training config: names in the bundle, or paths")
+    yield loop(name="train_map", kind="config", help="where a knob goes in another bundle's training config")
+    yield loop(
+        name="nested_overrides",
+        kind="config",
+        help="nested ids of the training config, or of the encoder's, and their values",
+    )
+
+    data = _section("data")
+    yield data(name="dataset_dir", kind="path", optional=True, help="the data set's folder; null: the built-in phantom")
+    yield data(name="test_fraction", kind="number", above=0, below=1, help="share of the patients for testing")
+    yield data(name="validation_fraction", kind="number", low=0, below=1, help="share of the patients for validation")
+    yield data(name="split_seed", kind="whole", help="draws the patients of the parts", **_SEEDS)
+    yield data(
+        name="image_size",
+        kind="wholes",
+        entries=(2, 3),
+        low=8,
+        high=65536,
+        help="rows and columns of what the network gets",
+    )
+    yield data(
+        name="in_channels", kind="whole", low=1, high=_MANY, help="channels of an image, such as 3 of a colour one"
+    )
+    yield data(
+        name="out_channels",
+        kind="whole",
+        low=1,
+        high=254,
+        help="outputs of the network: the classes, or 1 with a sigmoid",
+    )
+    yield data(
+        name="volume_depth",
+        kind="whole",
+        low=1,
+        high=65536,
+        help="slices of each volume where whole volumes are annotated",
+    )
+    yield data(name="phantom", kind="config", help="the built-in data: patients, volumes_per_patient, shape, classes")
+    yield data(name="datalist", kind="config", help="the data set: an overlay of configs/datasets")
+
+    training = _section("training")
+    yield training(
+        name="steps", kind="whole", low=1, optional=True, help="optimiser steps per round, drawn with replacement"
+    )
+    yield training(
+        name="epochs",
+        kind="whole",
+        low=1,
+        optional=True,
+        help="passes over the labeled items per round; instead of steps",
+    )
+    yield training(name="default_steps", kind="whole", low=1, help="steps where neither steps nor epochs are given")
+    yield training(
+        name="steps_per_epoch",
+        kind="whole",
+        low=1,
+        optional=True,
+        help="steps between two validations; null: none in between",
+    )
+    yield training(name="val_interval", kind="whole", low=1, help="epochs between two validations")
+    yield training(name="batch_size", kind="whole", low=1, high=_MANY, help="items per training step")
+    yield training(name="learning_rate", kind="number", above=0, high=100, help="the largest one of the schedule")
+    yield training(
+        name="lr_schedule",
+        kind="choice",
+        choices=("one_cycle", "polynomial", "warmup_cosine", "constant"),
+        help="how the learning rate changes over the steps of a round",
+    )
+    yield training(name="warmup", kind="number", low=0, below=1, help="share of the steps in which warmup_cosine rises")
+    yield training(name="end_learning_rate", kind="number", low=0, high=100, help="where warmup_cosine ends")
+    yield training(name="weight_decay", kind="number", low=0, high=100, help="of the optimiser")
+    yield training(name="channels", kind="wholes", entries=(2, _MANY), low=1, high=_MANY, help="of the U-Net's levels")
+    yield training(name="dropout", kind="number", low=0, below=1, help="probability; above 0 for mc_dropout and bald")
+    yield training(
+        name="model",
+        kind="choice",
+        choices=("last", "best"),
+        help="which weights count: the last, or the best on validation",
+    )
+    yield training(
+        name="early_stopping",
+        kind="whole",
+        low=1,
+        optional=True,
+        help="validations without improvement before training stops",
+    )
+    yield training(name="gradient_clip", kind="number", above=0, help="largest norm of the gradient")
+    yield training(name="ranking_margin", kind="number", low=0, help="of the loss that learning_loss learns by")
+    yield training(name="amp", kind="flag", help="mixed precision")
+
+    encoder = _section("encoder")
+    yield encoder(
+        name="encoder", kind="path", optional=True, help="the config that trains it before the first round; null: none"
+    )
+    yield encoder(name="encoder_overlays", kind="names", help="laid over it: names in the bundle, or paths")
+    yield encoder(
+        name="encoder_backbone", kind="choice", choices=("resnet18", "resnet34", "resnet50"), help="its network"
+    )
+    yield encoder(name="encoder_width", kind="number", above=0, high=16, help="share of the backbone's channels")
+    yield encoder(name="pretrain_epochs", kind="whole", low=1, help="passes over the pool")
+    yield encoder(
+        name="pretrain_batch_size",
+        kind="whole",
+        low=2,
+        high=_MANY,
+        optional=True,
+        help="views per step; null: chosen by the groups",
+    )
+    yield encoder(name="pretrain_learning_rate", kind="number", above=0, high=100, help="of the pretraining")
+    yield encoder(name="pretrain_weight_decay", kind="number", low=0, high=100, help="of the pretraining")
+    for group in ("nt_xent", "patient_group", "volume_group", "slice_group"):
+        yield encoder(name=group, kind="number", low=0, help=f"weight of the loss's part {group}")
+    yield encoder(name="temperature", kind="number", low=0.01, high=100, help="of the contrastive losses")
+    yield encoder(name="two_sided", kind="flag", help="both views of an item count as anchors")
+    yield encoder(name="augment_both", kind="flag", help="both views are augmented")
+    yield encoder(
+        name="backbone_weights", kind="path", optional=True, help="a file of pretrained weights of the backbone"
+    )
+    yield encoder(name="backbone_prefix", kind="text", optional=True, help="of the backbone's names in that file")
+    yield encoder(
+        name="backbone_width", kind="number", above=0, high=16, help="share of the backbone's channels in that file"
+    )
+
+    result = _section("result")
+    yield result(name="run_dir", kind="path", optional=True, help="the output_dir of the run whose network is used")
+    yield result(
+        name="round", kind="whole", low=0, optional=True, help="the round whose network is used; null: the last one"
+    )
+    yield result(
+        name="part",
+        kind="choice",
+        choices=("train", "validation", "test", "all"),
+        optional=True,
+        help="what is evaluated; null: test, or all of a data set that is not the run's own",
+    )
+
+    machine = _section("machine")
+    yield machine(name="output_dir", kind="path", help="where the results go: the run folder")
+    yield machine(name="cache_dir", kind="path", help="preprocessed volumes, shared by runs")
+    yield machine(name="ckpt_dir", kind="path", help="weights of a training that runs alone")
+    yield machine(name="device", kind="text", help="cpu, cuda, cuda:1, or mps")
+    yield machine(
+        name="threads", kind="whole", low=1, high=256, optional=True, help="CPU threads; null: as many as torch takes"
+    )
+    yield machine(name="num_workers", kind="whole", low=0, high=256, help="processes that load batches")
+    yield machine(name="progress", kind="flag", help="progress bars")
+
+    tracking = _section("tracking")
+    yield tracking(name="tensorboard", kind="flag", help="the pretraining writes to TensorBoard")
+    yield tracking(name="tensorboard_dir", kind="path", help="where TensorBoard's files go")
+    yield tracking(name="mlflow_uri", kind="text", help="where MLflow's runs go")
+    yield tracking(name="mlflow_experiment", kind="text", help="the experiment's name in MLflow")
+
+
+OPTIONS: dict[str, Option] = {option.name: option for option in _declared()}
+
+
+def options_of(names: Any) -> list[Option]:
+    """The declared options among some ids, in the table's order.
+
+    Example:
+        >>> [option.name for option in options_of({"seed": 0, "rounds": 4, "no_such_knob": 1})]
+        ['rounds', 'seed']
+    """
+    return [option for option in OPTIONS.values() if option.name in names]
