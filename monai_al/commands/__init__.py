@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: find bundles and configs, look at data sets, see how a run is doing.
+"""The command line: run bundles, find them and their configs, look at data sets, see how a run is doing.
 
 Each command is a module here with its options (``add_to``) and what it does, side by side; a new one is a module like
 these and its name in ``COMMANDS``. Help and ``where`` load neither torch nor MONAI: every command imports what it needs
@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Active learning for medical image segmentation with MONAI.",
         epilog=(
             "examples:\n"
+            "  python -m monai_al run active_learning               the loop on built-in data\n"
             "  python -m monai_al where                             list all bundles and configs\n"
-            "  python -m monai_al where active_learning             where the bundle to start with lies\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
             "  python -m monai_al status runs/hippocampus\n"
             "  python -m monai_al report runs/hippocampus\n\n"

@@ -14,7 +14,7 @@ from typing import Any
 from monai_al.assets import bundle_config, find_overlay
 from monai_al.options import OPTIONS
 
-__all__ = ["add_to", "config_values", "run", "words_and_options"]
+__all__ = ["add_to", "config_values", "run_bundle", "words_and_options"]
 
 EXAMPLES = """examples:
   python -m monai_al run active_learning
@@ -32,7 +32,7 @@ where' lists all names. An OPTION is an id of the configs; --train#dataloader#nu
 
 
 def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Add the command; its options are those of the bundle, so all words are kept for :func:`run`.
+    """Add the command; its options are those of the bundle, so all words are kept for :func:`run_bundle`.
 
     Example:
         >>> parser = add_to(argparse.ArgumentParser().add_subparsers())
@@ -41,18 +41,18 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """
     parser = commands.add_parser("run", help="run a bundle by its name", add_help=False, prefix_chars="\n")
     parser.add_argument("words", nargs="*")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run_bundle)
     return parser
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_bundle(arguments: argparse.Namespace) -> None:
     """Run the bundle that the words name.
 
     Raises:
         ValueError: nothing has such a name, or an option cannot be read.
 
     Example:
-        >>> run(argparse.Namespace(words=["active_lerning"]))
+        >>> run_bundle(argparse.Namespace(words=["active_lerning"]))
         Traceback (most recent call last):
         ...
         ValueError: no bundle is called 'active_lerning'; did you mean active_learning?
@@ -159,13 +159,13 @@ def _read(files: Sequence[Path]) -> dict[str, Any]:
 
 def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     """MONAI's ``run``, without what it says before the bundle begins."""
-    from monai.bundle import run as run_bundle
+    from monai.bundle import run
 
     logging.getLogger("monai.bundle").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="parsing config_file")
     for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    run_bundle(config_file=[str(file) for file in files], **values)
+    run(config_file=[str(file) for file in files], **values)
 
 
 def _general_help() -> str:

@@ -171,7 +171,7 @@ class Option:
     def _choice(self, value: Any) -> str | None:
         return value if value in self.choices else None
 
-    def _wholes(self, value: Any) -> list[int] | None:
+    def _wholes(self, value: Any) -> list[Any] | None:
         if not isinstance(value, (list, tuple)) or not self._as_many(value):
             return None
         found = [entry if _is_reference(entry) else self._whole(entry) for entry in value]
