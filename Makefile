@@ -25,8 +25,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
-	$(BIN)/python -m monai.bundle run \
-		--config_file bundles/active_learning/configs/active_learning.yaml --output_dir $(DEMO)
+	$(BIN)/python -m monai_al run active_learning --output_dir $(DEMO)
 	$(BIN)/python -m monai_al status $(DEMO)
 	$(BIN)/python -m monai_al report $(DEMO)
 
