@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monai_al.bundle.errors import BundleConfigError, show_errors_briefly
+from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, shown_errors
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
 from monai_al.bundle.schedules import learning_rate_schedule
@@ -22,6 +22,7 @@ __all__ = [
     "load_best_weights",
     "running_bundle",
     "show_errors_briefly",
+    "shown_errors",
     "training_length",
 ]
 
@@ -33,3 +34,5 @@ __getattr__ = moved(
         **dict.fromkeys(("write_evaluation", "EncoderTraining", "Members", "TrainedRun"), "monai_al.engines"),
     },
 )
+
+show_errors_briefly()  # on MONAI's command line, where a config imports this before anything else

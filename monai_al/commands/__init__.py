@@ -10,9 +10,11 @@ when it is called.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
+
+from monai_al.failures import USER_ERROR, shown_errors
 
 __all__ = ["COMMANDS", "main"]
 
@@ -26,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments. Default: those of the process.
 
     Returns:
-        The exit code: 0, or 2 after an error, which is told on stderr without a traceback.
+        The exit status: 0, or that of :func:`monai_al.failures.show_failure`, which tells on stderr what went wrong.
+
+    Raises:
+        SystemExit: the arguments cannot be understood, or are ``--help``.
 
     Example:
         >>> main(["status", "no/such/folder"])
@@ -34,15 +39,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-    except (ValueError, OSError) as error:  # a DataError is a ValueError
-        print(f"monai_al {arguments.command}: error: {error}", file=sys.stderr)
-        return 2
+        with shown_errors():
+            arguments.run(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line, as every other error does."""
+        self.exit(USER_ERROR, f"error: {message}; '{self.prog} --help' tells more\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m monai_al",
         description="Active learning for medical image segmentation with MONAI.",
         epilog=(

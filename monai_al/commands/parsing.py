@@ -23,7 +23,7 @@ def add_command(
     Args:
         commands: what ``add_subparsers`` returns.
         name: what is typed.
-        run: called with the arguments; a ``ValueError`` or an ``OSError`` is told without a traceback.
+        run: called with the arguments; what it raises is told by :func:`monai_al.failures.show_failure`.
         summary: what the command does, beginning in lower case and without a full stop.
         examples: calls of it, one a line.
 

@@ -36,7 +36,7 @@ class TestDatalist:
     def test_missing_folder(self, tmp_path, capsys, name):
         assert main(["datalist", name, "--dataset_dir", str(tmp_path / "gone")]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"monai_al datalist: error: {tmp_path / 'gone'}: does not exist")
+        assert error.startswith(f"error: {tmp_path / 'gone'}: does not exist")
         assert error.count("\n") == 1
 
     def test_options_of_other_data_sets(self, tmp_path, capsys):

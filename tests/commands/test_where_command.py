@@ -43,5 +43,5 @@ class TestWhere:
         assert main(["where", "no such thing at all"]) == 2
         output = capsys.readouterr()
         assert output.out == ""
-        assert output.err.startswith("monai_al where: error: ")
+        assert output.err.startswith("error: ")
         assert output.err.count("\n") == 1

@@ -418,7 +418,7 @@ def test_a_run_that_was_killed_goes_on_and_one_that_cannot_be_done_is_told(tmp_p
     told = capsys.readouterr()
     assert "Mean over 1 seed [smallest, largest]. Runs not done yet: 1." in told.out
     *_, summary, failure = told.err.splitlines()
-    assert summary == "monai_al compare: error: runs that failed: 1"
+    assert summary == "error: runs that failed: 1"
     assert failure.startswith("broken, seed 1 ended with code 1: error: ")
     assert "no where: does not exist" in failure
     assert failure.endswith(f"(all of it in {again / 'broken' / 'seed_1.log'})")

@@ -1,0 +1,163 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How a command ends with an error: one message as the last thing on stderr, and an exit status."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from monai_al.failures.chain import chain, text_of
+from monai_al.failures.log import keep_traceback, log_of
+from monai_al.failures.stops import Stopped, stop_by, stopping
+from monai_al.failures.told import told
+from monai_al.failures.words import one_line
+
+__all__ = ["BUG", "USER_ERROR", "show_errors_briefly", "show_failure", "shown_errors"]
+
+BUG = 1
+"""Exit status of a command that ran into a bug."""
+USER_ERROR = 2
+"""Exit status of a command that cannot do what it was asked for."""
+_INTERRUPTED, _PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE
+
+_COMMAND_LINES = ("monai.bundle", "monai_al")
+
+
+@contextlib.contextmanager
+def shown_errors() -> Iterator[None]:
+    """End a command as a command should: whatever is raised in the block becomes a message and an exit status.
+
+    SIGTERM and SIGHUP stop it as Ctrl-C does.
+
+    Raises:
+        SystemExit: with the status of :func:`show_failure`.
+
+    Example:
+        >>> with shown_errors():
+        ...     raise FileNotFoundError(2, "No such file or directory", "mine.yaml")
+        Traceback (most recent call last):
+        ...
+        SystemExit: 2
+    """
+    try:
+        with stopping():
+            _calm_down()
+            yield
+    except (Exception, KeyboardInterrupt) as error:
+        raise SystemExit(show_failure(error)) from None
+
+
+def show_failure(error: BaseException) -> int:
+    """Print what an error means to whoever started the command, after all other output.
+
+    The traceback of a bug, which nobody but a developer can read, goes to ``log.txt`` in the run folder, or to a
+    temporary file where there is none; the message says where.
+
+    Args:
+        error: what ended the command.
+
+    Returns:
+        The exit status: 2 for an error in what was asked for or on the machine, 1 for a bug, 130 after Ctrl-C, 143
+        after SIGTERM, 141 where nobody reads the output any more.
+
+    Example:
+        >>> show_failure(ValueError("somebody else's")), show_failure(KeyboardInterrupt())
+        (1, 130)
+    """
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        _leave_stdout()
+        return _PIPE
+    _end_output()
+    errors = chain(error)
+    if isinstance(error, KeyboardInterrupt):
+        by, status = (error.name, 128 + error.number) if isinstance(error, Stopped) else ("Ctrl-C", _INTERRUPTED)
+        goes_on = "; the same command goes on" if log_of(errors) else ""
+        _print(f"stopped by {by}{goes_on}")
+        return status
+    message = told(error)
+    if message is not None:
+        _print(f"error: {message}")
+        return USER_ERROR
+    log = log_of(errors) or keep_traceback(error, _output_dir(errors))
+    where = f"all of it is in {log}" if log else "no log of it could be written"
+    what = f"{type(errors[-1]).__name__}: {one_line(text_of(errors[-1]))}".rstrip(": ")
+    _print(f"error: {what}. This is a bug in monai_al, or in code that a config names: {where}")
+    return BUG
+
+
+def show_errors_briefly() -> None:
+    """On a command line of MONAI's bundles or of this package, end with :func:`show_failure` instead of a traceback.
+
+    Elsewhere (a notebook, a test, a script) nothing changes.
+
+    Example:
+        >>> show_errors_briefly()
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is None or not spec.name.startswith(_COMMAND_LINES):
+        return
+    _calm_down()
+    if sys.excepthook is not _hook:
+        sys.excepthook = _hook
+        atexit.register(_flush_stdout)
+        stop_by()
+
+
+def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    raise SystemExit(show_failure(error))  # which Python heeds here
+
+
+def _calm_down() -> None:
+    """Keep loggers from telling what is told at the end, or that nobody reads them."""
+    logging.getLogger("ignite.engine.engine").setLevel(logging.CRITICAL)  # each engine tells of each exception
+    logging.raiseExceptions = False
+
+
+def _end_output() -> None:
+    """Whatever comes before the message: bars end their lines, and what is buffered is written."""
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    for bar in sorted(getattr(bars, "_instances", ()), key=lambda bar: -bar.pos):
+        with contextlib.suppress(Exception):
+            bar.close()
+    _flush_stdout()
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        _leave_stdout()
+
+
+def _leave_stdout() -> None:
+    """Let what is still buffered go nowhere, so that Python does not complain at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def _output_dir(errors: list[BaseException]) -> Path | None:
+    """Where the bundle that was running writes, if it has written there already."""
+    for error in errors:
+        traceback = error.__traceback__
+        while traceback is not None:
+            parser: Any = getattr(traceback.tb_frame.f_locals.get("self"), "parser", None)
+            if hasattr(parser, "get_parsed_content"):
+                folder = parser.get("output_dir")
+                path = Path(folder) if isinstance(folder, str) and folder[:1] not in ("$", "@") else None
+                of_a_run = path is not None and (path / "run.json").exists()
+                return path if path and path.is_dir() and (of_a_run or "learner" not in parser) else None
+            traceback = traceback.tb_next
+    return None
