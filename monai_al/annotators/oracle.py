@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_al.annotators.base import Annotator, Answer
 from monai_al.annotators.work import Work
-from monai_al.records import DataError, Pool, Query
+from monai_al.records import ORACLE, DataError, Pool, Query
 
 __all__ = ["Oracle"]
 
@@ -21,7 +21,7 @@ class Oracle(Annotator):
         ['a']
     """
 
-    name = "oracle"
+    name = ORACLE
 
     def annotate(self, query: Query, pool: Pool, work: Work | None = None) -> Answer:
         """Label all items of a query.

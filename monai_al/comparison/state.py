@@ -38,8 +38,7 @@ def is_done(folder: str | Path) -> bool:
         >>> is_done("no/such/folder")
         False
     """
-    run = RunFolder(folder)
-    return (run.path / "run.json").exists() and rounds_done(folder) == len(run.sizes())
+    return RunFolder(folder).is_done()
 
 
 def asked_otherwise(run: PlannedRun) -> bool:

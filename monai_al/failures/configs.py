@@ -21,6 +21,7 @@ _CIRCLE = re.compile(r"detected circular references '(.*)' for id='(.*)'")
 _ID = re.compile(r"(?:id='(.*)' is not found in the config resolver|query key: (.*)$)")
 _BUILT = re.compile(r"Failed to instantiate component '(.*)' with keywords")
 _EVALUATED = re.compile(r"Failed to evaluate ConfigExpression: *\n?['\"]?(\$.*?)['\"]?$", re.DOTALL)
+_RESOLVED = re.compile(r"__local_refs\['(.*?)'\]")  # how MONAI writes @id before it evaluates
 _SHAPES = re.compile(
     r"size of tensor|shapes? cannot be multiplied|Sizes of tensors must match|expected input|"
     r"Expected more than 1 value|Calculated padded input size|"
@@ -144,7 +145,7 @@ def within_config(errors: Sequence[BaseException]) -> str | None:
             continue
         if passes_through_us(inner):
             return None
-        what = built[1] if built else one_line(evaluated[1]) if evaluated else ""
+        what = built[1] if built else one_line(_RESOLVED.sub(r"@\1", evaluated[1])) if evaluated else ""
         kind = "" if isinstance(inner, (TypeError, ValueError)) else f"{type(inner).__name__}: "
         return f"{what}, as the config asks for it: {kind}{one_line(text_of(inner))}"
     return None

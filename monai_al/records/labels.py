@@ -17,6 +17,7 @@ __all__ = [
     "FULL",
     "GROUND_TRUTH",
     "KINDS",
+    "ORACLE",
     "PSEUDO",
     "UNANNOTATED",
     "WEAK",
@@ -28,6 +29,7 @@ __all__ = [
 
 FULL, WEAK, PSEUDO = KINDS = ("full", "weak", "pseudo")
 GROUND_TRUTH = "ground truth"  # the label lies where the data set has it
+ORACLE = "oracle"  # the annotator that is no person
 UNANNOTATED = "its label annotates no pixel"
 
 

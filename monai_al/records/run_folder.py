@@ -8,6 +8,7 @@ import csv
 import datetime
 import io
 import json
+import logging
 import os
 import shutil
 import socket
@@ -22,8 +23,11 @@ from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
 from monai_al.records.query import Query
+from monai_al.records.run_start import drop_beginning, foreign_entries, is_beginning
 
 __all__ = ["RunFolder", "RunFolderError", "read_labels"]
+
+logger = logging.getLogger(__name__)
 
 
 class RunFolderError(RuntimeError):
@@ -81,12 +85,28 @@ class RunFolder:
 
     # -- who uses it ---------------------------------------------------------------------------------------------
 
+    def refuse_foreign(self) -> None:
+        """Make sure that the folder is empty, is a run's, or does not exist; hidden files do not count.
+
+        Raises:
+            RunFolderError: it holds what no run wrote.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file: give a folder, new or of a run, by --output_dir")
+        foreign = foreign_entries(self.path)
+        if foreign:
+            more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+            raise RunFolderError(
+                f"{self.path} holds what no run wrote ({foreign[0]}{more}): give a folder of its own by --output_dir"
+            )
+
     def lock(self) -> None:
         """Take the folder for this process.
 
         Raises:
-            RunFolderError: a live process uses it.
+            RunFolderError: a live process uses it, or it holds what no run wrote.
         """
+        self.refuse_foreign()
         self.path.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
         try:
@@ -132,7 +152,8 @@ class RunFolder:
         """Record what is asked, or check that it is what was asked before.
 
         ``rounds`` may grow and ``budget`` be extended at its end; that is recorded in ``extension_NN.json``. What a
-        killed process left half-written is dropped.
+        killed process left half-written is dropped. A folder that holds no model, and no query that a person was
+        handed, starts afresh where something else is asked now.
 
         Args:
             run: content of ``run.json``; holds ``config``, ``rounds``, ``budget`` and its ``sizes``.
@@ -146,47 +167,69 @@ class RunFolder:
             RunFolderError: another config, pool or number of threads; nothing is touched.
         """
         asked = json.loads(json.dumps(run)) | {"config_hash": config_hash(run["config"])}
-        if not (self.path / "run.json").exists():
+        before = read_json(self.path / "run.json") if (self.path / "run.json").exists() else None
+        otherwise = self._otherwise(before, asked, pool, threads)
+        if otherwise and not is_beginning(self.path):
+            raise RunFolderError(f"{self.path} {otherwise}")
+        if before is None or otherwise:
+            if otherwise:
+                what = otherwise.partition("; give ")[0]
+                logger.warning("%s %s; it holds no model yet, so it starts afresh", self.path, what)
+            drop_beginning(self.path)
             write_json(self.path / "pool.json", pool)
             write_json(self.path / "run.json", asked)
-            self._drop_incomplete()
-            return asked
-        before = read_json(self.path / "run.json")
-        if before["config_hash"] != asked["config_hash"]:
-            raise RunFolderError(
-                f"{self.path} was started with another config: {config_difference(before['config'], asked['config'])}; "
-                "give another output_dir, or the config as it was"
-            )
-        if threads not in (None, before.get("threads")):
-            raise RunFolderError(
-                f"{self.path} was started with {before.get('threads')} threads, now {threads}: results would differ; "
-                "leave threads out, or give another output_dir"
-            )
-        changed = pool_difference(read_json(self.path / "pool.json"), pool)
-        if changed is not None:
-            raise RunFolderError(f"{self.path} was started with {changed}")
-        self._extend(before, asked)
+            before = asked
+        self._extend(asked)
         self._drop_incomplete()
         return before
 
+    def _otherwise(
+        self, before: Mapping[str, Any] | None, asked: Mapping[str, Any], pool: Mapping[str, Any], threads: int | None
+    ) -> str | None:
+        """What was asked otherwise before, and what to do; None where nothing was."""
+        if before is None:
+            gone = "holds rounds but no run.json: restore it, or give another output_dir"
+            return None if is_beginning(self.path) else gone
+        if before["config_hash"] != asked["config_hash"]:
+            difference = config_difference(before["config"], asked["config"])
+            return f"was started with another config: {difference}; give another output_dir, or the config as it was"
+        if threads not in (None, before.get("threads")):
+            return (
+                f"was started with {before.get('threads')} threads, now {threads}: results would differ; leave threads "
+                "out, or give another output_dir"
+            )
+        changed = pool_difference(read_json(self.path / "pool.json"), pool)
+        if changed is not None:
+            return f"was started with {changed}"
+        last, sizes = self._asked_last(), asked["sizes"]
+        if sizes[: len(last["sizes"])] != last["sizes"]:
+            return (
+                f"was started with rounds of {last['sizes']} items, now {sizes}: rounds may grow and budget may be "
+                "extended at its end, but what was asked before must stay"
+            )
+        return None
+
     def sizes(self) -> list[int]:
         """How many items each round asks for, as it was asked last."""
-        extensions = sorted(self.path.glob("extension_*.json"))
-        return read_json(extensions[-1] if extensions else self.path / "run.json")["sizes"]
+        return self._asked_last()["sizes"]
 
-    def _extend(self, before: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    def is_done(self) -> bool:
+        """Whether all rounds that were asked for last are evaluated."""
+        evaluated = len(list(self.path.glob("round_*/metrics.json")))
+        return (self.path / "run.json").exists() and evaluated == len(self.sizes())
+
+    def _asked_last(self) -> Mapping[str, Any]:
+        """What was asked last of rounds and budget."""
         extensions = sorted(self.path.glob("extension_*.json"))
-        last = read_json(extensions[-1]) if extensions else before
+        return read_json(extensions[-1] if extensions else self.path / "run.json")
+
+    def _extend(self, run: Mapping[str, Any]) -> None:
+        last = self._asked_last()
         asked = {"rounds": run["rounds"], "budget": run["budget"]}
-        if asked == {"rounds": last["rounds"], "budget": last["budget"]}:
-            return
-        sizes_before, sizes = last["sizes"], run["sizes"]
-        if len(sizes) < len(sizes_before) or sizes[: len(sizes_before)] != sizes_before:
-            raise RunFolderError(
-                f"{self.path} was started with rounds of {sizes_before} items, now {sizes}: rounds may grow and budget "
-                "may be extended at its end, but what was asked before must stay"
-            )
-        write_json(self.path / f"extension_{len(extensions):02d}.json", {**asked, "sizes": sizes, "when": _now()})
+        if asked != {"rounds": last["rounds"], "budget": last["budget"]}:
+            number = len(list(self.path.glob("extension_*.json")))
+            content = {**asked, "sizes": run["sizes"], "when": _now()}
+            write_json(self.path / f"extension_{number:02d}.json", content)
 
     # -- rounds ----------------------------------------------------------------------------------------------------
 

@@ -214,6 +214,10 @@ def test_broken_file_is_named(started):
         started.query(0)
 
 
+def trained(folder):
+    folder.write_model(0, 0, lambda file: file.write(b"weights"))
+
+
 # -- the lock ----------------------------------------------------------------------------------------------------------
 
 CHILD = """
@@ -238,6 +242,7 @@ def child_with_lock(path):
 
 def test_a_live_process_keeps_its_folder_and_a_killed_one_does_not(started):
     folder = started
+    trained(folder)
     process = child_with_lock(folder.path)
     try:
         while not (folder.path / "round_00" / f"{TEMPORARY}half").exists():
@@ -297,6 +302,7 @@ def test_scratch_is_new_each_time_and_dropped_with_the_next_start(tmp_path):
 
 def refused(folder, run, pool, message):
     """Refused with this message, and nothing is touched, with the lock taken as a run does."""
+    trained(folder)
     before = content(folder.path)
     folder.lock()
     try:
@@ -415,6 +421,7 @@ def test_sizes_are_what_was_asked_last(tmp_path):
         folder.start(run_json(rounds, 1, sizes), pool_json())
         assert folder.sizes() == RunFolder(str(folder.path)).sizes() == sizes
         sizes = [*sizes, rounds]
+    trained(folder)
     assert len(list(folder.path.glob("extension_*.json"))) == 12
     assert json.loads((folder.path / "run.json").read_text())["sizes"] == [1, 1]
     before, sizes = content(folder.path), folder.sizes()
@@ -435,6 +442,87 @@ def test_an_extension_counts_as_asked(started):
     started.start(run_json(rounds=4, sizes=(1, 1, 1, 1)), pool_json())
     refused(started, run_json(), pool_json(), r"rounds of \[1, 1, 1, 1\] items, now \[1, 1\]")
     refused(started, run_json(rounds=4, budget=[1, 1, 2, 2], sizes=(1, 1, 2, 2)), pool_json(), r"now \[1, 1, 2, 2\]")
+
+
+HANDED = {  # what a folder without a model holds -> whether somebody may miss it
+    "nothing": (lambda folder: None, False),
+    "a query that the oracle answered": (lambda folder: folder.write_labels(0, [Label("a/0000")], "oracle"), False),
+    "labels of a person": (lambda folder: folder.write_labels(0, [Label("a/0000")], "someone"), True),
+    "work for a person": (lambda folder: (folder.path / "annotate" / "round_00").mkdir(parents=True), True),
+    "a model": (lambda folder: trained(folder), True),
+}
+
+
+@pytest.mark.parametrize("more", HANDED)
+@pytest.mark.parametrize("changed", ["config", "pool", "sizes"])
+def test_a_folder_that_nobody_would_miss_starts_afresh_with_what_is_asked_now(tmp_path, caplog, more, changed):
+    folder = RunFolder(tmp_path / "run")
+    folder.start(run_json() | {"annotator": "oracle"}, pool_json())
+    folder.write_query(Query(0, "random", 0, (QueryItem("a/0000"),)))
+    write, missed = HANDED[more]
+    write(folder)
+    (folder.path / "log.txt").write_text("a warning")
+    asked = {
+        "config": (run_json(config=changed_config("training", "lr", value=0.2)), pool_json()),
+        "pool": (run_json(), pool_json(without(pool_of(), "b/0001"))),
+        "sizes": (run_json(rounds=1, sizes=(1,)), pool_json()),
+    }[changed]
+    if missed:
+        refused(folder, *asked, "was started with")
+        return
+    folder.start(*asked)
+    told = "another config: training#lr was 0.1 and is now 0.2" if changed == "config" else "was started with"
+    assert told in caplog.text
+    assert caplog.text.rstrip().endswith("; it holds no model yet, so it starts afresh")
+    assert sorted(content(folder.path)) == ["log.txt", "pool.json", "run.json"]
+    assert not (folder.path / "round_00").exists()
+    assert json.loads((folder.path / "run.json").read_text())["sizes"] == list(asked[0]["sizes"])
+    caplog.clear()
+    folder.start(*asked)  # which is the same again
+    assert caplog.text == ""
+
+
+def test_a_query_that_waits_for_a_person_is_missed(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.start(run_json() | {"annotator": "someone"}, pool_json())
+    folder.start(run_json(config=changed_config("training", "lr", value=0.2)) | {"annotator": "someone"}, pool_json())
+    folder.write_query(Query(0, "random", 0, (QueryItem("a/0000"),)))
+    with pytest.raises(RunFolderError, match=r"training#lr was 0.2 and is now 0.1; give another output_dir, or the"):
+        folder.start(run_json(), pool_json())
+    (folder.path / "run.json").unlink()
+    with pytest.raises(RunFolderError, match=r"holds rounds but no run\.json: restore it"):
+        folder.start(run_json(), pool_json())
+
+
+@pytest.mark.parametrize(
+    ("names", "refused_for"),
+    [
+        (["thesis.docx"], r"\(thesis\.docx\)"),
+        (["imagesTr/a.nii.gz", "dataset.json"], r"\(dataset\.json and 1 more\)"),
+        (["images/a.png", "masks/a.png"], r"\(images and 1 more\)"),
+        ([".DS_Store", ".git/config", "log.txt", "cache/images/ab/geometry.json", "process.json"], None),
+        (["images/ab/geometry.json", "labels/ab/label.npy", "my cache/images/ab/geometry.json"], None),
+        (["another run/run.json", "config_20260101_120000.json", "mlruns.db"], None),
+        (["thesis.docx", "run.json"], None),
+        ([], None),
+    ],
+)
+def test_a_folder_of_somebody_else_is_refused(tmp_path, names, refused_for):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    folder, before = RunFolder(tmp_path), content(tmp_path)
+    if refused_for:
+        with pytest.raises(RunFolderError, match=f"holds what no run wrote {refused_for}: give a folder of its own by"):
+            folder.lock()
+        assert content(tmp_path) == before
+        assert not (tmp_path / ".lock").exists()
+    else:
+        folder.lock()
+        folder.unlock()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="is a file: give a folder"):
+        RunFolder(tmp_path / "file").lock()
 
 
 def test_a_start_that_was_killed_between_its_files_starts_again(tmp_path):

@@ -1,0 +1,82 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a folder holds before a run starts in it: nothing, somebody else's files, or what may be dropped."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from monai_al.records.files import read_json
+from monai_al.records.labels import ORACLE
+
+__all__ = ["drop_beginning", "foreign_entries", "is_beginning"]
+
+# what runs, MONAI's tracking and our own caches leave in a folder before there is a run.json, or beside it
+_OURS = re.compile(
+    r"round_\d+|extension_\d+\.json|(pool|encoder|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
+    r"config_\d+_\d+\.json|mlruns.*|tensorboard|events\.out\.tfevents.*|models"
+)
+_OF_A_CACHE = "images/*/geometry.json"
+
+
+def foreign_entries(path: Path) -> list[str]:
+    """Names in a folder that no run wrote, where it is no run folder; hidden ones do not count.
+
+    Args:
+        path: the folder, which need not exist.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("thesis.docx", ".DS_Store", "log.txt"):
+        ...         _ = (Path(folder) / name).write_text("")
+        ...     foreign_entries(Path(folder))
+        ['thesis.docx']
+    """
+    if not path.is_dir() or (path / "run.json").exists() or (path / ".lock").exists():
+        return []
+    visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [entry.name for entry in visible if not _OURS.fullmatch(entry.name) and not _is_ours(entry)]
+
+
+def _is_ours(entry: Path) -> bool:
+    """Whether an entry is another run, a cache, or a part of a cache that is the folder itself."""
+    a_part = entry.name in ("images", "labels") and next(entry.parent.glob(_OF_A_CACHE), None) is not None
+    return a_part or (entry / "run.json").exists() or next(entry.glob(_OF_A_CACHE), None) is not None
+
+
+def is_beginning(path: Path) -> bool:
+    """Whether a run folder holds no model, and no query that a person was handed: nothing that anybody could miss.
+
+    Args:
+        path: the run folder.
+
+    Example:
+        >>> is_beginning(Path("no/such/folder"))
+        True
+    """
+    if next(path.glob("round_*/model_*.pt"), None) or next(path.glob("annotate/round_*"), None):
+        return False
+    if next(path.glob("round_*/query.json"), None) is None:
+        return True
+    record = path / "run.json"
+    answers = path.glob("round_*/labels/[0-9]*.json")
+    return record.exists() and all(read_json(file).get("annotator", ORACLE) == ORACLE for file in (record, *answers))
+
+
+def drop_beginning(path: Path) -> None:
+    """Remove what a start wrote; ``run.json`` goes last, so that a killed removal is done again.
+
+    Args:
+        path: the run folder, for which :func:`is_beginning` holds.
+
+    Example:
+        >>> drop_beginning(Path("no/such/folder"))
+    """
+    for folder in (*path.glob("round_*"), path / "report"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (*path.glob("extension_*.json"), *(path / name for name in ("curve.csv", "encoder.json", "pool.json"))):
+        file.unlink(missing_ok=True)
+    (path / "run.json").unlink(missing_ok=True)
