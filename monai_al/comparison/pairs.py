@@ -246,11 +246,11 @@ def _distance(own: RunFolder, other: RunFolder) -> float:
 
 
 def _between(own: Path, other: Path) -> float:
-    import torch
+    from monai_al.networks import read_torch_file
 
     if filecmp.cmp(own, other, shallow=False):
         return 0.0
-    ours, theirs = (torch.load(path, map_location="cpu", weights_only=True)["model"] for path in (own, other))
+    ours, theirs = (read_torch_file(path)["model"] for path in (own, other))
     if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
         return float("inf")
     return max((float((ours[k].double() - theirs[k].double()).abs().max()) for k in ours if ours[k].numel()), default=0)

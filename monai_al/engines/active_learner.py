@@ -8,14 +8,14 @@ import functools
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, EventEnum
+from ignite.engine import Engine
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -26,10 +26,13 @@ from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.encoder import EncoderTraining
-from monai_al.engines.loop_log import tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
+from monai_al.engines.loop_log import tell_budget, tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
 from monai_al.engines.members import BEST, Members
+from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.settings import LoopSettings
 from monai_al.engines.strategy_view import StrategyView
+from monai_al.engines.threads import torch_threads
+from monai_al.failures import log_to
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import evaluate_items, predict_volume
 from monai_al.records import (
@@ -53,21 +56,7 @@ __all__ = ["ActiveLearner", "RoundEvents"]
 
 logger = logging.getLogger(__name__)
 
-
-class RoundEvents(EventEnum):
-    """What an :class:`ActiveLearner` fires in each round, in this order, after a step that it did now.
-
-    A run that goes on fires nothing for the steps it finds done, and the last round selects nothing.
-
-    Example:
-        >>> [event.value for event in RoundEvents][:2]
-        ['query_annotated', 'round_trained']
-    """
-
-    QUERY_ANNOTATED = "query_annotated"
-    ROUND_TRAINED = "round_trained"
-    ROUND_EVALUATED = "round_evaluated"
-    QUERY_SELECTED = "query_selected"
+_CURVE = "report/learning_curve.png"
 
 
 class ActiveLearner(Engine):
@@ -153,6 +142,7 @@ class ActiveLearner(Engine):
             DataError: the data set cannot be used.
             RunFolderError: the folder belongs to another run, or is in use.
         """
+        self.folder.refuse_foreign()
         self._prepare()
         self.folder.lock()
         try:
@@ -160,24 +150,38 @@ class ActiveLearner(Engine):
             pool = pool_to_json(self.source.data, hashes)
             self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
             started = self.folder.start(self._record(), pool, threads=self.settings.threads)
-            follow_corrections(self.folder, self.source, self.annotator.name)
-            with _torch_threads(started["threads"]):
-                tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
-                hidden = None if self.settings.progress else True
-                with (
-                    logging_redirect_tqdm([logging.root, logging.getLogger("monai_al")]),
-                    tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar,
-                ):
-                    try:
-                        found = super().run(range(len(self.sizes)), max_epochs=1)
-                    except BaseException:  # it failed or was stopped, and drawing must not hide why
-                        with suppress(Exception):
-                            self._draw_curve()
-                        raise
-                    self._draw_curve()
-                    return found
+            with log_to(self.folder.path), torch_threads(started["threads"]):
+                follow_corrections(self.folder, self.source, self.annotator.name)
+                return self._tell_done() if self._finished() else self._run_rounds()
         finally:
             self.folder.unlock()
+
+    def _run_rounds(self) -> Any:
+        tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
+        tell_budget(self.settings.budget, self.settings.rounds, self.sizes, len(self.pool))
+        hidden = None if self.settings.progress else True
+        with (
+            logging_redirect_tqdm([logging.root, logging.getLogger("monai_al")]),
+            tqdm(total=len(self.sizes), desc="rounds", unit="round", disable=hidden) as self._bar,
+        ):
+            try:
+                found = super().run(range(len(self.sizes)), max_epochs=1)
+            except BaseException:  # it failed or was stopped, and drawing must not hide why
+                with suppress(Exception):
+                    self._draw_curve()
+                raise
+            self._draw_curve()
+            return found
+
+    def _finished(self) -> bool:
+        """Whether there is nothing left to do, not even a picture."""
+        drawn = all((self.folder.path / name).exists() for name in ("curve.csv", _CURVE))
+        return drawn and self.folder.is_done() and self.folder.sizes() == self.sizes
+
+    def _tell_done(self) -> Any:
+        self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
+        logger.info("%s is done: all %d rounds are evaluated", self.folder.path, len(self.sizes))
+        return self.state
 
     def _prepare(self) -> None:
         """Read the data and check all that can be wrong, before anything is written."""
@@ -188,8 +192,9 @@ class ActiveLearner(Engine):
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
         check_members(self.strategy, self.members, self.source)
         check_encoder(self.strategy, self.source, given=self.encoder is not None)
-        self.source.prepare()
-        try_training(self.training, self.source, self.strategy, self.settings.activation)
+        if not self._finished():
+            self.source.prepare()
+            try_training(self.training, self.source, self.strategy, self.settings.activation)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         self.view = StrategyView(
             self.strategy, self.source, self.members, self.settings, sizes=self.sizes, encoder=self.encoder
@@ -384,16 +389,6 @@ class ActiveLearner(Engine):
     def _draw_curve(self) -> None:
         rows = self.folder.write_curve()
         if rows:
-            path = self.folder.path / "report" / "learning_curve.png"
+            path = self.folder.path / _CURVE
             write_learning_curve({self.strategy.name: rows}, path)
             logger.info("learning curve: %s", path)
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

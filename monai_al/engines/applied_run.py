@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.run_record import plain
 from monai_al.data import SliceDataset
 from monai_al.datasets.unlabeled import image_folder, unlabeled_images
+from monai_al.engines.threads import torch_threads
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
@@ -108,12 +107,8 @@ class AppliedRun:
         """
         volumes = {item.volume for item in self.items}
         logger.info("round %d of %s on %s: %d volumes", self.round, self.run.folder.path, self.part, len(volumes))
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads or before)
-        try:
+        with torch_threads(threads):
             evaluator.run()
-        finally:
-            torch.set_num_threads(before)
 
 
 def apply_to_scans(

@@ -11,7 +11,7 @@ from typing import Any
 from monai_al.records import RunFolder, shown
 from monai_al.sources import Source
 
-__all__ = ["tell_refused", "tell_round", "tell_start", "tell_test_labels", "tell_waiting"]
+__all__ = ["tell_budget", "tell_refused", "tell_round", "tell_start", "tell_test_labels", "tell_waiting"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,30 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
         "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",
         strategy, len(pool), len(pool.patients), n_labeled, len(test.volumes), len(test.patients),
     )  # fmt: skip
+
+
+def tell_budget(budget: int | float | Sequence[int | float], rounds: int, sizes: Sequence[int], n_items: int) -> None:
+    """Warn where a budget asks for more items than there are.
+
+    Args:
+        budget: as it was asked for.
+        rounds: the number of rounds, as it was asked for.
+        sizes: what the rounds get.
+        n_items: the size of the pool.
+
+    Example:
+        >>> tell_budget(30, rounds=3, sizes=[30, 30], n_items=60)  # warns
+        >>> tell_budget(20, rounds=3, sizes=[20, 20, 20], n_items=60)
+    """
+    counts = list(budget) if isinstance(budget, Sequence) else [budget]
+    if not all(isinstance(count, int) for count in counts):
+        return  # shares cannot ask for more
+    asked = sum(counts) + counts[-1] * (rounds - len(counts))
+    if asked > n_items:
+        logger.warning(
+            "--budget asks for %d items in %d rounds, but only %d may be annotated: the last round gets %d%s",
+            asked, rounds, n_items, sizes[-1], f", and there are only {len(sizes)} rounds" * (len(sizes) < rounds),
+        )  # fmt: skip
 
 
 def tell_waiting(number: int, waiting: Sequence[str], annotator: str) -> None:

@@ -16,7 +16,7 @@ import torch
 from monai_al.bundle import TrainingConfig
 from monai_al.handlers.needs import of_members
 from monai_al.inferers import TrainedNetwork
-from monai_al.networks import MeanOfMembers
+from monai_al.networks import MeanOfMembers, read_torch_file
 from monai_al.records import DataError, RunFolder
 from monai_al.sources import Source
 from monai_al.uncertainty import Measure, probabilities
@@ -43,7 +43,7 @@ class Members:
         >>> Members(RunFolder("runs/a"), TrainingConfig({}), 5, "worst")
         Traceback (most recent call last):
         ...
-        ValueError: tested must be 'mean' or 'best', got 'worst'
+        ValueError: --tested must be mean or best, got worst
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Members:
         activation: str | None = None,
     ) -> None:
         if tested not in (MEAN, BEST):
-            raise ValueError(f"tested must be {MEAN!r} or {BEST!r}, got {tested!r}")
+            raise ValueError(f"--tested must be {MEAN} or {BEST}, got {tested}")
         self.folder, self.training = folder, training
         self.number, self.tested, self.activation = number, tested, activation
 
@@ -68,7 +68,10 @@ class Members:
         path = self.folder.model_path(round, member)
         if not path.is_file():
             raise DataError(f"{path}: no such weights; round {round} is not trained")
-        return torch.load(path, map_location="cpu", weights_only=True)["model"]
+        content = read_torch_file(path)
+        if not isinstance(content, Mapping) or "model" not in content:
+            raise DataError(f"{path}: holds no {{'model': state_dict}}; restore it")
+        return content["model"]
 
     def load(self, source: Source, round: int, members: Iterable[int]) -> TrainedNetwork:
         """Some members of a round for a source; several become their mean probability.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from monai_al.networks import read_torch_file
 from monai_al.records.files import write_file
 
 __all__ = ["Resumption"]
@@ -63,7 +64,7 @@ class Resumption:
         """
         if not self.path.is_file():
             return
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        state = read_torch_file(self.path)
         if set(state["objects"]) != set(self.objects):
             raise ValueError(
                 f"{self.path} holds {', '.join(state['objects'])} but {', '.join(self.objects)} are asked for: remove "

@@ -9,6 +9,7 @@ from monai_al.networks.loss_predictor import LossPredictor
 from monai_al.networks.members import MeanOfMembers
 from monai_al.networks.resnet_unet import ResNetUNet
 from monai_al.networks.simclr import SimCLR
+from monai_al.networks.torch_file import read_torch_file
 from monai_al.networks.vaal import VAALNetwork
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "SimCLR",
     "VAALNetwork",
     "load_backbone",
+    "read_torch_file",
     "similarity_graph",
 ]

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
+
+from monai_al.networks.torch_file import read_torch_file
 
 __all__ = ["load_backbone"]
 
@@ -47,6 +47,7 @@ def load_backbone(network: Network, path: str | Path | None, prefix: str | None 
 
     Example:
         >>> import tempfile
+        >>> import torch
         >>> from monai.networks.nets import resnet50
         >>> small = {"spatial_dims": 2, "widen_factor": 0.125, "bias_downsample": False}
         >>> colour, grey = resnet50(**small), resnet50(n_input_channels=1, **small)
@@ -74,16 +75,7 @@ def _tensors_in(path: str | Path | None) -> dict[str, Tensor]:
         raise ValueError("no pre-trained weights are given: name the file with --backbone_weights")
     if not Path(path).is_file():
         raise ValueError(f"{path}: there is no such file of pre-trained weights")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path}: holds more than weights, or is no file of PyTorch; save the state dict alone "
-            "(torch.save(network.state_dict(), ...))"
-        ) from error
-    except (RuntimeError, EOFError, OSError, LookupError) as error:
-        raise ValueError(f"{path}: cannot be read as a file of PyTorch ({error})") from error
-    return dict(_leaves(content))
+    return dict(_leaves(read_torch_file(path)))
 
 
 def _leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Tensor]]:

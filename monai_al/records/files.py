@@ -9,9 +9,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
+
+from monai_al.records.errors import DataError
 
 __all__ = ["TEMPORARY", "new_folder", "read_json", "write_file", "write_json"]
 
@@ -32,20 +34,32 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         ...     sorted(p.name for p in Path(folder).iterdir())
         ['a.txt']
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk name what was to be written, not a temporary name or nothing."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        yield
+    except OSError as error:
+        if error.filename is None or TEMPORARY in str(error.filename):
+            error.filename, error.filename2 = str(path), None
         raise
-    _sync_folder(path.parent)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -68,6 +82,8 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
+    An object of the file that lacks a key which is asked for says so, and names the file.
+
     Raises:
         ValueError: the file is not valid JSON; the message names it.
 
@@ -79,11 +95,25 @@ def read_json(path: Path) -> Any:
         [1, None]
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=lambda content: _Object(content, path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); restore it, or remove it with all that came later"
         ) from None
+
+
+class _Object(dict):
+    """An object of a JSON file, which knows its file."""
+
+    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self._path = path
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise DataError(f"{self._path} holds no {key!r}; restore it, or remove it with all that came later")
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
 
 
 @contextlib.contextmanager
@@ -100,10 +130,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         ...     sorted(p.name for p in Path(root).rglob("*"))
         ['a.txt', 'entry']
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     try:
-        yield temporary
+        with _naming(path):
+            yield temporary
         os.chmod(temporary, 0o755)
         for file in temporary.rglob("*"):
             if file.is_file():
