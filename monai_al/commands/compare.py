@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -68,7 +69,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
     Raises:
         ValueError: the comparison cannot be used, or runs failed.
-        SystemExit: it was stopped by Ctrl-C or a SIGTERM.
+        SystemExit: it was stopped by Ctrl-C, a SIGTERM, or the end of its terminal.
 
     Example:
         >>> from monai_al.commands import main
@@ -90,9 +91,9 @@ def compare(arguments: argparse.Namespace) -> None:
         return
     try:
         failures = [] if arguments.table_only else run_all(comparison.planned(output), workers=arguments.workers)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped, and all runs with it; the same command goes on where they stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None
     problems = [f"runs that failed: {len(failures)}", *failures] if failures else []
     try:
         _write_tables(comparison.with_seeds_of(output), output, path.stem)
@@ -135,7 +136,9 @@ def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
 
     table = comparison_table(comparison, output)
     text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])
-    write_file(output / f"{name}.md", lambda file: file.write(f"{text}\n".encode()))
+    content, file = f"{text}\n".encode(), output / f"{name}.md"
+    if not file.is_file() or file.read_bytes() != content:
+        write_file(file, lambda opened: opened.write(content))
     if table["curves"]:
         write_comparison_figure(comparison, table, output / f"{name}.png")
     print(text)

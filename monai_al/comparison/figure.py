@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_al.comparison.config import Comparison
+from monai_al.comparison.drawn import draw_once
 from monai_al.comparison.markdown import span
 from monai_al.comparison.metric import AXES, METRICS
 from monai_al.records.files import write_file
@@ -84,7 +85,8 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
     Args:
         comparison: what is compared.
         table: of :func:`monai_al.comparison.comparison_table`.
-        path: where the PNG goes; its folder is made. The file is complete or absent.
+        path: where the PNG goes; its folder is made. The file is complete or absent, and stays where it shows the same
+            already.
 
     Raises:
         ValueError: no run is done.
@@ -98,13 +100,19 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
         ...     path.read_bytes()[1:4]
         b'PNG'
     """
+    if not table["curves"]:
+        raise ValueError("no run is done yet, so there is nothing to draw")
+    shown = [comparison.title, comparison.metrics[0], comparison.axis, comparison.against, comparison.everything]
+    inputs = [*shown, table["curves"], table["everything"]]
+    draw_once(path, inputs, lambda: _write(comparison, table, Path(path)))
+
+
+def _write(comparison: Comparison, table: Mapping[str, Any], path: Path) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     curves, metric = table["curves"], METRICS[comparison.metrics[0]]
-    if not curves:
-        raise ValueError("no run is done yet, so there is nothing to draw")
     figure = Figure(figsize=(10, 5.5), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -122,7 +130,8 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
     axes.margins(y=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=comparison.axis == "labeled", steps=[1, 2, 2.5, 5, 10]))
     figure.legend(loc="outside right upper", fontsize="small", handlelength=3.5)
-    write_file(Path(path), lambda file: figure.savefig(file, format="png"))
+    write_file(path, lambda file: figure.savefig(file, format="png"))
+    return comparison.title
 
 
 def _draw(

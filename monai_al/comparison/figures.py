@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.comparison.drawn import draw_once, state_of
 from monai_al.comparison.markdown import markdown_table
 from monai_al.comparison.state import is_done
 from monai_al.engines.report_pictures import NO_PICTURES
@@ -84,7 +86,8 @@ def write_figures(comparison: Comparison, output_dir: str | Path) -> list[str]:
         path = Path(output_dir) / f"{name}.png"
         try:
             runs = _runs_of_one_seed(comparison, output_dir, asked["runs"], asked["seed"])
-            told.append(draw[name](comparison, runs, asked, path))
+            inputs = [comparison.title, comparison.everything, asked, state_of(runs)]
+            told.append(draw_once(path, inputs, functools.partial(draw[name], comparison, runs, asked, path)))
         except NO_PICTURES as error:
             kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
             told.append(f"There is no {path.name}: {kind}{error}")

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -19,12 +21,16 @@ from tqdm import tqdm
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.plan import time_text, work_left
 from monai_al.comparison.state import asked_for, asked_otherwise, beside, is_done
+from monai_al.failures import stopping
 from monai_al.records.files import write_json
 
 __all__ = ["run_all"]
 
+_PATIENCE = 30.0  # seconds, for a run that was asked to stop
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LOOKS_EVERY = 60.0  # seconds, at how far the runs are
 _HEADER = "-- started at "
+_TOLD = "error: "
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 
 
@@ -106,6 +112,7 @@ def _start(run: PlannedRun) -> subprocess.Popen:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509, it only makes two system calls
         )
 
 
@@ -119,8 +126,11 @@ def _failure(run: PlannedRun, code: int, asked: Mapping[str, str]) -> str | None
 
 
 def _why(log: str) -> str:
-    """The error that the last process in a log ended with, without those that followed from it; else its last line."""
+    """The error that the last process in a log told, or ended with, without those that followed; else its last line."""
     lines = [line for line in log[log.rindex(_HEADER) :].splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(_TOLD)]
+    if told:
+        return told[-1]
     return next((line for line in lines if _ERROR.match(line)), lines[-1])
 
 
@@ -130,12 +140,12 @@ def _names(runs: Iterable[PlannedRun]) -> str:
 
 @contextlib.contextmanager
 def _signals_later() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect after the block."""
+    """Signals that stop a command take effect after the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    kinds = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
     before = {kind: signal.signal(kind, lambda number, frame: came.append(number)) for kind in kinds}
     try:
         yield
@@ -148,15 +158,30 @@ def _signals_later() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ending(processes: dict[subprocess.Popen, PlannedRun]) -> Iterator[None]:
-    """End the processes that are left, also after Ctrl-C or a SIGTERM."""
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if is_main else None
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
-        if is_main:
-            signal.signal(signal.SIGTERM, before)
+    """End the processes that are left, also after Ctrl-C, a SIGTERM or a terminal that is closed."""
+    with stopping():
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                try:
+                    process.wait(timeout=_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a new process does first, so that it ends with this one, also where this one is killed; Linux alone can."""
+    if not sys.platform.startswith("linux"):
+        return None
+    control, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_kernel() -> None:
+        control(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM))
+        if os.getppid() != parent:  # it was killed meanwhile
+            os._exit(128 + signal.SIGTERM)
+
+    return ask_kernel

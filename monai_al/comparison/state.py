@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from monai_al.records.files import read_json
 __all__ = ["asked_for", "asked_otherwise", "beside", "is_done", "rounds_done"]
 
 _PLACES = {"cache_dir", "dataset_dir", "device", "num_workers"}  # may differ without making it another run
-_OVERLAY_IDS = ("train_overlays", "+train_overlays")
+_FILE_IDS = ("training_config", "train_overlays", "encoder", "encoder_overlays")
+_TAKEN_FROM = re.compile(r"""%([^\s'"#:%]+\.(?:json|ya?ml))""")
 
 
 def rounds_done(folder: str | Path) -> int:
@@ -66,37 +68,52 @@ def asked_for(run: PlannedRun) -> dict[str, str]:
     files = [*run.config_files, Path(run.config_files[0]).with_name("train.yaml")]
     texts = [Path(file).read_text(encoding="utf-8") for file in files if Path(file).is_file()]
     asked = {"asked": config_hash([texts, {id: run.options[id] for id in run.options if id not in _PLACES}])}
-    overlays = _train_overlays(run, texts)
-    if overlays:
-        laid_over = [file.read_text(encoding="utf-8") for file in overlays if file.is_file()]
-        asked["train_overlays"] = config_hash(laid_over)
+    named = _named_files(run, texts)
+    if named["train_overlays"]:
+        asked["train_overlays"] = config_hash(_texts(named["train_overlays"]))
+    others = [file for id in _FILE_IDS if id != "train_overlays" for file in named[id]]
+    if others:
+        asked["named"] = config_hash(_texts(others))
     return asked
 
 
-def _train_overlays(run: PlannedRun, texts: Sequence[str]) -> list[Path]:
-    """The files that are laid over the training config, as the loop finds them."""
-    names: list[str] = []
-    for entries in (*map(_said_of_overlays, texts[: len(run.config_files)]), run.options.items()):
+def _named_files(run: PlannedRun, texts: Sequence[str]) -> dict[str, list[Path]]:
+    """The files that a run's configs and options name, as the loop finds them: of trainings, encoders and overlays."""
+    names: dict[str, list[str]] = {id: [] for id in _FILE_IDS}
+    for entries in (*map(_said_of_files, texts[: len(run.config_files)]), run.options.items()):
         for id, value in entries:
-            if id in _OVERLAY_IDS and isinstance(value, (list, tuple)):
-                names = [*(names if id.startswith("+") else ()), *map(str, value)]
-    if not names:
-        return []
+            if id.lstrip("+") in names and value is not None:
+                own = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
+                names[id.lstrip("+")] = [*(names[id[1:]] if id.startswith("+") else ()), *map(str, own)]
+    if not any(names.values()):
+        return {id: [] for id in names}
     from monai_al.bundle import RunningBundle
     from monai_al.bundle.running_bundle import bundle_root
 
     bundle = RunningBundle(bundle_root(Path(run.config_files[0])), {})
-    return [bundle.file(name) for name in names]
+    return {id: [bundle.file(name) for name in own] for id, own in names.items()}
+
+
+def _texts(files: Sequence[Path]) -> list[str]:
+    """What the files hold, and the files that they take parts from (``%file.yaml#id``)."""
+    waiting, found = list(dict.fromkeys(files)), []
+    for file in waiting:
+        if file.is_file():
+            found.append(file.read_text(encoding="utf-8"))
+            waiting += [path for path in map(Path, _TAKEN_FROM.findall(found[-1])) if path not in waiting]
+    return found
 
 
 @functools.lru_cache(maxsize=256)
-def _said_of_overlays(config: str) -> tuple[tuple[str, Any], ...]:
-    """What the text of a config says of the training's overlays."""
+def _said_of_files(config: str) -> tuple[tuple[str, Any], ...]:
+    """What the text of a config says of other configs."""
     try:
         content = yaml.safe_load(config)
     except yaml.YAMLError:
         return ()  # the run tells what is wrong with it
-    return tuple((id, content[id]) for id in content if id in _OVERLAY_IDS) if isinstance(content, dict) else ()
+    if not isinstance(content, dict):
+        return ()
+    return tuple((id, content[id]) for id in content if str(id).lstrip("+") in _FILE_IDS)
 
 
 def beside(run: PlannedRun, suffix: str) -> Path:

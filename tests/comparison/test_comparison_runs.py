@@ -235,6 +235,32 @@ def test_changed_configs_are_noticed_and_changed_places_are_not(stand_in, tmp_pa
     assert asked_otherwise(moved)
 
 
+@pytest.mark.parametrize("key", ["training_config", "encoder", "encoder_overlays"])
+@pytest.mark.parametrize("where", ["loop", "option"])
+def test_a_changed_config_that_a_plan_names_is_noticed(stand_in, tmp_path, key, where):
+    """Such as the training config of a foreign bundle, and what it takes from a file of its own."""
+    named, part = tmp_path / "foreign" / "configs" / "train.json", tmp_path / "part.yaml"
+    named.parent.mkdir(parents=True)
+    named.write_text(json.dumps({"steps": 1, "network": f"%{part}#network"}))
+    part.write_text("network: 1")
+    said = {key: [str(named)] if key.endswith("overlays") else str(named)}
+    (tmp_path / "al.yaml").write_text(json.dumps(said if where == "loop" else {}))
+    (run,) = stand_in({"a": said if where == "option" else {}}).planned(tmp_path / "out")
+    (tmp_path / "al.yaml").write_text(json.dumps(said if where == "loop" else {}))
+    assert run_all([run], progress=False) == []
+    assert not asked_otherwise(run)
+    for file in (named, part):
+        text = file.read_text()
+        file.write_text(text.replace("1", "2"))
+        assert asked_otherwise(run)
+        file.write_text(text)
+        assert not asked_otherwise(run)
+    record = run.folder.with_name("seed_0.done.json")
+    record.write_text(json.dumps({"asked": json.loads(record.read_text())["asked"]}))  # as an older one
+    named.write_text("{}")
+    assert not asked_otherwise(run)
+
+
 @pytest.mark.parametrize("key", ["train_overlays", "+train_overlays"])
 @pytest.mark.parametrize("where", ["loop", "overlay", "option"])
 @pytest.mark.parametrize("by_path", [False, True])
@@ -294,7 +320,7 @@ def ctrl_c():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_no_run_outlives_a_stop(stand_in, tmp_path, number):
     both = WAIT.format(condition="len(list(out.glob('*/*/pid'))) == 2")
     runs = {"a": {"do": f"{both}os.kill(os.getppid(), {int(number)}); time.sleep(60)"}, "b": {"do": "time.sleep(60)"}}
@@ -305,6 +331,19 @@ def test_no_run_outlives_a_stop(stand_in, tmp_path, number):
     assert [gone(run.folder) for run in planned[:2]] == [True, True]
     assert not planned[2].folder.exists()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell of a parent's end")
+def test_no_run_outlives_a_comparison_that_is_killed(stand_in, tmp_path):
+    (planned,) = stand_in({"a": {"do": "time.sleep(60)"}}).planned(tmp_path)
+    child = os.fork()
+    if child == 0:
+        run_all([planned], progress=False)
+        os._exit(1)
+    exec(WAIT.format(condition="pid.exists()"), {"time": time, "pid": planned.folder / "pid"})
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    exec(WAIT.format(condition="gone(folder)"), {"time": time, "gone": gone, "folder": planned.folder})
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -356,9 +395,8 @@ def test_works_outside_the_main_thread(stand_in, tmp_path):
 
 
 def written(folder):
-    """All files but the tables and the figure, with when they were written."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
-    return {path: path.stat().st_mtime_ns for path in files if path.parent != folder}
+    """All files, with when they were written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def command(path, output, **runs):
@@ -398,7 +436,10 @@ def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys, runs):
     before = written(output)
     assert main(compare) == 0
     assert capsys.readouterr().out == text
-    assert written(output) == before
+    assert written(output) == before  # nothing starts, and nothing is drawn again
+    (output / "tiny.png").unlink()
+    assert main(compare) == 0
+    assert written(output).keys() == before.keys()
 
 
 @pytest.mark.nightly  # the stand-in stands for it above
@@ -419,7 +460,7 @@ def test_a_run_that_was_killed_goes_on_and_one_that_cannot_be_done_is_told(tmp_p
     assert "Mean over 1 seed [smallest, largest]. Runs not done yet: 1." in told.out
     *_, summary, failure = told.err.splitlines()
     assert summary == "error: runs that failed: 1"
-    assert failure.startswith("broken, seed 1 ended with code 1: error: ")
+    assert failure.startswith("broken, seed 1 ended with code 2: error: ")
     assert "no where: does not exist" in failure
     assert failure.endswith(f"(all of it in {again / 'broken' / 'seed_1.log'})")
     assert written(again / "random") == before
