@@ -22,7 +22,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "monai_al"
 
-GROUND = ("uncertainty", "selection", "losses", "networks", "metrics", "records", "failures", "assets", "moved", "options")
+GROUND = (
+    *("uncertainty", "selection", "losses", "networks", "metrics", "records"),
+    *("failures", "options", "assets", "moved"),
+)
 UPPER = (
     "data",
     "datasets",
