@@ -29,7 +29,14 @@ from monai_al.records import DataError, Pool
 __all__ = ["decathlon"]
 
 
-def decathlon(root: str | os.PathLike, *, item: str = "slice", skip_incomplete: bool = False) -> Pool:
+def decathlon(
+    root: str | os.PathLike,
+    *,
+    item: str = "slice",
+    label_values: Mapping[int, int] | None = None,
+    skip_incomplete: bool = False,
+    affine_tolerated: bool = False,
+) -> Pool:
     """The labeled volumes of a Medical Segmentation Decathlon task.
 
     The list in ``dataset.json`` decides which volumes there are; class names come from its ``labels``. Without the
@@ -39,7 +46,10 @@ def decathlon(root: str | os.PathLike, *, item: str = "slice", skip_incomplete: 
     Args:
         root: the task's folder, such as ``Task09_Spleen``.
         item: ``"slice"`` or ``"volume"``.
+        label_values: stored label value -> class number or 255. Default: each value that ``dataset.json`` lists is a
+            class; without the file, each that is found.
         skip_incomplete: leave out cases with a missing file, and name them in the notes, instead of raising.
+        affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
 
     Raises:
         DataError: the folder or a listed file is missing, an entry leads out of the folder, or the list is malformed.
@@ -60,9 +70,15 @@ def decathlon(root: str | os.PathLike, *, item: str = "slice", skip_incomplete: 
     """
     folder = existing_folder(root)
     if not (folder / "dataset.json").is_file():
-        return _without_list(folder, item, skip_incomplete)
+        return _without_list(
+            folder,
+            item=item,
+            label_values=label_values,
+            skip_incomplete=skip_incomplete,
+            affine_tolerated=affine_tolerated,
+        )
     listing = _listing(folder / "dataset.json")
-    classes, label_values = _classes(listing, folder)
+    classes, listed_values = _classes(listing, folder)
     pairs, missing = _listed_pairs(listing, folder)
     notes = _notes(listing, folder, pairs)
     if missing:
@@ -72,7 +88,15 @@ def decathlon(root: str | os.PathLike, *, item: str = "slice", skip_incomplete: 
             f"{len(missing)} files of dataset.json are missing; their cases are left out: {shortened(missing)}."
         )
         pairs = [pair for pair in pairs if pair.image.is_file() and pair.label is not None and pair.label.is_file()]
-    return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=folder, notes=notes)
+    return pool_of(
+        pairs,
+        item=item,
+        classes=classes,
+        label_values=listed_values if label_values is None else label_values,
+        root=folder,
+        notes=notes,
+        affine_tolerated=affine_tolerated,
+    )
 
 
 def _listing(path: Path) -> dict[str, Any]:
@@ -127,15 +151,14 @@ def _notes(listing: Mapping[str, Any], folder: Path, pairs: list[Pair]) -> list[
     return notes
 
 
-def _without_list(folder: Path, item: str, skip_incomplete: bool) -> Pool:
+def _without_list(folder: Path, **options: Any) -> Pool:
     from monai_al.datasets.folder import folder as plain_folder
 
     if not (folder / "imagesTr").is_dir() or not (folder / "labelsTr").is_dir():
         tasks = sorted(path.parent.name for path in folder.glob("*/dataset.json"))
         hint = f"; did you mean {shortened([folder / task for task in tasks])}?" if tasks else ""
         raise DataError(f"{folder}: holds neither dataset.json nor imagesTr and labelsTr{hint}")
-    pool = plain_folder(
-        folder, images="imagesTr", labels="labelsTr", item=item, patient=r"([^/]+)$", skip_incomplete=skip_incomplete
-    )
+    pool = plain_folder(folder, images="imagesTr", labels="labelsTr", patient=r"([^/]+)$", **options)
     note = "There is no dataset.json: imagesTr and labelsTr are paired by name, classes are the values found."
-    return Pool(pool.items, pool.classes, pool.label_values, pool.root, (note, *pool.notes))
+    pool.notes = (note, *pool.notes)
+    return pool

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_al.data.reading import name_without_suffix, stored_label_values
+from monai_al.data.reading import label_colours, name_without_suffix, stored_label_values
 from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of, readable_files, shortened
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
+from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
 
 __all__ = ["folder"]
 
@@ -31,6 +32,7 @@ def folder(
     item: str = "slice",
     require_labels: bool = True,
     skip_incomplete: bool = False,
+    affine_tolerated: bool = False,
 ) -> Pool:
     """A pool from a folder of NIfTI, MetaImage, NRRD, PNG, JPEG or TIFF files.
 
@@ -43,8 +45,9 @@ def folder(
         root: the folder.
         images: sub-folder of the images.
         labels: sub-folder of the labels; None for a pool without any.
-        classes: names of the classes, background first. Default: one class for each value found in the labels, all of
-            which are read for it; 255 beside other foreground values then means "not annotated".
+        classes: names of the classes, background first. Default: the classes of ``label_values``, or one for each value
+            found in the labels, all of which are read for it, see
+            :func:`monai_al.records.label_values.label_values_found`.
         label_values: stored label value -> class number or 255. Default: the class numbers themselves, or the values
             found.
         patient: regular expression that is searched in an image's path below ``images`` without suffix; its first
@@ -52,10 +55,13 @@ def folder(
         item: ``"slice"`` or ``"volume"``.
         require_labels: False also takes images without a label, for a pool that is still to be annotated.
         skip_incomplete: leave out images without label and labels without image, and name them in the notes.
+        affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
 
     Raises:
         DataError: the folder is missing or empty, or images without label, labels without image, paths that
-            ``patient`` does not match or label values that cannot be classes; all of a kind are listed.
+            ``patient`` does not match or label values that cannot be classes; all of a kind are listed. Or 255 may be
+            a class or mean "not annotated".
+        ValueError: ``label_values`` leaves out a class.
 
     Example:
         >>> import tempfile, nibabel, numpy as np
@@ -85,11 +91,20 @@ def folder(
         notes.append(f"{found.scribbles} scribble files beside the images are not read as images.")
     if patient is None:
         notes.append("Every file counts as a patient of its own; give a patient rule if some share a patient.")
-    if classes is None:
-        classes, found_values, found_notes = _classes_found(pairs)
-        label_values = found_values if label_values is None else label_values
+    if classes is None and label_values is None:
+        label_values, found_notes = _label_values_found(pairs)
         notes += found_notes
-    return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=base, notes=notes)
+    if classes is None:
+        classes = classes_of(whole_label_values(label_values or {0: 0, 1: 1}))
+    return pool_of(
+        pairs,
+        item=item,
+        classes=classes,
+        label_values=label_values,
+        root=base,
+        notes=notes,
+        affine_tolerated=affine_tolerated,
+    )
 
 
 @dataclass(frozen=True)
@@ -176,20 +191,29 @@ def _with_patients(pairs: list[Pair], image_folder: Path, rule: str | None) -> l
     return [replace(pair, patient=name) for pair, name in zip(pairs, names, strict=True)]
 
 
-def _classes_found(pairs: list[Pair]) -> tuple[list[str], dict[int, int], list[str]]:
-    values: set[int] = set()
-    for pair in pairs:
-        if pair.label is not None:
-            values.update(_plausible_values(pair.label))
-    if not values:
-        return ["background", "foreground"], {0: 0, 1: 1}, []
-    ignored = {NOT_ANNOTATED: NOT_ANNOTATED} if NOT_ANNOTATED in values and len(values - {0}) > 1 else {}
-    foreground = sorted(values - {0} - set(ignored))
-    label_values = {0: 0} | {value: number for number, value in enumerate(foreground, start=1)} | ignored
-    note = f"Classes are the label values found: {shortened(sorted(values), limit=20)}"
-    note += "; 255 is taken as not annotated." if ignored else "."
-    names = ["foreground"] if len(foreground) == 1 else [f"class {value}" for value in foreground]
-    return ["background", *names], label_values, [note]
+def _label_values_found(pairs: list[Pair]) -> tuple[dict[int, int], list[str]]:
+    found = {str(pair.label): _plausible_values(pair.label) for pair in pairs if pair.label is not None}
+    label_values = label_values_found(found)
+    _check_palettes(found)
+    values = sorted(set().union(*found.values()))
+    if not set(values) - {0}:
+        return label_values | {1: 1}, []
+    note = f"Classes are the label values found: {shortened(values, limit=20)}"
+    note += "; 255 is taken as not annotated." if NOT_ANNOTATED in label_values.values() else "."
+    return label_values, [note]
+
+
+def _check_palettes(labels: Iterable[str]) -> None:
+    """An index that has another colour in another label is no class number."""
+    known: dict[int, tuple[str, tuple[int, ...]]] = {}
+    for label in labels:
+        for index, colour in label_colours(label).items():
+            other, before = known.setdefault(index, (label, colour))
+            if before != colour:
+                raise DataError(
+                    f"{label}: its palette shows index {index} in {colour}, that of {other} in {before}, so that "
+                    "the indices are no class numbers; store the class numbers as grey values, without a palette"
+                )
 
 
 def _plausible_values(label: Path) -> tuple[int, ...]:
