@@ -13,12 +13,12 @@ import numpy as np
 from monai_al.data.dicom_series import dicom_series, read_dicom
 from monai_al.data.itk_images import itk_shape
 from monai_al.data.natural_order import natural_key
-from monai_al.data.stored_formats import StoredFormat, StoredGrid, format_of, guarded
+from monai_al.data.pictures import PICTURE_SUFFIXES
+from monai_al.data.stored_formats import format_of, guarded
+from monai_al.data.stored_grid import StoredFormat, StoredGrid
 from monai_al.records.errors import DataError
 
 __all__ = ["folder_format", "numbered_files", "picture_files"]
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 def folder_format(folder: str | os.PathLike) -> StoredFormat:
@@ -100,12 +100,13 @@ def _pictures_image(folder: str) -> StoredGrid:
 def _pictures_label(folder: str) -> StoredGrid:
     grids = list(_planes(picture_files(folder), label=True))
     block = np.stack([grid.values[:, :, 0] for grid in grids], axis=2)
-    return StoredGrid(block, None, True, grids[0].mask)
+    return StoredGrid(block, None, True, mask=grids[0].mask)
 
 
 def _planes(files: list[Path], *, label: bool) -> Iterator[StoredGrid]:
     """Each picture, after a comparison with the first one."""
     first: StoredGrid | None = None
+    colours: dict[int, tuple[int, ...]] = {}
     for file in files:
         kind = format_of(file)
         grid = guarded(file, kind.label if label else kind.image)
@@ -122,6 +123,14 @@ def _planes(files: list[Path], *, label: bool) -> Iterator[StoredGrid]:
                 f"{file} is a {_coding(grid)} picture but {files[0].name} a {_coding(first)} one, so that their values "
                 "may mean different things; store all planes of a label alike"
             )
+        known = colours | (grid.colours or {})
+        changed = [index for index, colour in colours.items() if known[index] != colour]
+        if changed:
+            raise DataError(
+                f"{file} shows index {changed[0]} in another colour than the pictures before it, so that it may be "
+                "another class; store class numbers as grey values"
+            )
+        colours = known
         yield grid
 
 
@@ -150,4 +159,4 @@ def _dicom_image(folder: str) -> StoredGrid:
     values = values if values.ndim == 4 else values[..., None]
     by_name = sorted(series.files, key=lambda file: natural_key(os.path.basename(file)))
     order = tuple(by_name.index(file) for file in series.files)
-    return StoredGrid(values, series.affine[:, [1, 0, 2, 3]], False, order=order)
+    return StoredGrid(values, series.affine[:, [1, 0, 2, 3]], placeholder=False, placed=True, order=order)

@@ -9,19 +9,80 @@ from typing import Any
 
 import numpy as np
 
-from monai_al.data.metaimage import check_voxel_file
+from monai_al.data.metaimage import check_voxel_file, header_fields
+from monai_al.data.nrrd import check_nrrd, nrrd_fields
+from monai_al.data.stored_grid import StoredGrid
 
-__all__ = ["ITK_SUFFIXES", "RAS_LPS", "itk_shape", "itk_values", "ras_affine", "read_itk"]
+__all__ = [
+    "ITK_SUFFIXES",
+    "RAS_LPS",
+    "itk_image",
+    "itk_label",
+    "itk_shape",
+    "itk_values",
+    "ras_affine",
+    "read_itk",
+]
 
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
+META_SUFFIXES = (".mha", ".mhd")
+ITK_SUFFIXES = (*META_SUFFIXES, ".nrrd")
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # turns an affine of the one convention into one of the other
+
+
+def itk_image(path: str) -> StoredGrid:
+    """The voxels of a MetaImage or NRRD file as float32, with its geometry.
+
+    Example:
+        >>> import tempfile, SimpleITK
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     SimpleITK.WriteImage(SimpleITK.Image(4, 5, 6, SimpleITK.sitkInt16), folder + "/a.mha")
+        ...     grid = itk_image(folder + "/a.mha")
+        >>> grid.values.shape, grid.values.dtype, grid.placeholder
+        ((4, 5, 6, 1), dtype('float32'), False)
+    """
+    return _grid(path, np.float32)
+
+
+def itk_label(path: str) -> StoredGrid:
+    """The same, with the values in their own type.
+
+    Example:
+        >>> import tempfile, SimpleITK
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     SimpleITK.WriteImage(SimpleITK.Image(4, 5, 6, SimpleITK.sitkInt16), folder + "/a.mha")
+        ...     itk_label(folder + "/a.mha").values.dtype
+        dtype('int16')
+    """
+    return _grid(path, None)
+
+
+def _grid(path: str, dtype: Any) -> StoredGrid:
+    stored = read_itk(path)
+    values = itk_values(stored, dtype)
+    if stored.GetDimension() == 2:
+        values = np.expand_dims(values, 2)
+    spaced, placed = _stated(path)
+    return StoredGrid(values if values.ndim == 4 else values[..., None], ras_affine(stored), not spaced, placed)
+
+
+def _stated(path: str) -> tuple[bool, bool]:
+    """Whether the header states the voxel size, and where the axes point; SimpleITK fills in what it does not."""
+    if path.lower().endswith(META_SUFFIXES):
+        fields = header_fields(path)
+        axes = {"TransformMatrix", "Rotation", "Orientation"} & set(fields)
+        return bool({"ElementSpacing", "ElementSize"} & set(fields)), bool(axes)
+    fields = nrrd_fields(path)
+    directions = "(" in fields.get("spacedirections", "")
+    spacings = [word for word in fields.get("spacings", "").lower().split() if word != "nan"]
+    return directions or bool(spacings), directions
 
 
 def read_itk(path: str | os.PathLike) -> Any:
     """The SimpleITK image of a MetaImage or NRRD file.
 
     Raises:
-        DataError: the voxel file of a MetaImage header is absent or has another size than the header says.
+        DataError: the voxel file that a header names is absent, lies outside the header's folder, is damaged or has
+            another size than the header says.
         ValueError: an image of 2 to 4 axes is expected, with 4 axes one of a single component.
         RuntimeError: SimpleITK cannot read the file.
 
@@ -35,8 +96,7 @@ def read_itk(path: str | os.PathLike) -> Any:
     import SimpleITK
 
     name = os.fspath(path)
-    if name.lower().endswith((".mha", ".mhd")):
-        check_voxel_file(name, inflate=True)
+    _check_files(name, inflate=True)
     image = SimpleITK.ReadImage(name)
     dimension, components = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
     if dimension not in (2, 3, 4) or (dimension == 4 and components > 1):
@@ -44,8 +104,18 @@ def read_itk(path: str | os.PathLike) -> Any:
     return image
 
 
+def _check_files(name: str, *, inflate: bool = False) -> None:
+    if name.lower().endswith(META_SUFFIXES):
+        check_voxel_file(name, inflate=inflate)
+    elif name.lower().endswith(ITK_SUFFIXES):
+        check_nrrd(name)
+
+
 def itk_shape(path: str | os.PathLike) -> tuple[int, ...]:
     """The sizes of an image's axes, from its header alone; the components of a voxel (colours) are not counted.
+
+    Raises:
+        DataError: the file that the header names for the voxels is absent, elsewhere or of another size.
 
     Example:
         >>> import tempfile, SimpleITK
@@ -56,8 +126,10 @@ def itk_shape(path: str | os.PathLike) -> tuple[int, ...]:
     """
     import SimpleITK
 
+    name = os.fspath(path)
+    _check_files(name)
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
+    reader.SetFileName(name)
     reader.ReadImageInformation()
     return tuple(int(n) for n in reader.GetSize())
 

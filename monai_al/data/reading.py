@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read one stored volume or image with its label, and check everything that can be wrong with the files.
 
-No axis is ever permuted: NIfTI, MetaImage and NRRD keep the order of their headers, images are rows by columns, and so
-are the slices of a volume that is a folder of DICOM files or numbered images.
+No axis of an image is ever permuted: NIfTI, MetaImage and NRRD keep the order of their headers, images are rows by
+columns, and so are the slices of a volume that is a folder of DICOM files or numbered images. A label that covers the
+same place in another order of its voxels is put into the image's order.
 """
 
 from __future__ import annotations
@@ -11,25 +12,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from monai_al.data.folder_volumes import folder_format
-from monai_al.data.stored_formats import (
-    READABLE_SUFFIXES,
-    StoredFormat,
-    StoredGrid,
-    format_of,
-    guarded,
-    name_without_suffix,
-)
+from monai_al.data.grids import SAME_GRID, displacement, reordered
+from monai_al.data.pictures import PICTURE_SUFFIXES, has_palette
+from monai_al.data.stored_formats import READABLE_SUFFIXES, format_of, guarded, name_without_suffix
+from monai_al.data.stored_grid import StoredFormat, StoredGrid
 from monai_al.records.errors import DataError
 from monai_al.records.label_values import NOT_ANNOTATED
 
 __all__ = [
     "READABLE_SUFFIXES",
     "StoredVolume",
+    "label_colours",
     "name_without_suffix",
     "read_volume",
     "stored_label_values",
@@ -37,7 +35,6 @@ __all__ = [
 ]
 
 INTEGER_TOLERANCE = 1e-3
-AFFINE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +95,13 @@ def read_volume(
 ) -> StoredVolume:
     """Read an image and its label and check that they can be used together.
 
-    A label stored as float, or with a scale factor, is rounded where every value lies within 1e-3 of an integer. A
-    two-class mask in an image file may also hold 0 and 255 (foreground = above 127), 1 bit, or palette indices
-    (foreground = above 0).
+    Both are on one grid where the corners of their grids lie at most a tenth of the smallest voxel edge apart; the
+    image's geometry then holds for both. A label whose axes are exchanged or reversed against the image's is put into
+    the image's order by its affine, where both files state where their axes point.
+
+    A picture is turned as its EXIF says. A label stored as float, or with a scale factor, is rounded where every value
+    lies within 1e-3 of an integer. A two-class mask in an image file may also hold 0 and 255 alone (foreground = 255),
+    1 bit, or palette indices (foreground = above 0).
 
     Args:
         image: path of the image, a file or a folder of DICOM slices or numbered images.
@@ -111,11 +112,13 @@ def read_volume(
 
     Returns:
         Image, label, and the image's geometry. A NIfTI affine is the s-form if its code is above 0, else the q-form
-        if its code is above 0, else it is made from the header's voxel sizes.
+        if its code is above 0, else it is made from the header's voxel sizes; metres and microns become millimetres.
 
     Raises:
-        DataError: a file is missing, unreadable or truncated; a voxel is NaN or infinite; shapes or affines of image
-            and label differ; the label holds fractions or values that are not declared; the channel does not exist.
+        DataError: a file is missing, unreadable, truncated or damaged, or declares more voxels than it can hold; a
+            voxel is NaN or infinite; shapes or affines of image and label differ; the label holds fractions or values
+            that are not declared; the channel does not exist; a picture is transparent in part, an animation, or a mask
+            whose palette or transparency can be understood in two ways.
 
     Example:
         >>> import tempfile, nibabel
@@ -159,6 +162,27 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def label_colours(path: str | os.PathLike) -> dict[int, tuple[int, ...]]:
+    """The colours that the palette of a label gives its values, of those in use; empty where it has no palette.
+
+    Raises:
+        DataError: the file is missing or unreadable, or its palette contradicts its values.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     picture = Image.new("P", (5, 4), 1)
+        ...     picture.putpalette([0, 0, 0, 200, 0, 0])
+        ...     picture.save(folder + "/a.png")
+        ...     label_colours(folder + "/a.png")
+        {1: (200, 0, 0)}
+    """
+    if os.fspath(path).lower().endswith(PICTURE_SUFFIXES) and guarded(path, has_palette):
+        return dict(guarded(path, _format(path).label).colours or {})
+    return {}
+
+
 def _format(path: str | os.PathLike) -> StoredFormat:
     return folder_format(path) if os.path.isdir(path) else format_of(path)
 
@@ -169,7 +193,7 @@ def _format(path: str | os.PathLike) -> StoredFormat:
 def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: bool) -> np.ndarray:
     if label_values is None:
         raise DataError(f"{label}: give label_values (stored value -> class number, or 255), as a pool does")
-    stored = guarded(label, _format(label).label)
+    stored = _in_order_of(grid, guarded(label, _format(label).label))
     if stored.values.shape[:3] != grid.values.shape[:3]:
         raise DataError(
             f"image {image} has shape {grid.values.shape[:3]} but its label {label} has {stored.values.shape[:3]}: "
@@ -177,11 +201,18 @@ def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: 
         )
     if stored.values.shape[3] != 1:
         raise DataError(f"{label}: a label has one channel, this file holds {stored.values.shape[3]}")
-    _check_affines(image, grid.affine, label, stored.affine, affine_tolerated)
+    _check_affines(image, grid, label, stored, affine_tolerated)
     values = stored.values[..., 0]
     if grid.order is not None and stored.order is None and os.path.isdir(label):
         values = values[:, :, list(grid.order)]  # the k-th picture belongs to the k-th slice by name
     return _classes(_whole_numbers(values, label), stored.mask, label_values, label)
+
+
+def _in_order_of(grid: StoredGrid, label: StoredGrid) -> StoredGrid:
+    if grid.affine is None or label.affine is None or not (grid.placed and label.placed):
+        return label
+    values, affine = reordered(label.values, label.affine, grid.values.shape[:3], grid.affine)
+    return replace(label, values=values, affine=affine)
 
 
 def _whole_numbers(values: np.ndarray, path) -> np.ndarray:
@@ -210,12 +241,14 @@ def _classes(values: np.ndarray, mask: str, label_values: Mapping[int, int], pat
         two_classes = set(label_values.values()) <= {0, 1, NOT_ANNOTATED}
         if two_classes and mask == "palette":
             classes, known = _mapped((values > 0).astype(np.uint8), label_values)
-        elif two_classes and np.isin(values[~known], (0, 255)).all():
+        elif two_classes and np.isin(values, (0, 255)).all():
             classes, known = _mapped((values > 127).astype(np.uint8), label_values)
     if not known.all():
         found = [int(v) for v in np.unique(values[~known])]
         shown = ", ".join(map(str, found[:10])) + (f", ... ({len(found)} values)" if len(found) > 10 else "")
         hint = "; masks in image files hold 0 and 255 only, so threshold it first" if mask and len(found) > 2 else ""
+        if NOT_ANNOTATED in found and not hint:
+            hint = "; declare with label_values whether 255 is a class, as 255: 1, or not annotated, as 255: 255"
         raise DataError(f"{path}: unexpected label values {shown}; expected {sorted(label_values)}{hint}")
     return classes
 
@@ -255,15 +288,19 @@ def _check_finite(values: np.ndarray, path) -> None:
         )
 
 
-def _check_affines(image, of_image, label, of_label, tolerated: bool) -> None:
-    if of_image is None or of_label is None:
+def _check_affines(image, of_image: StoredGrid, label, of_label: StoredGrid, tolerated: bool) -> None:
+    if of_image.affine is None or of_label.affine is None:
         return
-    largest = float(np.abs(of_image - of_label).max())
-    if largest <= AFFINE_TOLERANCE:
+    share = displacement(of_image.values.shape[:3], of_image.affine, of_label.affine)
+    if share <= SAME_GRID:
         return
-    message = f"image {image} and label {label} have one shape but affines that differ by up to {largest:.6g}"
+    message = f"image {image} and label {label} have one shape but affines that differ by up to {share:.3g} voxel edges"
     if not tolerated:
-        raise DataError(f"{message}: they may not belong together; correct the header that is wrong")
+        raise DataError(
+            f"{message}, more than {SAME_GRID:g}: they may not belong together; correct the header that is wrong, or, "
+            "where the voxels fit, use the image's geometry for both by --datalist#affine_tolerated True "
+            "(affine_tolerated=True in Python)"
+        )
     warnings.warn(f"{message}; the image's geometry is used for both", stacklevel=4)
 
 

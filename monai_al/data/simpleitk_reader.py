@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader, NibabelReader
-from monai.data.utils import is_no_channel
+from monai.data.utils import correct_nifti_header_if_necessary, is_no_channel
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from monai_al.data.dicom_series import dicom_file, dicom_series, read_dicom
+from monai_al.data.grids import SAME_GRID, displacement
 from monai_al.data.itk_images import ITK_SUFFIXES, RAS_LPS, itk_values, ras_affine, read_itk
+from monai_al.data.nifti import NIFTI_SUFFIXES, millimetres, open_nifti
 from monai_al.data.stored_formats import guarded
 from monai_al.records.errors import DataError
 
 __all__ = ["SimpleITKReader"]
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm",)
 SUFFIXES = (*ITK_SUFFIXES, *NIFTI_SUFFIXES, *DICOM_SUFFIXES)
-AFFINE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class SimpleITKReader(ImageReader):
     * DICOM: found by GDCM's series reader; slices are ordered by position, the slice step and a slant are those of the
       positions, each slice has its own rescale factors applied. What cannot be one volume is an error, see
       :func:`monai_al.data.dicom_series.dicom_series`.
-    * NIfTI: as ``NibabelReader``, which this reader calls. SimpleITK would take the q-form for the s-form where both
-      are set, drop sheared axes and last axes of length 1, and fill up truncated files.
+    * NIfTI: as ``NibabelReader``, which this reader calls, but to the end of the file with gzip's checksum, and with an
+      affine in millimetres whatever the header's unit. SimpleITK would take the q-form for the s-form where both are
+      set, drop sheared axes and last axes of length 1, and fill up truncated files.
 
     The files are read in :meth:`get_data`: after an error in :meth:`read`, ``LoadImage`` would try all other readers
     that are installed, and return what one of them makes of a series with missing slices.
@@ -171,7 +172,11 @@ class SimpleITKReader(ImageReader):
 
     def _nifti(self, path: str) -> tuple[np.ndarray, dict]:
         reader = NibabelReader(self.channel_dim)
-        values, meta = reader.get_data(reader.read(path))
+        reader.read(path)
+        with open_nifti(path) as stored:
+            values, meta = reader.get_data(correct_nifti_header_if_necessary(stored))
+        for key in (MetaKeys.AFFINE, MetaKeys.ORIGINAL_AFFINE):
+            meta[key][:3] *= millimetres(stored.header)
         if values.dtype.names:  # colours
             values, meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = np.stack([values[n] for n in values.dtype.names], -1), -1
         meta["spacing"] = _spacing(meta[MetaKeys.AFFINE])[: len(meta[MetaKeys.SPATIAL_SHAPE])]
@@ -201,7 +206,8 @@ def _check_alike(names: tuple[str, ...], first: tuple[np.ndarray, dict], other: 
     if shapes[0] != shapes[1] or first[0].ndim != other[0].ndim:
         found = f"{names[0]} has shape {first[0].shape}, {names[1]} {other[0].shape}"
         raise DataError(f"{found}: they cannot be channels of one image")
-    largest = float(np.abs(first[1][MetaKeys.AFFINE] - other[1][MetaKeys.AFFINE]).max())
-    if largest > AFFINE_TOLERANCE:
-        found = f"{names[0]} and {names[1]} have affines that differ by up to {largest:.6g}"
+    affines = [meta[MetaKeys.AFFINE] for _, meta in (first, other)]
+    share = displacement((*shapes[0], 1, 1)[:3], *affines)
+    if not share <= SAME_GRID:
+        found = f"{names[0]} and {names[1]} have affines that differ by up to {share:.3g} voxel edges"
         raise DataError(f"{found}: they cannot be channels of one image")

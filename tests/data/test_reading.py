@@ -112,7 +112,9 @@ class TestGeometry:
         other[0, 3] = 200
         image = save(tmp_path / "image.nii", np.zeros((3, 3, 3), np.uint8))
         label = save(tmp_path / "label.nii", np.ones((3, 3, 3), np.uint8), other)
-        with pytest.raises(DataError, match=r"image\.nii.*label\.nii.*differ by up to 200"):
+        with pytest.raises(
+            DataError, match=r"image\.nii.*label\.nii.*differ by up to 20\d voxel edges.*--datalist#affine_tolerated"
+        ):
             read_volume(image, label, label_values=TWO)
         with pytest.warns(UserWarning, match="the image's geometry is used") as caught:
             volume = read_volume(image, label, label_values=TWO, affine_tolerated=True)
@@ -120,17 +122,57 @@ class TestGeometry:
         np.testing.assert_array_equal(volume.affine, np.eye(4))
         assert (volume.label == 1).all()
 
-    @pytest.mark.parametrize(("shift", "fine"), [(0.0009, True), (0.0011, False)])
+    @pytest.mark.parametrize(("shift", "fine"), [(0.049, True), (0.051, False)])
     def test_tolerance_of_affines(self, tmp_path, shift, fine):
-        other = np.eye(4)
+        affine, other = (np.diag([0.5, 2.0, 3.0, 1.0]) for _ in range(2))
         other[1, 3] = shift
-        image = save(tmp_path / "image.nii", np.zeros((3, 3, 3), np.uint8))
+        image = save(tmp_path / "image.nii", np.zeros((3, 3, 3), np.uint8), affine)
         label = save(tmp_path / "label.nii", np.zeros((3, 3, 3), np.uint8), other)
         if fine:
             assert read_volume(image, label, label_values=TWO).label is not None
         else:
-            with pytest.raises(DataError, match=r"0\.0011"):
+            with pytest.raises(DataError, match=r"0\.102 voxel edges, more than 0\.1"):
                 read_volume(image, label, label_values=TWO)
+
+    @pytest.mark.parametrize("both_placed", [True, False])
+    @pytest.mark.parametrize("tolerated", [True, False])
+    def test_a_label_in_another_order_of_its_voxels(self, tmp_path, both_placed, tolerated):
+        labels = np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3
+        affine = np.array([[0.6, -1.6, 0, 5], [0.8, 1.2, 0, -6], [0, 0, 3, 7], [0, 0, 0, 1]])
+        image = save(tmp_path / "image.nii", np.zeros((3, 4, 5), np.int16), affine)
+        turned = sitk.GetImageFromArray(np.ascontiguousarray(labels.T))
+        turned.SetDirection((np.diag([-1, -1, 1]) @ (affine[:3, :3] / [1, 2, 3])).ravel().tolist())
+        turned.SetSpacing((1, 2, 3))
+        turned.SetOrigin((-5, 6, 7))
+        turned = sitk.Flip(sitk.PermuteAxes(turned, (2, 0, 1)), (True, False, True))
+        sitk.WriteImage(turned, tmp_path / "label.mhd")
+        options = {"label_values": {n: n for n in range(3)}, "affine_tolerated": tolerated}
+        if both_placed:
+            found = read_volume(image, tmp_path / "label.mhd", **options)
+            np.testing.assert_array_equal(found.label, labels)
+            np.testing.assert_allclose(found.affine, affine, atol=1e-6)
+            return
+        header = (tmp_path / "label.mhd").read_text(encoding="utf-8").splitlines(keepends=True)
+        (tmp_path / "label.mhd").write_text("".join(x for x in header if not x.startswith("Transform")), "utf-8")
+        with pytest.raises(DataError, match=r"has shape \(3, 4, 5\) but its label .* has \(5, 3, 4\)"):
+            read_volume(image, tmp_path / "label.mhd", **options)
+
+    @pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd"])
+    def test_headers_that_state_no_voxel_size(self, tmp_path, suffix):
+        path = tmp_path / f"a{suffix}"
+        image = sitk.Image(4, 5, 6, sitk.sitkInt16)
+        sitk.WriteImage(image, path)
+        assert not read_volume(path).placeholder_spacing
+        text = path.read_bytes()
+        for field in (b"ElementSpacing", b"space"):
+            text = b"\n".join(line for line in text.split(b"\n") if not line.startswith(field))
+        path.write_bytes(text)
+        assert read_volume(path).placeholder_spacing
+        extra = b"spacings: 2 2 2\n" if suffix == ".nrrd" else b"ElementSize = 2 2 2\n"
+        before = b"encoding" if suffix == ".nrrd" else b"ElementDataFile"
+        path.write_bytes(text.replace(before, extra + before))
+        volume = read_volume(path)
+        assert (volume.spacing, volume.placeholder_spacing) == ((2, 2, 2), False)
 
 
 class TestFilesThatCannotBeRead:
@@ -161,7 +203,9 @@ class TestFilesThatCannotBeRead:
         else:
             Image.fromarray(noise[..., 0]).save(path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(DataError, match=rf"{name}: cannot be read \(\w+: .*\); it may be truncated"):
+        with pytest.raises(
+            DataError, match=rf"{name}: (cannot be read \(\w+: .*\)|its header declares .* x 40 ).*truncated"
+        ):
             read_volume(path)
 
     @pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.png", "a.mhd", "a.nrrd"])
@@ -174,11 +218,19 @@ class TestFilesThatCannotBeRead:
     def test_raw_file_too_short(self, tmp_path):
         sitk.WriteImage(sitk.GetImageFromArray(np.zeros((8, 8, 8), np.int16)), tmp_path / "a.mhd")
         (tmp_path / "a.raw").write_bytes(b"\0" * 100)
-        assert stored_shape(tmp_path / "a.mhd") == (8, 8, 8)
-        with pytest.raises(
-            DataError, match=r"a\.mhd: its voxel file .*a\.raw has 100 bytes, expected 1024 \(8 x 8 x 8"
-        ):
-            read_volume(tmp_path / "a.mhd")
+        message = r"a\.mhd: its voxel file .*a\.raw has 100 bytes, expected 1024 \(8 x 8 x 8"
+        for read in (stored_shape, read_volume, stored_label_values):
+            with pytest.raises(DataError, match=message):
+                read(tmp_path / "a.mhd")
+
+    def test_too_little_memory(self, tmp_path, monkeypatch):
+        def full(*_args, **_options):
+            raise MemoryError
+
+        path = save(tmp_path / "a.nii", np.zeros((4, 5, 6), np.uint8))
+        monkeypatch.setattr(np, "asanyarray", full)
+        with pytest.raises(DataError, match=r"a\.nii: 4 x 5 x 6 voxels are too large for the memory"):
+            read_volume(path)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_voxels_that_are_no_numbers(self, tmp_path, value):
@@ -324,7 +376,7 @@ class TestPictures:
         numbers = np.arange(24, dtype=np.uint8).reshape(6, 4) % 3
         mask = Image.fromarray(numbers)
         if mode == "P":
-            mask.putpalette([0, 0, 0, 9, 9, 9, 8, 8, 8])
+            mask.putpalette([0, 0, 0, 9, 0, 0, 8, 8, 8])
         mask.save(tmp_path / "mask.png")
         volume = read_volume(tmp_path / "mask.png", tmp_path / "mask.png", label_values={0: 0, 1: 2, 2: 1})
         np.testing.assert_array_equal(volume.label[:, :, 0], np.choose(numbers, [0, 2, 1]))
@@ -333,6 +385,12 @@ class TestPictures:
         Image.fromarray(np.uint8([[0, 1, 255]])).save(tmp_path / "mask.png")
         path = tmp_path / "mask.png"
         assert read_volume(path, path, label_values={0: 0, 1: 1, 255: 255}).label.ravel().tolist() == [0, 1, 255]
+
+    def test_two_codings_in_one_mask(self, tmp_path):
+        path = tmp_path / "mask.png"
+        Image.fromarray(np.uint8([[0, 1, 255]])).save(path)
+        with pytest.raises(DataError, match=r"mask\.png: unexpected label values 255; .*declare with label_values"):
+            read_volume(path, path, label_values=TWO)
 
     def test_grey_values_and_colours_are_errors(self, tmp_path):
         Image.fromarray(np.uint8([[0, 255, 254, 3]])).save(tmp_path / "grey.png")

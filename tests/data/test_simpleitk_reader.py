@@ -134,7 +134,7 @@ def test_compressed_and_truncated_nifti(tmp_path):
     for path in (tmp_path / "a.nii", tmp_path / "a.nii.gz"):
         path.write_bytes(path.read_bytes()[:-300])
         assert sitk.ReadImage(path).GetSize() == (20, 20, 20)  # SimpleITK invents the rest
-        with pytest.raises(DataError, match=f"{path.name}: cannot be read"):
+        with pytest.raises(DataError, match=f"{path.name}: .* it (may be|is) truncated"):
             SimpleITKReader().get_data(SimpleITKReader().read(path))
 
 
@@ -352,7 +352,7 @@ class TestSeveralFiles:
         image = sitk.ReadImage(paths[1])
         image.SetOrigin((0, 0.5, 0))
         sitk.WriteImage(image, paths[1])
-        with pytest.raises(DataError, match=r"0\.mhd and .*1\.mha have affines that differ by up to 0\.5"):
+        with pytest.raises(DataError, match=r"0\.mhd and .*1\.mha have affines that differ by up to 0\.5 voxel edges"):
             SimpleITKReader().get_data(SimpleITKReader().read(paths))
         with pytest.raises(DataError, match="image 0 and image 1 have affines"):
             SimpleITKReader().get_data([sitk.ReadImage(path) for path in paths])
@@ -381,7 +381,7 @@ class TestFilesThatCannotBeRead:
         sitk.WriteImage(itk_image(noise), tmp_path / name, compressed)
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-400])
         assert self.message(tmp_path / name).startswith(
-            f"{tmp_path / name}: {'holds' if name == 'a.mha' else 'cannot'}"
+            f"{tmp_path / name}: {'holds' if name == 'a.mha' else 'cannot' if compressed else 'its header declares'}"
         )
 
     @pytest.mark.parametrize("name", ["a.mhd", "a.nrrd", "a.nii.gz", "a.dcm"])

@@ -195,7 +195,9 @@ class TestGeometry:
         assert pool.affine_tolerated
         assert split_by_patient(pool).affine_tolerated
         assert pool.part("test").affine_tolerated
-        with pytest.warns(UserWarning, match=r"subject43_DE\.nii\.gz and label .* differ by up to 100") as caught:
+        with pytest.warns(
+            UserWarning, match=r"subject43_DE\.nii\.gz and label .* differ by up to 187 voxel edges"
+        ) as caught:
             describe(pool)
         assert sum("affines" in str(warning.message) for warning in caught) == 1
         parser = ConfigParser(ConfigParser.load_config_files([TRAIN, OVERLAY]))
@@ -211,7 +213,7 @@ class TestGeometry:
             warnings.simplefilter("error")
             parser.get_parsed_content("cache").get(item)
         strict = VolumeCache(tmp_path / "other", label_values=pool.label_values)
-        with pytest.raises(DataError, match="affines that differ by up to 100"):
+        with pytest.raises(DataError, match="affines that differ by up to 187"):
             strict.get(item)
 
     def test_other_shapes_are_not_tolerated(self, make, root):

@@ -1,0 +1,155 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""NIfTI by nibabel: files read to their end, and geometry in millimetres."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from monai_al.data.stored_grid import StoredGrid
+from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_room
+from monai_al.records.errors import DataError
+
+__all__ = ["NIFTI_SUFFIXES", "millimetres", "nifti_image", "nifti_label", "nifti_shape", "open_nifti"]
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+SPATIAL_UNIT = 0b111  # the bits of xyzt_units
+MILLIMETRES = {1: 1000.0, 3: 0.001}  # metres, microns; 2 are millimetres, and what states no unit is taken for them
+PADDING = 4096  # bytes behind the voxels that some programs add
+
+
+def nifti_shape(path: str) -> tuple[int, ...]:
+    """The sizes of the axes, from the header.
+
+    Raises:
+        DataError: the file cannot hold as many voxels.
+
+    Example:
+        >>> import nibabel, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), folder + "/a.nii.gz")
+        ...     nifti_shape(folder + "/a.nii.gz")
+        (4, 5, 6)
+    """
+    return tuple(int(n) for n in _header(path).shape)
+
+
+def nifti_image(path: str) -> StoredGrid:
+    """The voxels as float32, with the scale factor of the header applied.
+
+    Raises:
+        DataError: the voxels are no real numbers, or the file does not hold what its header and its checksum say.
+
+    Example:
+        >>> nifti_image("notes.txt")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: No such file or no access: 'notes.txt'
+    """
+    return _grid(path, np.float32)
+
+
+def nifti_label(path: str) -> StoredGrid:
+    """The same, with the values in their own type.
+
+    Example:
+        >>> nifti_label("notes.txt")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: No such file or no access: 'notes.txt'
+    """
+    return _grid(path, None)
+
+
+@contextmanager
+def open_nifti(path: str | os.PathLike) -> Iterator[Any]:
+    """An image of nibabel whose voxels are read inside the context, and whose end is checked behind it.
+
+    nibabel alone stops reading at the last voxel, in front of gzip's checksum.
+
+    Raises:
+        DataError: the file cannot hold the voxels that its header declares, or holds slices that it does not declare.
+        OSError, EOFError: the checksum or the length that gzip wrote is another one.
+
+    Example:
+        >>> import nibabel, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), folder + "/a.nii.gz")
+        ...     with open_nifti(folder + "/a.nii.gz") as stored:
+        ...         np.asarray(stored.dataobj).shape
+        (4, 5, 6)
+    """
+    import nibabel
+
+    name = os.fspath(path)
+    kind = type(_header(name))
+    with gzip.open(name) if _compressed(name) else open(name, "rb") as file:
+        stored = kind.from_file_map({"image": nibabel.FileHolder(fileobj=file)}, mmap=False)
+        yield stored
+        file.seek(stored.dataobj.offset + _voxel_bytes(stored))
+        more, plane = 0, max(_voxel_bytes(stored) // max(math.prod(stored.shape[2:]), 1), PADDING)
+        while more <= plane and (block := file.read(plane)):
+            more += len(block)
+    if more > plane:
+        raise DataError(
+            f"{path}: holds more slices than the {' x '.join(map(str, stored.shape))} voxels that its header declares; "
+            "correct the header or copy the file again"
+        )
+
+
+def millimetres(header: Any) -> float:
+    """How many millimetres the spatial unit of a NIfTI header is; 1 where it states none.
+
+    Example:
+        >>> import nibabel
+        >>> header = nibabel.Nifti1Header()
+        >>> header.set_xyzt_units("micron")
+        >>> millimetres(header)
+        0.001
+    """
+    return MILLIMETRES.get(int(header["xyzt_units"]) & SPATIAL_UNIT, 1.0)
+
+
+def _compressed(name: str) -> bool:
+    return name.lower().endswith(".gz")
+
+
+def _voxel_bytes(stored: Any) -> int:
+    return math.prod(int(n) for n in stored.shape) * stored.get_data_dtype().itemsize
+
+
+def _header(path: str) -> Any:
+    """The image of nibabel without its voxels, which the file can hold."""
+    import nibabel
+
+    stored: Any = nibabel.load(path, mmap=False)
+    packed = _compressed(path)
+    found = os.path.getsize(path) - (0 if packed else stored.dataobj.offset)
+    each = stored.get_data_dtype().itemsize
+    check_room(path, stored.shape, each, found, at_most=DEFLATED_AT_MOST if packed else 1)
+    return stored
+
+
+def _grid(path: str, dtype: Any) -> StoredGrid:
+    with open_nifti(path) as stored:
+        if stored.get_data_dtype().kind not in "buif":
+            raise DataError(f"{path}: voxels are {stored.get_data_dtype()}; store real numbers, channels as 4th axis")
+        values = np.asanyarray(stored.dataobj, dtype=dtype)
+    if values.ndim == 5 and values.shape[3] == 1:
+        values = values[:, :, :, 0]
+    if values.ndim not in (2, 3, 4):
+        raise ValueError(f"{values.ndim} dimensions of shape {values.shape}, expected 2 to 4")
+    values = values.reshape(values.shape + (1,) * (4 - values.ndim), order="A")
+    header = stored.header
+    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    affine[:3] *= millimetres(header)
+    placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
+    placeholder = not placed and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
+    return StoredGrid(values, affine, placeholder, placed)

@@ -1,0 +1,126 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import gzip
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from monai_al.data import DataError, SimpleITKReader, read_volume, stored_shape
+from monai_al.data.nifti import open_nifti
+
+NOISE = np.random.default_rng(0).integers(0, 999, (20, 21, 22)).astype(np.int16)
+
+
+@pytest.fixture
+def packed(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(NOISE, np.eye(4)), path)
+    return path
+
+
+def reader(path):
+    return SimpleITKReader().get_data(SimpleITKReader().read(path))
+
+
+def changed(content, place, change):
+    """A gzip file whose unpacked content differs in a byte, with the trailer of before."""
+    unpacked = bytearray(gzip.decompress(content))
+    unpacked[place] ^= change
+    return gzip.compress(bytes(unpacked), mtime=0)[:-8] + content[-8:]
+
+
+@pytest.mark.parametrize("read", [read_volume, reader])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: changed(content, -1, 1),
+        lambda content: changed(content, 352, 64),
+        lambda content: content[:-8] + bytes(4) + content[-4:],
+        lambda content: content[:-4] + bytes(4),
+        lambda content: content[:-3],
+        lambda content: content + b"garbage",
+    ],
+    ids=["last voxel", "first voxel", "checksum", "length", "no trailer", "garbage behind"],
+)
+def test_a_gzip_file_is_read_to_its_end(packed, damage, read):
+    packed.write_bytes(damage(packed.read_bytes()))
+    with pytest.raises(DataError, match=r"a\.nii\.gz: cannot be read \(\w+: .*copy it again"):
+        read(packed)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("more", "fine"), [(16, True), (20 * 21 * 22 * 2, False)])
+def test_bytes_behind_the_voxels(tmp_path, packed, suffix, more, fine):
+    content = gzip.decompress(packed.read_bytes()) + bytes(more)
+    path = tmp_path / f"b{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    if fine:
+        np.testing.assert_array_equal(read_volume(path).image[0], NOISE)
+        return
+    with pytest.raises(DataError, match=r"b\.nii.*: holds more slices than the 20 x 21 x 22 voxels"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("read", [read_volume, stored_shape, reader])
+def test_more_voxels_than_the_file_can_hold(tmp_path, kind, suffix, read):
+    path = tmp_path / f"a{suffix}"
+    shape = (30000, 30000, 30000) if kind is nib.Nifti1Image else (1 << 20, 1 << 20, 50)
+    content = bytearray(kind(np.zeros((4, 4, 4), np.int16), np.eye(4)).to_bytes())
+    place, code = (40, "<4h") if kind is nib.Nifti1Image else (16, "<4q")
+    struct.pack_into(code, content, place, 3, *shape)
+    path.write_bytes(gzip.compress(bytes(content)) if suffix == ".nii.gz" else content)
+    with pytest.raises(
+        DataError, match=rf"a\.nii.*: its header declares {shape[0]} x {shape[1]} x .* but the file has"
+    ):
+        read(path)
+
+
+def test_the_best_compression_is_not_refused(tmp_path):
+    content = gzip.compress(nib.Nifti1Image(np.zeros((200, 200, 200), np.uint8), np.eye(4)).to_bytes(), compresslevel=9)
+    assert len(content) < 200**3 / 950
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    assert stored_shape(tmp_path / "a.nii.gz") == (200, 200, 200)
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("micron", 1e-3), ("meter", 1e3), ("mm", 1), ("unknown", 1)])
+@pytest.mark.parametrize("form", ["sform", "qform", "pixdim"])
+@pytest.mark.parametrize("read", [read_volume, reader])
+def test_units_become_millimetres(tmp_path, unit, millimetres, form, read):
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    affine[:3, 3] = [10, -20, 30]
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), affine if form != "pixdim" else None)
+    if form == "pixdim":
+        image.header.set_zooms((2, 3, 4))
+    image.header[{"sform": "qform_code", "qform": "sform_code"}.get(form, "qform_code")] = 0
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    expected = nib.load(tmp_path / "a.nii").affine
+    expected[:3] *= millimetres
+    if read is reader:
+        meta = reader(tmp_path / "a.nii")[1]
+        np.testing.assert_allclose(meta["affine"], expected)
+        np.testing.assert_allclose(meta["original_affine"], expected)
+        np.testing.assert_allclose(meta["spacing"], np.array([2, 3, 4]) * millimetres)
+        return
+    volume = read_volume(tmp_path / "a.nii")
+    np.testing.assert_allclose(volume.affine, expected)
+    np.testing.assert_allclose(volume.spacing, np.array([2, 3, 4]) * millimetres)
+    assert not volume.placeholder_spacing
+
+
+def test_an_unknown_code_of_a_unit_is_taken_for_millimetres(tmp_path):
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.diag([2.0, 2.0, 2.0, 1.0]))
+    image.header["xyzt_units"] = 7
+    nib.save(image, tmp_path / "a.nii")
+    assert read_volume(tmp_path / "a.nii").spacing == (2, 2, 2)
+
+
+def test_what_went_wrong_inside_is_told_first(packed):
+    with pytest.raises(ZeroDivisionError), open_nifti(packed):
+        raise ZeroDivisionError
