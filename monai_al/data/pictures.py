@@ -26,6 +26,7 @@ BITS, COMPRESSION, SAMPLE_FORMAT = 258, 259, 339  # of TIFF
 UNPACKED_AT_MOST = {1: 1, 5: 1400, 8: DEFLATED_AT_MOST, 32946: DEFLATED_AT_MOST, 32773: 64}  # by TIFF's compression
 TYPES_BEHIND = {(2, 8): np.int8, (1, 32): np.uint32}  # sample format and bits that Pillow takes for another type
 IN_COLOURS = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LA": "L"}
+GREY_WITH_ALPHA = 4  # PNG's kind of colours
 GREY = ("I", "F")  # modes of more than 8 bits
 LATE = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # PNG's chunks that may turn the picture, if they follow it
 
@@ -45,7 +46,7 @@ def picture_shape(path: str) -> tuple[int, ...]:
         (4, 5)
     """
     with _opened(path) as picture:
-        turned = picture.format != "TIFF" and _orientation(picture) > 4  # Pillow gives the size of a TIFF turned
+        turned = picture.format != "TIFF" and _orientation(picture, path) > 4  # Pillow gives the size of a TIFF turned
         pages = _pages(picture)
         shape = (picture.width, picture.height) if turned else (picture.height, picture.width)
         return shape + ((pages,) if pages > 1 else ())
@@ -66,9 +67,9 @@ def picture_image(path: str) -> StoredGrid:
         (4, 5, 1, 3)
     """
     with _opened(path) as picture:
-        if _has_deep_colours(picture):
+        if _has_deep_colours(picture, path):
             values = _deep_colours(path, picture)
-            if values.shape[3] in (2, 4):
+            if values.shape[3] == 4:
                 _check_evenly_opaque(values[..., -1], path)
                 values = values[..., :-1]
             return StoredGrid(values.astype(np.float32), None, True)
@@ -94,9 +95,9 @@ def picture_label(path: str) -> StoredGrid:
         255
     """
     with _opened(path) as picture:
-        if _has_deep_colours(picture):
+        if _has_deep_colours(picture, path):
             return StoredGrid(_one_value(_deep_colours(path, picture), path), None, True, mask="grey")
-        depth = _depth(picture)
+        depth = _depth(picture, path)
         if picture.mode in ("P", "PA"):
             pages = [_plane(frame, {"PA": "P"}, path) for frame in _frames(picture)]
             values, mask, colours = palette_values(_stacked(pages, path), picture.getpalette("RGB"), path)
@@ -132,7 +133,7 @@ def _opened(path: str) -> Iterator[Any]:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with open(path, "rb") as file, Image.open(file) as picture:  # by its name Pillow would scramble turned TIFFs
             if getattr(picture, "is_animated", False) and picture.format not in ("TIFF", "MPO"):
                 raise DataError(
                     f"{path}: is an animation of {picture.n_frames} frames; store the frame that is meant, or all of "
@@ -150,7 +151,7 @@ def _check_room(picture: Any, path: str) -> None:
         limit = UNPACKED_AT_MOST.get(picture.tag_v2.get(COMPRESSION, 1))
     if limit is not None:
         shape = (picture.height, picture.width, _pages(picture), len(picture.getbands()))
-        check_room(path, shape, _depth(picture) / 8, os.path.getsize(path), at_most=limit)
+        check_room(path, shape, _depth(picture, path) / 8, os.path.getsize(path), at_most=limit)
 
 
 def _pages(picture: Any) -> int:
@@ -164,19 +165,19 @@ def _frames(picture: Any) -> Iterator[Any]:
         yield picture
 
 
-def _depth(picture: Any) -> int:
+def _depth(picture: Any, path: str) -> int:
     """Bits of a stored value."""
     if picture.format == "PNG":
-        return _png_header(picture.filename)[0]
+        return _png_header(path)[0]
     if picture.format == "TIFF":
         return max(picture.tag_v2.get(BITS, (1,)))
     return 1 if picture.mode == "1" else 8
 
 
-def _png_header(path: str) -> tuple[int, bool]:
-    """Bits of a value, and whether text or EXIF follows the pixels; their bytes are skipped."""
+def _png_header(path: str) -> tuple[int, int, bool]:
+    """Bits of a value, the kind of colours, and whether text or EXIF follows the pixels; their bytes are skipped."""
     with open(path, "rb") as file:
-        depth = file.read(26)[24]
+        depth, kind_of_colours = file.read(26)[24:]
         file.seek(8)
         late = pixels = False
         while len(head := file.read(8)) == 8:
@@ -184,14 +185,14 @@ def _png_header(path: str) -> tuple[int, bool]:
             pixels = pixels or kind == b"IDAT"
             late = late or (pixels and kind in LATE)
             file.seek(length + 4, os.SEEK_CUR)
-    return depth, late
+    return depth, kind_of_colours, late
 
 
-def _orientation(picture: Any) -> int:
+def _orientation(picture: Any, path: str) -> int:
     """EXIF's, 1 where there is none; the pixels of a PNG are decoded only where it may stand behind them."""
     from PIL import Image
 
-    if picture.format == "PNG" and _png_header(picture.filename)[1]:
+    if picture.format == "PNG" and _png_header(path)[2]:
         picture.load()
     return int(Image.Image.getexif(picture).get(ORIENTATION, 1))
 
@@ -206,8 +207,8 @@ def _plane(frame: Any, convert: dict[str, str], path: str, dtype: Any = None) ->
     behind = None
     if frame.format == "TIFF":
         (sample,) = set(frame.tag_v2.get(SAMPLE_FORMAT, (1,))) or {1}
-        behind = TYPES_BEHIND.get((sample, _depth(frame)))
-    turned = frame if frame.format == "TIFF" or _orientation(frame) == 1 else ImageOps.exif_transpose(frame)
+        behind = TYPES_BEHIND.get((sample, _depth(frame, path)))
+    turned = frame if frame.format == "TIFF" or _orientation(frame, path) == 1 else ImageOps.exif_transpose(frame)
     if dtype is not None and turned.has_transparency_data and not turned.mode.startswith(GREY):
         _check_evenly_opaque(np.asarray(turned.convert("RGBA").getchannel("A")), path)
     if turned.mode in convert:
@@ -227,19 +228,21 @@ def _stacked(pages: list[np.ndarray], path: str) -> np.ndarray:
     return values if values.ndim == 4 else values[..., None]
 
 
-def _has_deep_colours(picture: Any) -> bool:
-    """Colours of more than 8 bits, or grey of as many with transparency, which Pillow cuts to 8."""
-    return picture.format in ("PNG", "TIFF") and not picture.mode.startswith(GREY) and _depth(picture) > 8
+def _has_deep_colours(picture: Any, path: str) -> bool:
+    """Colours of more than 8 bits, which Pillow cuts to 8."""
+    return picture.format in ("PNG", "TIFF") and not picture.mode.startswith(GREY) and _depth(picture, path) > 8
 
 
 def _deep_colours(path: str, picture: Any) -> np.ndarray:
     """``(H, W, pages, C)`` by SimpleITK, which does not turn pictures."""
     import SimpleITK
 
-    if _orientation(picture) != 1:
+    if picture.format == "PNG" and _png_header(path)[1] == GREY_WITH_ALPHA:
+        raise DataError(f"{path}: holds transparency beside grey values of 16 bits; store it without transparency")
+    if _orientation(picture, path) != 1:
         raise DataError(
-            f"{path}: its EXIF turns a picture in colours of {_depth(picture)} bits, which cannot be done here; store "
-            "it as it is shown"
+            f"{path}: its EXIF turns a picture in colours of {_depth(picture, path)} bits, which cannot be done here; "
+            "store it as it is shown"
         )
     stored = SimpleITK.ReadImage(path, imageIO=f"{picture.format}ImageIO")
     values = itk_values(stored)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from monai_al.data import DataError
+from monai_al.data import DataError, read_volume, stored_shape
 from monai_al.data.metaimage import check_voxel_file
 
 TYPES = [
@@ -77,11 +77,69 @@ def test_plain_voxels_in_the_header_s_own_file(tmp_path, name):
         check_voxel_file(path)
 
 
-@pytest.mark.parametrize("entry", ["LIST", "List 2", "a%02d.raw 0 5 1"])
-def test_lists_of_voxel_files_are_left_to_the_reader(tmp_path, entry):
+LISTED = [("LIST", 2), ("LIST 2", 2), ("a%02d.raw 3 8 1", 2), ("LIST 1", 1)]
+
+
+@pytest.mark.parametrize(("entry", "axes"), LISTED)
+def test_lists_of_voxel_files(tmp_path, entry, axes):
+    path = write(tmp_path / "a.mhd")
+    values = sitk.GetArrayFromImage(sitk.ReadImage(path))
+    parts = values.reshape(-1, *values.shape[3 - axes :])
+    names = [f"a{number:02d}.raw" for number in range(3, 3 + len(parts))]
+    for name, part in zip(names, parts, strict=True):
+        (tmp_path / name).write_bytes(part.tobytes())
+    edit(path, ElementDataFile="\n".join([entry, *([] if "%" in entry else names)]))
+    check_voxel_file(path)
+    if axes == 2:
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(path)), values)
+    (tmp_path / names[1]).write_bytes(b"short")
+    with pytest.raises(
+        DataError, match=rf"a\.mhd: its voxel file .*{names[1]} has 5 bytes, expected {parts[0].nbytes} "
+    ):
+        check_voxel_file(path)
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(DataError, match=rf"{names[1]} does not exist"):
+        check_voxel_file(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("LIST\na.raw", "names 1 voxel files for 6 parts"),
+        ("a%02d.raw 3 7 1", "names 5 voxel files for 6 parts"),
+        ("a%d%d.raw 3 7 1", "are no pattern"),
+        ("a%02d.raw x", "are no pattern"),
+    ],
+)
+def test_lists_that_do_not_fit(tmp_path, entry, message):
     path = write(tmp_path / "a.mhd")
     edit(path, ElementDataFile=entry)
-    check_voxel_file(path)
+    with pytest.raises(DataError, match=rf"a\.mhd: .*{message}"):
+        check_voxel_file(path)
+
+
+@pytest.mark.parametrize("name", ["../a.raw", "{absolute}", "sub/../../a.raw", "LIST\n../a.raw", "../a%d.raw 1 6 1"])
+@pytest.mark.parametrize("equals", [" = ", "=", ": "])
+def test_voxel_files_outside_the_folder_are_refused(tmp_path, name, equals):
+    (tmp_path / "below").mkdir()
+    path = write(tmp_path / "below" / "a.mhd")
+    raw = (tmp_path / "below" / "a.raw").rename(tmp_path / "a.raw")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(" = a.raw", equals + name.format(absolute=raw)), encoding="utf-8")
+    for read in (check_voxel_file, read_volume, stored_shape):
+        with pytest.raises(DataError, match=r"a\.mhd: names \S*a(%d|1)?\.raw.* as its voxel file, which lies outside"):
+            read(path)
+
+
+def test_voxel_files_below_the_folder_and_links_are_taken(tmp_path):
+    (tmp_path / "scans" / "raw").mkdir(parents=True)
+    path = write(tmp_path / "scans" / "a.mhd")
+    values = read_volume(path).image
+    (tmp_path / "scans" / "a.raw").rename(tmp_path / "elsewhere.raw")
+    (tmp_path / "scans" / "raw" / "a.raw").symlink_to(tmp_path / "elsewhere.raw")
+    for name in ("raw/a.raw", str(tmp_path / "scans" / "raw" / "a.raw")):
+        edit(path, ElementDataFile=name)
+        np.testing.assert_array_equal(read_volume(path).image, values)
 
 
 def test_text_voxels_and_unknown_types(tmp_path):
@@ -118,6 +176,39 @@ def test_compressed_size_in_the_header(tmp_path):
     voxels.write_bytes(content[:-1])
     with pytest.raises(DataError, match=rf"has {len(content) - 1} bytes, expected {len(content)} compressed"):
         check_voxel_file(path)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("damage", ["voxel", "checksum"])
+def test_damaged_compressed_voxels(tmp_path, named, damage):
+    """SimpleITK returns wrong voxels."""
+    path = write(tmp_path / "a.mha", shape=(30, 40, 50), compressed=True)
+    if not named:
+        content = path.read_bytes()
+        path.write_bytes(re.sub(rb"CompressedDataSize = .*\n", b"", content))
+    content = bytearray(path.read_bytes())
+    content[-1 if damage == "checksum" else -2000] ^= 1
+    path.write_bytes(content)
+    check_voxel_file(path)
+    with pytest.raises(DataError, match=r"a\.mha: holds voxels of (compressed bytes|\d+ bytes when unpacked)"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
+def test_more_voxels_than_the_file_can_hold(tmp_path, name, compressed):
+    path = write(tmp_path / name, compressed=compressed)
+    path.write_bytes(path.read_bytes().replace(b"DimSize = 4 5 6", b"DimSize = 40000 50000 60000"))
+    for read in (stored_shape, read_volume):
+        with pytest.raises(DataError, match=r"40000 x 50000 x 60000|240000000000000 \(40000"):
+            read(path)
+
+
+def test_more_compressed_voxels_than_the_header_says(tmp_path):
+    path = write(tmp_path / "a.mha", shape=(30, 40, 50), compressed=True)
+    path.write_bytes(path.read_bytes().replace(b"DimSize = 50", b"DimSize = 49"))
+    with pytest.raises(DataError, match="more than 117600 bytes when unpacked, expected 117600"):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("pack", [zlib.compress, gzip.compress])
