@@ -168,31 +168,38 @@ def _frames(picture: Any) -> Iterator[Any]:
 def _depth(picture: Any, path: str) -> int:
     """Bits of a stored value."""
     if picture.format == "PNG":
-        return _png_header(path)[0]
+        return _png_kind(path)[0]
     if picture.format == "TIFF":
         return max(picture.tag_v2.get(BITS, (1,)))
     return 1 if picture.mode == "1" else 8
 
 
-def _png_header(path: str) -> tuple[int, int, bool]:
-    """Bits of a value, the kind of colours, and whether text or EXIF follows the pixels; their bytes are skipped."""
+def _png_kind(path: str) -> tuple[int, int]:
+    """Bits of a value, and the kind of colours."""
     with open(path, "rb") as file:
         depth, kind_of_colours = file.read(26)[24:]
+    return depth, kind_of_colours
+
+
+def _png_tells_late(path: str) -> bool:
+    """Whether text or EXIF follows the pixels, whose bytes are skipped."""
+    behind = False
+    with open(path, "rb", buffering=0) as file:
         file.seek(8)
-        late = pixels = False
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            pixels = pixels or kind == b"IDAT"
-            late = late or (pixels and kind in LATE)
+            behind = behind or kind == b"IDAT"
+            if behind and kind in LATE:
+                return True
             file.seek(length + 4, os.SEEK_CUR)
-    return depth, kind_of_colours, late
+    return False
 
 
 def _orientation(picture: Any, path: str) -> int:
     """EXIF's, 1 where there is none; the pixels of a PNG are decoded only where it may stand behind them."""
     from PIL import Image
 
-    if picture.format == "PNG" and _png_header(path)[2]:
+    if picture.format == "PNG" and _png_tells_late(path):
         picture.load()
     return int(Image.Image.getexif(picture).get(ORIENTATION, 1))
 
@@ -237,7 +244,7 @@ def _deep_colours(path: str, picture: Any) -> np.ndarray:
     """``(H, W, pages, C)`` by SimpleITK, which does not turn pictures."""
     import SimpleITK
 
-    if picture.format == "PNG" and _png_header(path)[1] == GREY_WITH_ALPHA:
+    if picture.format == "PNG" and _png_kind(path)[1] == GREY_WITH_ALPHA:
         raise DataError(f"{path}: holds transparency beside grey values of 16 bits; store it without transparency")
     if _orientation(picture, path) != 1:
         raise DataError(

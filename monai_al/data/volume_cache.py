@@ -27,7 +27,7 @@ from monai_al.records.item import STORED_CODES, Item
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
-_FORMAT = 1
+_FORMAT = 2
 _SHOWN = 20
 _ABANDONED_AFTER = 24 * 3600  # seconds
 CLASS_VALUES = {number: number for number in range(256)}  # of labels that hold class numbers
