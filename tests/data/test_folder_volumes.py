@@ -129,6 +129,17 @@ class TestPictures:
         with pytest.raises(DataError, match=r"b/1\.png: cannot be read"):
             read_volume(tmp_path / "b")
 
+    def test_planes_whose_palettes_differ(self, tmp_path):
+        for k, colour in enumerate([(200, 0, 0), (200, 0, 0), (0, 200, 0)]):
+            mask = Image.fromarray(np.uint8([[0, 1], [1, 1]]))
+            mask.putpalette([0, 0, 0, *colour])
+            (tmp_path / "a").mkdir(exist_ok=True)
+            mask.save(tmp_path / f"a/{k}.png")
+        with pytest.raises(DataError, match=r"a/2\.png shows index 1 in another colour"):
+            stored_label_values(tmp_path / "a")
+        (tmp_path / "a/2.png").unlink()
+        assert stored_label_values(tmp_path / "a") == (0, 1)
+
     def test_another_number_of_masks(self, tmp_path):
         ones = np.ones((3, 4, 5), np.uint8)
         image, label = write_pictures(tmp_path / "a", ones), write_pictures(tmp_path / "b", ones[:2])
@@ -137,6 +148,19 @@ class TestPictures:
 
 
 class TestDicom:
+    @pytest.mark.parametrize("order", [None, (2, 0, 1)])
+    def test_a_mask_that_another_program_stored_in_its_own_order(self, tmp_path, order):
+        image = write_dicom(tmp_path / "a", along_z(0, 2, 4, 6))
+        series = sitk.ReadImage(dicom_series(image).files)
+        mask = sitk.Cast(series > 120, sitk.sitkUInt8)
+        expected = read_volume(image).image[0] > 120
+        if order is not None:
+            mask = sitk.Flip(sitk.PermuteAxes(mask, order), (False, True, True))
+        sitk.WriteImage(mask, tmp_path / "mask.nii.gz")
+        volume = read_volume(image, tmp_path / "mask.nii.gz", label_values=TWO)
+        assert 0 < expected.mean() < 1
+        np.testing.assert_array_equal(volume.label, expected)
+
     @pytest.mark.parametrize("places", [(0, 2, 4, 6), (6, 4, 2, 0), (4, 0, 6, 2)])
     def test_rows_by_columns_along_the_normal(self, tmp_path, places):
         folder = write_dicom(tmp_path / "ct", along_z(*places))

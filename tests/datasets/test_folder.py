@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,8 +125,62 @@ class TestClassesFound:
         assert pool.label_values == {0: 0, 255: 1, 7: 255}
         assert describe(pool)["not_annotated_share"] == pytest.approx(1 / 3)
 
+    def test_the_classes_of_label_values(self, write, tmp_path):
+        write("a.nii.gz", (1, 1, 4))
+        write("a_seg.nii.gz", [[[0, 85, 170, 255]]])
+        with pytest.raises(DataError, match=r"a_seg\.nii\.gz: holds 255.*--datalist#label_values"):
+            folder(tmp_path)
+        for values, shares in (
+            ({0: 0, 85: 1, 170: 2, 255: 3}, [1 / 4] * 4),
+            ({0: 0, 85: 1, 170: 2, 255: 255}, [1 / 3] * 3),
+            ({"0": 0, "85": 1, "170": 1, "255": 0}, [1 / 2] * 2),
+        ):
+            pool = folder(tmp_path, label_values=values)
+            assert pool.label_values == {int(value): number for value, number in values.items()}
+            assert list(describe(pool)["class_share"].values()) == pytest.approx(shares)
+        with pytest.raises(ValueError, match="no value stands for class 1"):
+            folder(tmp_path, label_values={0: 0, 85: 2})
+
+    def test_two_codings_of_masks(self, write, tmp_path):
+        for name, values in (("a", [0, 1, 1]), ("b", [0, 255, 255])):
+            write(f"{name}.nii.gz", (1, 1, 3))
+            write(f"{name}_seg.nii.gz", [[values]])
+        with pytest.raises(DataError, match=r"b_seg\.nii\.gz: holds 255, which may be a class"):
+            folder(tmp_path)
+        pool = folder(tmp_path, label_values={0: 0, 1: 1, 255: 1})
+        assert list(describe(pool)["class_share"].values()) == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_labels_that_lie_beside_their_images(write, tmp_path):
+    write("a.nii.gz", (3, 4, 5))
+    write("a_seg.nii.gz", np.ones((3, 4, 5)))
+    label = nib.load(tmp_path / "a_seg.nii.gz")
+    moved = label.affine.copy()
+    moved[0, 3] += 7
+    nib.save(nib.Nifti1Image(np.asarray(label.dataobj), moved), tmp_path / "a_seg.nii.gz")
+    with pytest.raises(DataError, match="--datalist#affine_tolerated True"):
+        describe(folder(tmp_path))
+    pool = folder(tmp_path, affine_tolerated=True)
+    with pytest.warns(UserWarning, match="the image's geometry is used"):
+        assert describe(pool)["class_share"]["foreground"] == 1
+
 
 class TestPictures:
+    @pytest.mark.parametrize("same", [True, False])
+    def test_palettes_of_several_masks(self, tmp_path, same):
+        for part in ("images", "labels"):
+            (tmp_path / part).mkdir()
+        for k, colour in enumerate([(200, 0, 0), (200, 0, 0) if same else (0, 200, 0)]):
+            mask = Image.fromarray(np.uint8([[0, 1], [1, 1]]))
+            mask.save(tmp_path / f"images/{k}.png")
+            mask.putpalette([0, 0, 0, *colour])
+            mask.save(tmp_path / f"labels/{k}.png")
+        if same:
+            assert folder(tmp_path).label_values == {0: 0, 1: 1}
+            return
+        with pytest.raises(DataError, match=r"1\.png: its palette shows index 1 in \(0, 200, 0\), that of .*0\.png in"):
+            folder(tmp_path)
+
     @pytest.fixture
     def root(self, tmp_path):
         for part in ("images", "labels"):
