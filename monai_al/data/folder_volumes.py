@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from monai_al.data.stored_formats import format_of, guarded
 from monai_al.data.stored_grid import StoredFormat, StoredGrid
 from monai_al.records.errors import DataError
 
-__all__ = ["folder_format", "numbered_files", "picture_files"]
+__all__ = ["folder_format", "numbered_files", "picture_files", "pictures_format"]
 
 
-def folder_format(folder: str | os.PathLike) -> StoredFormat:
+def folder_format(folder: str | os.PathLike, series: str = "") -> StoredFormat:
     """How a folder is read as one volume: as pictures where it holds some, else as a DICOM series.
+
+    The UID of a series says which of several is meant, whatever else lies in the folder.
 
     Pictures are ordered by the numbers in their names and have no geometry. DICOM slices are ordered by their positions
     along the normal; a label in pictures belongs to them name by name, the k-th picture to the k-th slice, and follows
@@ -39,15 +42,37 @@ def folder_format(folder: str | os.PathLike) -> StoredFormat:
         ...
         monai_al.records.errors.DataError: ...: is a folder without files; it may hold numbered pictures or DICOM slices
     """
+    if series:
+        return _dicom_format(series)
     files = numbered_files(folder)
     if not files:
         raise DataError(f"{folder}: is a folder without files; it may hold numbered pictures or DICOM slices")
-    if not picture_files(folder):
-        return StoredFormat(_dicom_shape, _dicom_image, _dicom_image)
+    pictures = picture_files(folder)
+    if not pictures:
+        return _dicom_format()
     slices = [file.name for file in files if file.suffix.lower() == ".dcm"]
     if slices:
         raise DataError(f"{folder}: holds pictures beside DICOM files such as {slices[0]}; keep them in two folders")
-    return StoredFormat(_pictures_shape, _pictures_image, _pictures_label)
+    return pictures_format(pictures)
+
+
+def pictures_format(files: Sequence[Path]) -> StoredFormat:
+    """How pictures are read as the slices of one volume, in this order.
+
+    Example:
+        >>> pictures_format([Path("gone.png")]).shape("gone")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: gone.png: does not exist; check the path and that the data set is complete
+    """
+    return StoredFormat(
+        lambda _: _pictures_shape(files), lambda _: _pictures_image(files), lambda _: _pictures_label(files)
+    )
+
+
+def _dicom_format(uid: str = "") -> StoredFormat:
+    shape, image = functools.partial(_dicom_shape, uid=uid), functools.partial(_dicom_image, uid=uid)
+    return StoredFormat(shape, image, image)
 
 
 def numbered_files(folder: str | os.PathLike, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
@@ -79,14 +104,12 @@ def picture_files(folder: str | os.PathLike) -> list[Path]:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _pictures_shape(folder: str) -> tuple[int, ...]:
-    files = picture_files(folder)
+def _pictures_shape(files: Sequence[Path]) -> tuple[int, ...]:
     return (*guarded(files[0], format_of(files[0]).shape)[:2], len(files))
 
 
-def _pictures_image(folder: str) -> StoredGrid:
+def _pictures_image(files: Sequence[Path]) -> StoredGrid:
     """All planes as float32; they are decoded one after another into one block."""
-    files = picture_files(folder)
     block: np.ndarray | None = None
     for k, grid in enumerate(_planes(files, label=False)):
         plane = grid.values[:, :, 0]
@@ -97,13 +120,13 @@ def _pictures_image(folder: str) -> StoredGrid:
     return StoredGrid(block.transpose(1, 2, 0, 3), None, True)
 
 
-def _pictures_label(folder: str) -> StoredGrid:
-    grids = list(_planes(picture_files(folder), label=True))
+def _pictures_label(files: Sequence[Path]) -> StoredGrid:
+    grids = list(_planes(files, label=True))
     block = np.stack([grid.values[:, :, 0] for grid in grids], axis=2)
     return StoredGrid(block, None, True, mask=grids[0].mask)
 
 
-def _planes(files: list[Path], *, label: bool) -> Iterator[StoredGrid]:
+def _planes(files: Sequence[Path], *, label: bool) -> Iterator[StoredGrid]:
     """Each picture, after a comparison with the first one."""
     first: StoredGrid | None = None
     colours: dict[int, tuple[int, ...]] = {}
@@ -146,15 +169,15 @@ def _coding(grid: StoredGrid) -> str:
 # --- DICOM -----------------------------------------------------------------------------------------------------------
 
 
-def _dicom_shape(folder: str) -> tuple[int, ...]:
-    series = dicom_series(folder)
+def _dicom_shape(folder: str, uid: str = "") -> tuple[int, ...]:
+    series = dicom_series(folder, uid)
     columns, rows = itk_shape(series.files[0])[:2]
     return (rows, columns, len(series.files))
 
 
-def _dicom_image(folder: str) -> StoredGrid:
+def _dicom_image(folder: str, uid: str = "") -> StoredGrid:
     """``(rows, columns, slices, colours)``, as pictures of the slices are stored; the affine follows."""
-    series = dicom_series(folder)
+    series = dicom_series(folder, uid)
     values = np.swapaxes(read_dicom(series), 0, 1).astype(np.float32)
     values = values if values.ndim == 4 else values[..., None]
     by_name = sorted(series.files, key=lambda file: natural_key(os.path.basename(file)))

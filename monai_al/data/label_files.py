@@ -18,6 +18,7 @@ from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape
 from monai_al.records import NOT_ANNOTATED
 from monai_al.records.errors import DataError
 from monai_al.records.files import write_file
+from monai_al.records.stored_files import StoredPart, stored_channels
 
 __all__ = ["is_untouched", "stored_values", "write_label_map"]
 
@@ -67,7 +68,7 @@ def write_label_map(
     Args:
         path: the file, which is complete or absent.
         labels: integers ``(H, W, D)`` on the stored grid; a 2D image has D = 1 and gives a 2D file.
-        like: the stored image.
+        like: the stored image; of several files, the first.
         affine: ``(4, 4)``, stored voxel index -> RAS millimetres.
 
     Raises:
@@ -82,11 +83,12 @@ def write_label_map(
         ...     nibabel.load(folder + "/seg.nii.gz").header.get_zooms()
         (np.float32(1.0), np.float32(1.0), np.float32(3.0))
     """
-    name = os.fspath(like).lower()
+    like = stored_channels(like)[0]
+    name = like.path.lower()
     if name.endswith((".nii", ".nii.gz")):
         image = _like_nifti(labels, like)
     else:
-        placed = not picture_files(like) if os.path.isdir(like) else name.endswith(ITK_SUFFIXES)
+        placed = not picture_files(like.path) if os.path.isdir(like.path) else name.endswith(ITK_SUFFIXES)
         image = _new_nifti(labels, like, affine if placed else None)
     image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
@@ -119,10 +121,10 @@ def _mark(labels: np.ndarray) -> bytes:
     return b"%s %08x" % (_WRITTEN, zlib.crc32(labels.tobytes(order="F")))
 
 
-def _like_nifti(labels: np.ndarray, like: str | os.PathLike) -> Any:
+def _like_nifti(labels: np.ndarray, like: StoredPart) -> Any:
     import nibabel
 
-    stored: Any = nibabel.load(like)
+    stored: Any = nibabel.load(like.path)
     shape = stored.shape[:3]
     header = type(stored.header)()
     header.set_data_shape(shape)
@@ -133,7 +135,7 @@ def _like_nifti(labels: np.ndarray, like: str | os.PathLike) -> Any:
     return type(stored)(_of_shape(labels, shape, like), header.get_best_affine(), header)
 
 
-def _new_nifti(labels: np.ndarray, like: str | os.PathLike, affine: np.ndarray | None) -> Any:
+def _new_nifti(labels: np.ndarray, like: StoredPart, affine: np.ndarray | None) -> Any:
     import nibabel
 
     shape = labels.shape if labels.shape[2] > 1 or _is_3d(like) else labels.shape[:2]
@@ -145,11 +147,11 @@ def _new_nifti(labels: np.ndarray, like: str | os.PathLike, affine: np.ndarray |
     return image
 
 
-def _is_3d(like: str | os.PathLike) -> bool:
-    return os.path.isdir(like) or (os.fspath(like).lower().endswith(ITK_SUFFIXES) and len(itk_shape(like)) > 2)
+def _is_3d(like: StoredPart) -> bool:
+    return like.is_folder or (like.path.lower().endswith(ITK_SUFFIXES) and len(itk_shape(like.path)) > 2)
 
 
-def _of_shape(labels: np.ndarray, shape: tuple[int, ...], like: str | os.PathLike) -> np.ndarray:
+def _of_shape(labels: np.ndarray, shape: tuple[int, ...], like: StoredPart) -> np.ndarray:
     if labels.shape != (*shape, 1, 1)[:3]:
         raise DataError(f"{like}: has the shape {shape}, its label map {labels.shape}; has the file changed meanwhile?")
     return labels.reshape(shape)

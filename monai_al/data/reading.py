@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monai_al.data.folder_volumes import folder_format
+from monai_al.data.composed_images import stored_format
 from monai_al.data.grids import SAME_GRID, displacement, reordered
 from monai_al.data.pictures import PICTURE_SUFFIXES, has_palette
-from monai_al.data.stored_formats import READABLE_SUFFIXES, format_of, guarded, name_without_suffix
-from monai_al.data.stored_grid import StoredFormat, StoredGrid
+from monai_al.data.stored_formats import READABLE_SUFFIXES, guarded, name_without_suffix
+from monai_al.data.stored_grid import StoredGrid
 from monai_al.records.errors import DataError
 from monai_al.records.label_values import NOT_ANNOTATED
 
@@ -82,7 +82,7 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_shape(folder + "/a.nii.gz")
         (4, 5, 6)
     """
-    return guarded(path, _format(path).shape)
+    return guarded(path, stored_format(path).shape)
 
 
 def read_volume(
@@ -130,7 +130,7 @@ def read_volume(
         >>> volume.image.shape, volume.spacing, volume.label.max()
         ((1, 4, 5, 6), (1.0, 1.0, 3.0), np.uint8(2))
     """
-    grid = guarded(image, _format(image).image)
+    grid = guarded(image, stored_format(image).image)
     values = _channels(grid.values, channel, image)
     if values.size == 0:
         raise DataError(f"{image}: holds no voxels (shape {grid.values.shape[:3]}); remove it or copy it again")
@@ -155,7 +155,7 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_label_values(folder + "/a.nii")
         (0, 1, 2)
     """
-    values = _whole_numbers(guarded(path, _format(path).label).values, path)
+    values = _whole_numbers(guarded(path, stored_format(path).label).values, path)
     found: set[int] = set()
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
@@ -179,12 +179,8 @@ def label_colours(path: str | os.PathLike) -> dict[int, tuple[int, ...]]:
         {1: (200, 0, 0)}
     """
     if os.fspath(path).lower().endswith(PICTURE_SUFFIXES) and guarded(path, has_palette):
-        return dict(guarded(path, _format(path).label).colours or {})
+        return dict(guarded(path, stored_format(path).label).colours or {})
     return {}
-
-
-def _format(path: str | os.PathLike) -> StoredFormat:
-    return folder_format(path) if os.path.isdir(path) else format_of(path)
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -193,7 +189,7 @@ def _format(path: str | os.PathLike) -> StoredFormat:
 def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: bool) -> np.ndarray:
     if label_values is None:
         raise DataError(f"{label}: give label_values (stored value -> class number, or 255), as a pool does")
-    stored = _in_order_of(grid, guarded(label, _format(label).label))
+    stored = _in_order_of(grid, guarded(label, stored_format(label).label))
     if stored.values.shape[:3] != grid.values.shape[:3]:
         raise DataError(
             f"image {image} has shape {grid.values.shape[:3]} but its label {label} has {stored.values.shape[:3]}: "

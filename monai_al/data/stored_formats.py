@@ -14,6 +14,7 @@ from monai_al.data.nifti import NIFTI_SUFFIXES, nifti_image, nifti_label, nifti_
 from monai_al.data.pictures import PICTURE_SUFFIXES, picture_image, picture_label, picture_shape
 from monai_al.data.stored_grid import StoredFormat
 from monai_al.records.errors import DataError
+from monai_al.records.stored_files import stored_channels
 
 __all__ = ["READABLE_SUFFIXES", "format_of", "guarded", "name_without_suffix"]
 
@@ -54,8 +55,9 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
         ...
         monai_al.records.errors.DataError: gone.nii: does not exist; check the path and that the data set is complete
     """
-    if not os.path.exists(path):
-        raise DataError(f"{path}: does not exist; check the path and that the data set is complete")
+    for part in stored_channels(path):
+        if not (part.files() if part.is_pattern else os.path.exists(part.path)):
+            raise DataError(f"{part}: does not exist; check the path and that the data set is complete")
     try:
         return read(os.fspath(path))
     except (DataError, ImportError):

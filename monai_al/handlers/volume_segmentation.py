@@ -16,6 +16,7 @@ from monai_al.data import VolumeCache
 from monai_al.data.label_files import is_untouched, stored_values, write_label_map
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
 from monai_al.records import Item
+from monai_al.records.stored_files import stored_channels
 
 __all__ = ["VolumeSegmentationHandler"]
 
@@ -67,7 +68,7 @@ class VolumeSegmentationHandler(WholeVolumeHandler):
 
     def _check_place(self, item: Item) -> None:
         path = self._path(item)
-        if path.parent.resolve() == Path(item.image).parent.resolve():
+        if path.parent.resolve() in {Path(part.path).parent.resolve() for part in stored_channels(item.image)}:
             raise ValueError(f"{path.parent} holds the images, and perhaps labels of theirs: give another output_dir")
         if path.exists() and not is_untouched(path):
             raise ValueError(

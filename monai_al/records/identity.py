@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.records.pool import Pool
+from monai_al.records.stored_files import as_channels, stored_channels
 
 __all__ = ["config_difference", "config_hash", "pool_difference", "pool_to_json"]
 
@@ -61,8 +62,7 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
     def shown(path: str | None) -> str | None:
         if path is None or pool.root is None:
             return path
-        relative = os.path.relpath(path, pool.root)
-        return path if relative.startswith("..") else Path(relative).as_posix()
+        return as_channels(_below(str(part), pool.root) for part in stored_channels(path))
 
     items = [
         {
@@ -83,6 +83,11 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
         "items": items,
         "files": {str(shown(path)): hashes[path] for path in paths},
     }
+
+
+def _below(path: str, root: str) -> str:
+    relative = os.path.relpath(path, root)
+    return path if relative.startswith("..") else Path(relative).as_posix()
 
 
 def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

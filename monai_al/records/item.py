@@ -17,7 +17,8 @@ class Item:
 
     Args:
         id: unique in its pool: ``"<volume>/<slice>"`` for a slice, the volume's own name otherwise.
-        image: path of the stored image.
+        image: path of the stored image: a file, or a folder that is a volume; several channels in files of their own
+            as :func:`monai_al.records.stored_files.as_channels` joins them.
         volume: name of the volume, unique over the data set.
         patient: the patient; everything of one patient stays in one split.
         label: path of the stored ground truth, or None where there is none.

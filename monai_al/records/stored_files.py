@@ -1,21 +1,112 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What tells a stored file, or a folder that is a volume, from another one."""
+"""Which files a stored image consists of, and what tells it from another one.
+
+An image is named by one text. Most often that is the path of a file, or of a folder that is a volume. It may also be
+``a_0000.nii.gz|a_0001.nii.gz``, files that are its channels; ``case_1/*_mask.tif``, the files of a folder that are its
+slices; and behind a path ``#channel=1``, one channel of it, or ``#series=1.2.3``, one DICOM series of a folder.
+"""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["content_hash", "file_identity", "stored_parts"]
+__all__ = ["StoredPart", "as_channels", "content_hash", "file_identity", "stored_channels", "stored_parts"]
+
+BETWEEN = "|"
+SELECTION = re.compile(r"#(series|channel)=([\w.]+)$")
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """One file, folder or pattern of files, and what of it is meant.
+
+    Args:
+        path: the file, the folder, or a pattern of files in a folder with ``*``.
+        series: the UID of one DICOM series of the folder; empty where it has one alone.
+        channel: the one channel that is meant, counted from 0; None for all.
+
+    Example:
+        >>> str(StoredPart("scan.tif", channel=1))
+        'scan.tif#channel=1'
+    """
+
+    path: str
+    series: str = ""
+    channel: int | None = None
+
+    def __str__(self) -> str:
+        return self.path + self.selection
+
+    @property
+    def selection(self) -> str:
+        """What stands behind the path."""
+        channel = "" if self.channel is None else f"#channel={self.channel}"
+        return (f"#series={self.series}" if self.series else "") + channel
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the path stands for all files that fit it."""
+        return "*" in os.path.basename(self.path) and not os.path.exists(self.path)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the files of a folder, all or some, are the slices of one volume."""
+        return self.is_pattern or os.path.isdir(self.path)
+
+    def files(self) -> list[str]:
+        """The files, by name; without hidden ones. A path that leads nowhere is returned as it is."""
+        if self.is_pattern:
+            folder, pattern = os.path.split(self.path)
+            return sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+        if os.path.isdir(self.path):
+            with os.scandir(self.path) as entries:
+                return sorted(entry.path for entry in entries if entry.is_file() and entry.name[0] != ".")
+        return [self.path]
+
+
+def as_channels(paths: Iterable[str | os.PathLike]) -> str:
+    """The text that names an image of which each of these paths gives one channel or more, in this order.
+
+    Example:
+        >>> as_channels(["a_0000.nii.gz", "a_0001.nii.gz"])
+        'a_0000.nii.gz|a_0001.nii.gz'
+    """
+    return BETWEEN.join(map(os.fspath, paths))
+
+
+def stored_channels(path: str | os.PathLike) -> tuple[StoredPart, ...]:
+    """What an image is put together from: one part, or several that are its channels.
+
+    Example:
+        >>> stored_channels("a.tif#channel=1|b.nii.gz")
+        (StoredPart(path='a.tif', series='', channel=1), StoredPart(path='b.nii.gz', series='', channel=None))
+    """
+    text = os.fspath(path)
+    names = [text] if BETWEEN not in text or os.path.exists(text) else text.split(BETWEEN)
+    return tuple(map(_part, names))
+
+
+def _part(text: str) -> StoredPart:
+    found: dict[str, str] = {}
+    while (match := SELECTION.search(text)) and not os.path.exists(text):
+        found[match[1]] = match[2]
+        text = text[: match.start()]
+    channel = found.get("channel")
+    return StoredPart(text, found.get("series", ""), None if channel is None else int(channel))
 
 
 def file_identity(path: str | Path) -> str:
     """What identifies a stored file on this machine: its real path, size and time of change.
 
-    The voxel file that a MetaImage header (``.mhd``) points to counts as part of it; of a folder all files count.
+    The voxel file that a MetaImage header (``.mhd``) points to counts as part of it; of a folder all files count, and
+    of an image in several files, each.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -30,13 +121,15 @@ def file_identity(path: str | Path) -> str:
     """
     reals = [os.path.realpath(part) for part in stored_parts(path)]
     stats = [os.stat(real) for real in reals]
-    return "|".join(f"{real}|{s.st_size}|{s.st_mtime_ns}" for real, s in zip(reals, stats, strict=True))
+    selections = [part.selection for part in stored_channels(path) if part.selection]
+    return "|".join([f"{real}|{s.st_size}|{s.st_mtime_ns}" for real, s in zip(reals, stats, strict=True)] + selections)
 
 
 def content_hash(path: str | Path) -> str:
     """SHA-256 of a file's bytes, the same wherever the file lies; a ``.mhd`` header is followed by its voxel file.
 
-    Of a folder, the names and bytes of its files count, by the order of the names.
+    Of a folder, the names and bytes of its files count, by the order of the names; of an image in several files the
+    bytes of each, in their order.
 
     Example:
         >>> import tempfile
@@ -45,27 +138,33 @@ def content_hash(path: str | Path) -> str:
         'e3b0c442'
     """
     digest = hashlib.sha256()
-    for part in stored_parts(path):
-        if os.path.isdir(path):
-            digest.update(f"{os.path.basename(part)}|{os.path.getsize(part)}|".encode())
-        with open(part, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+    parts = stored_channels(path)
+    for one in parts:
+        for file in _with_voxels(one):
+            if one.is_folder or len(parts) > 1:
+                name = os.path.basename(file) if one.is_folder else ""
+                digest.update(f"{name}|{os.path.getsize(file)}|".encode())
+            with open(file, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        digest.update(one.selection.encode())
     return digest.hexdigest()
 
 
-def stored_parts(path: str | Path) -> list[str | Path]:
-    """The files that a stored volume consists of: a header with its voxel file, the files of a folder, or the file.
+def stored_parts(path: str | Path) -> list[str]:
+    """The files that a stored image consists of: a header with its voxel file, the files of a folder, or the file.
 
     Example:
-        >>> stored_parts("case_1.nii.gz")
-        ['case_1.nii.gz']
+        >>> stored_parts("case_1.nii.gz"), stored_parts("a.png|b.png")
+        (['case_1.nii.gz'], ['a.png', 'b.png'])
     """
-    if os.path.isdir(path):
-        with os.scandir(path) as entries:
-            return sorted(entry.path for entry in entries if entry.is_file() and entry.name[0] != ".")
-    if not str(path).lower().endswith(".mhd"):
-        return [path]
-    found = re.search(rb"^\s*ElementDataFile\s*=\s*(.+?)\s*$", Path(path).read_bytes(), re.MULTILINE)
-    voxels = Path(path).parent / os.fsdecode(found[1]) if found else None
-    return [path, voxels] if voxels is not None and voxels.is_file() else [path]
+    return [file for part in stored_channels(path) for file in _with_voxels(part)]
+
+
+def _with_voxels(part: StoredPart) -> list[str]:
+    """The files of a part, the header of a MetaImage with the file that holds its voxels."""
+    if part.is_folder or not part.path.lower().endswith(".mhd"):
+        return part.files()
+    found = re.search(rb"^\s*ElementDataFile\s*=\s*(.+?)\s*$", Path(part.path).read_bytes(), re.MULTILINE)
+    voxels = os.path.join(os.path.dirname(part.path), os.fsdecode(found[1])) if found else ""
+    return [part.path, voxels] if os.path.isfile(voxels) else [part.path]
