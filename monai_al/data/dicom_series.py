@@ -15,11 +15,19 @@ import numpy as np
 from monai_al.data.itk_images import RAS_LPS, itk_values
 from monai_al.records.errors import DataError
 
-__all__ = ["DicomSeries", "dicom_file", "dicom_series", "read_dicom"]
+__all__ = [
+    "DicomSeries",
+    "dicom_file",
+    "dicom_series",
+    "is_dicom_image",
+    "read_dicom",
+    "series_files",
+    "series_number",
+]
 
 POSITION, ORIENTATION, PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 NEEDED = {POSITION: "ImagePositionPatient", ORIENTATION: "ImageOrientationPatient", PIXEL_SPACING: "PixelSpacing"}
-MODALITY, DESCRIPTION = "0008|0060", "0008|103e"
+MODALITY, DESCRIPTION, SERIES_NUMBER = "0008|0060", "0008|103e", "0020|0011"
 STEP_OF_ONE_SLICE = ("0018|0088", "0018|0050")  # SpacingBetweenSlices, else SliceThickness
 UNEVEN = 0.01  # of the step
 ROUNDING = 0.015  # mm, of steps between positions with two decimals
@@ -72,15 +80,10 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
         ...
         monai_al.records.errors.DataError: monai_al: holds no DICOM images; give the folder that holds the slices
     """
-    from SimpleITK import ImageSeriesReader
-
     place = os.fspath(folder)
     if not os.path.isdir(place):
         raise DataError(f"{place}: does not exist; give the folder of a DICOM series")
-    found = {}
-    if any(entry.is_file() for entry in os.scandir(place)):
-        for name in ImageSeriesReader.GetGDCMSeriesIDs(place):
-            found[name] = ImageSeriesReader.GetGDCMSeriesFileNames(place, name)
+    found = series_files(place)
     _check_nothing_is_damaged(place, [file for files in found.values() for file in files])
     if not found:
         raise DataError(f"{place}: holds no DICOM images; give the folder that holds the slices")
@@ -93,6 +96,49 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
         )
     uid = uid or next(iter(found))
     return _ordered(uid, [_slice(file) for file in found[uid]], place)
+
+
+def series_files(folder: str | os.PathLike) -> dict[str, tuple[str, ...]]:
+    """The files of each series in a folder, by its SeriesInstanceUID; sub-folders are not searched.
+
+    Example:
+        >>> series_files("monai_al")
+        {}
+    """
+    from SimpleITK import ImageSeriesReader
+
+    place = os.fspath(folder)
+    if not any(entry.is_file() for entry in os.scandir(place)):
+        return {}
+    uids = ImageSeriesReader.GetGDCMSeriesIDs(place)
+    return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(place, uid) for uid in uids}
+
+
+def series_number(file: str) -> str:
+    """The SeriesNumber of a DICOM file, or nothing where it has none.
+
+    Raises:
+        DataError: the file cannot be read.
+
+    Example:
+        >>> series_number("gone.dcm")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: gone.dcm: cannot be read as a DICOM image (...); copy it again
+    """
+    return _text(_header(file), SERIES_NUMBER)
+
+
+def is_dicom_image(path: str | os.PathLike) -> bool:
+    """Whether a file is a DICOM image by its first bytes, whatever it is called, or at least by its name.
+
+    Objects that accompany images, such as a DICOMDIR or a presentation state, are none.
+
+    Example:
+        >>> is_dicom_image("setup.cfg")
+        False
+    """
+    return _should_be_an_image(Path(path))
 
 
 def dicom_file(path: str | os.PathLike) -> DicomSeries:

@@ -20,7 +20,7 @@ from monai_al.records.errors import DataError
 from monai_al.records.files import write_file
 from monai_al.records.stored_files import StoredPart, stored_channels
 
-__all__ = ["is_untouched", "stored_values", "write_label_map"]
+__all__ = ["is_of_this_package", "is_untouched", "stored_values", "write_label_map"]
 
 _GEOMETRY = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
@@ -93,6 +93,21 @@ def write_label_map(
     image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
     write_file(Path(path), lambda file: file.write(content))
+
+
+def is_of_this_package(path: str | os.PathLike) -> bool:
+    """Whether a file bears the mark of :func:`write_label_map`, changed since or not.
+
+    Example:
+        >>> is_of_this_package("gone.nii.gz")
+        False
+    """
+    import nibabel
+
+    try:
+        return nibabel.load(path).header["descrip"].item().startswith(_WRITTEN)  # type: ignore[attr-defined]
+    except Exception:  # whatever a file of another kind raises
+        return False
 
 
 def is_untouched(path: str | os.PathLike) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from monai_al.data.folder_volumes import numbered_files
 from monai_al.data.natural_order import natural_key
 from monai_al.datasets.cases import complete
-from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of
+from monai_al.datasets.files import Pair, existing_folder, is_our_output, listed_error, pool_of
 from monai_al.records import DataError, Pool
 
 __all__ = ["chaos"]
@@ -92,7 +92,8 @@ def _places(folder: Path) -> list[Path]:
         if SLICES in folders or MASKS in folders:
             found.append(Path(where))
             folders[:] = []
-        folders[:] = [name for name in folders if name[0] not in "._" and name != OTHER_MODALITY]
+        searched = (name for name in folders if name[0] not in "._" and name != OTHER_MODALITY)
+        folders[:] = [name for name in searched if not is_our_output(Path(where, name))]
     return found
 
 

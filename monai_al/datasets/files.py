@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ __all__ = [
     "Pair",
     "contained",
     "existing_folder",
+    "folders_below",
+    "is_our_output",
     "listed_error",
     "natural_key",
     "pool_of",
@@ -27,6 +30,8 @@ __all__ = [
 ]
 
 ITEM_KINDS = ("slice", "volume")
+_RUN_FOLDERS = re.compile(r"annotate|report|round_\d+")  # of a run folder that is searched itself
+_WRITTEN = ("*/seed_*/run.json", "*/seed_*.done.json", "images/*/geometry.json")  # by a comparison, by a cache
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Pair:
     """An image, its label, and where they belong.
 
     Args:
-        image: the stored image.
+        image: the stored image: a path, or as :class:`monai_al.records.Item` holds it.
         label: the stored label, or None.
         volume: name of the volume, unique over the data set.
         patient: the patient.
@@ -44,8 +49,8 @@ class Pair:
         'a'
     """
 
-    image: Path
-    label: Path | None
+    image: Path | str
+    label: Path | str | None
     volume: str
     patient: str
 
@@ -92,21 +97,57 @@ def contained(root: Path, entry: str) -> Path:
 
 
 def readable_files(folder: Path, *, deep: bool = True) -> Iterator[Path]:
-    """The image files in a folder, numeric-aware sorted; hidden files, ``._*`` and ``__MACOSX`` are left out.
+    """The image files in a folder, numeric-aware sorted; :func:`folders_below` tells what is left out.
 
     Example:
         >>> list(readable_files(Path("monai_al"), deep=False))
         []
     """
     found: list[Path] = []
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted((f for f in folders if not _is_clutter(f)), key=natural_key) if deep else []
-        found += [Path(where, n) for n in names if n.lower().endswith(READABLE_SUFFIXES) and not _is_clutter(n)]
+    for where, names in folders_below(folder, deep=deep):
+        found += [where / name for name in names if name.lower().endswith(READABLE_SUFFIXES)]
     return iter(sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix())))
+
+
+def folders_below(folder: Path, *, deep: bool = True) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all that may hold data below it, each with the names of its files, numeric-aware sorted.
+
+    Hidden files and folders and ``__MACOSX`` are left out, and so is what this package wrote: run folders, the folder
+    of a comparison, and caches. Links are followed, though not in a circle.
+
+    Example:
+        >>> [(where.name, names) for where, names in folders_below(Path("configs/tracking"))]
+        [('tracking', ['mlflow.yaml', 'tensorboard.yaml'])]
+    """
+    run = _RUN_FOLDERS if (folder / "run.json").is_file() else None
+    for where, folders, names in os.walk(folder, followlinks=True):
+        place = Path(where)
+        inside = [name for name in folders if not _is_clutter(name) and not is_our_output(place / name)]
+        if run is not None and place == folder:
+            inside = [name for name in inside if not run.fullmatch(name)]
+        folders[:] = sorted((n for n in inside if not _leads_back(place / n)), key=natural_key) if deep else []
+        yield place, sorted((name for name in names if not _is_clutter(name)), key=natural_key)
 
 
 def _is_clutter(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
+
+
+def is_our_output(folder: Path) -> bool:
+    """Whether a folder is that of a run or of a comparison, or a cache.
+
+    Example:
+        >>> is_our_output(Path("configs"))
+        False
+    """
+    if (folder / "run.json").is_file():
+        return True
+    return any(next(folder.glob(pattern), None) for pattern in _WRITTEN)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a linked folder is one of those that it lies in."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def listed_error(head: str, entries: Sequence[object], *, limit: int = 20) -> DataError:

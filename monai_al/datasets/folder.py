@@ -5,20 +5,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from monai_al.data.reading import label_colours, name_without_suffix, stored_label_values
-from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of, readable_files, shortened
+from monai_al.data.label_files import is_of_this_package
+from monai_al.data.reading import label_colours, stored_label_values
+from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, shortened
+from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder
+from monai_al.datasets.pairing import Named, pair_by_name, with_channels
+from monai_al.datasets.patients import with_patients
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
 from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
 
 __all__ = ["folder"]
-
-LABEL_SUFFIX = re.compile(r"_(seg|segmentation|label|labels|mask|gt)$", re.IGNORECASE)
-SCRIBBLE_SUFFIX = re.compile(r"_scribbles?$", re.IGNORECASE)
 
 
 def folder(
@@ -75,29 +75,28 @@ def folder(
     base = existing_folder(root)
     found = _collect(base, images, labels)
     pairs, strangers = _paired(found)
-    problems = [f"label without image: {_shown(path, base)}" for path in strangers]
+    problems = [f"label without image: {_shown(label.path, base)}" for label in strangers]
     if require_labels and labels is not None:
-        problems += [f"image without label: {_shown(pair.image, base)}" for pair in pairs if pair.label is None]
-        pairs = [pair for pair in pairs if pair.label is not None]
+        problems += [
+            f"image without label: {_shown(str(pair.image), base)}" for pair in pairs.values() if not pair.label
+        ]
+        pairs = {key: pair for key, pair in pairs.items() if pair.label is not None}
     if problems and not skip_incomplete:
         raise listed_error(
             f"{base}: {len(problems)} files have no partner (require_labels=False keeps images without label, "
             "skip_incomplete=True leaves them out)",
             problems,
         )
-    pairs = _with_patients(pairs, found.image_folder, patient)
     notes = [f"{len(problems)} files without partner are left out: {shortened(problems)}."] if problems else []
-    if found.scribbles:
-        notes.append(f"{found.scribbles} scribble files beside the images are not read as images.")
-    if patient is None:
-        notes.append("Every file counts as a patient of its own; give a patient rule if some share a patient.")
+    pairs, patient_notes = with_patients(pairs, patient)
+    notes += [*found.notes, *patient_notes]
     if classes is None and label_values is None:
-        label_values, found_notes = _label_values_found(pairs)
+        label_values, found_notes = _label_values_found(list(pairs.values()))
         notes += found_notes
     if classes is None:
         classes = classes_of(whole_label_values(label_values or {0: 0, 1: 1}))
     return pool_of(
-        pairs,
+        pairs.values(),
         item=item,
         classes=classes,
         label_values=label_values,
@@ -109,27 +108,37 @@ def folder(
 
 @dataclass(frozen=True)
 class _Found:
-    """The files of images and labels, and the folders that their names are relative to."""
+    """The images and labels of a folder, and what was left out."""
 
-    images: list[Path]
-    image_folder: Path
-    labels: list[Path]
-    label_folder: Path
-    scribbles: int
+    images: list[Named]
+    labels: list[Named]
+    notes: list[str]
 
 
 def _collect(base: Path, images: str, labels: str | None) -> _Found:
     image_folder = _sub_folder(base, images, "images") or base
     label_folder = _sub_folder(base, labels, "labels") if labels is not None else None
-    files = list(readable_files(image_folder))
-    kept = [path for path in files if not SCRIBBLE_SUFFIX.search(name_without_suffix(path))]
-    if label_folder is None or label_folder == image_folder:
-        beside = [path for path in kept if LABEL_SUFFIX.search(name_without_suffix(path))]
-        label_folder, label_files = image_folder, beside if labels is not None else []
-    else:
-        beside = label_files = list(readable_files(label_folder))
-    image_files = [path for path in kept if path not in set(beside)]
-    return _Found(image_files, image_folder, label_files, label_folder, len(files) - len(kept))
+    apart = label_folder is not None and label_folder != image_folder
+    scans = found_images(image_folder, without=label_folder if apart else None)
+    if not apart:
+        return _Found(scans.images, scans.labels if labels is not None else [], scans.notes)
+    assert label_folder is not None
+    volumes = all(is_stored_folder(image.path) for image in scans.images)
+    found = found_labels(label_folder, picture_folders=bool(scans.images) and volumes)
+    return _told_apart(scans, found)
+
+
+def _told_apart(scans: FoundImages, labels: list[Named]) -> _Found:
+    """Of files that are named like labels but lie among the images: which are images, and which are labels."""
+    equal = {label.key for label in labels}
+    images = [*scans.images, *(one for one in scans.labels if one.key in equal)]
+    label_of, others = pair_by_name(images, [one for one in scans.labels if one.key not in equal])
+    images += others
+    labeled = pair_by_name(images, labels)[0]
+    more = [label for key, label in label_of.items() if key not in labeled]
+    left = [label.key for key, label in label_of.items() if key in labeled]
+    notes = [f"{len(left)} files among the images are named like labels and are left out: {shortened(left)}."]
+    return _Found(images, [*labels, *more], scans.notes + notes * bool(left))
 
 
 def _sub_folder(base: Path, name: str, default: str) -> Path | None:
@@ -140,55 +149,29 @@ def _sub_folder(base: Path, name: str, default: str) -> Path | None:
     return None
 
 
-def _paired(found: _Found) -> tuple[list[Pair], list[Path]]:
-    """One pair for each image, with its label where there is one, and the labels without image."""
-    keys = {_key(path, found.image_folder) for path in found.images}
-    label_of: dict[str, Path] = {}
-    strangers = []
-    for path in found.labels:
-        key = _key(path, found.label_folder)
-        key = key if key in keys else LABEL_SUFFIX.sub("", key)
-        if key not in keys:
-            strangers.append(path)
-        elif key in label_of:
-            raise DataError(f"{label_of[key]} and {path} are both labels of image {key}; keep one")
-        else:
-            label_of[key] = path
-    pairs = []
-    for image in found.images:
-        name = _volume(image, found.image_folder)
-        pairs.append(Pair(image, label_of.get(_key(image, found.image_folder)), name, name))
+def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
+    """Key of an image -> its pair, and the labels without image."""
+    images = sorted(with_channels(found.images, found.labels), key=lambda one: natural_key(one.key))
+    label_of, strangers = pair_by_name(images, found.labels, far=lambda label: not is_of_this_package(label.path))
+    real = {os.path.realpath(label.path) for label in label_of.values()}
+    strangers = [label for label in strangers if os.path.realpath(label.path) not in real]
+    pairs = {}
+    for image in images:
+        label = label_of.get(image.key)
+        name = _volume(image.key)
+        pairs[image.key] = Pair(image.path, None if label is None else label.path, name, name)
     return pairs, strangers
 
 
-def _key(path: Path, base: Path) -> str:
-    return (path.parent.relative_to(base) / name_without_suffix(path)).as_posix()
-
-
-def _volume(path: Path, base: Path) -> str:
-    name = name_without_suffix(path)
-    for part in reversed(path.parent.relative_to(base).parts):
+def _volume(key: str) -> str:
+    *folders, name = PurePosixPath(key).parts
+    for part in reversed(folders):
         name = name if name.startswith(part) else f"{part}_{name}"
     return name
 
 
-def _shown(path: Path, base: Path) -> str:
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-
-
-def _with_patients(pairs: list[Pair], image_folder: Path, rule: str | None) -> list[Pair]:
-    if rule is None:
-        return pairs
-    try:
-        pattern = re.compile(rule)
-    except re.error as error:
-        raise DataError(f"patient rule {rule!r} is no regular expression: {error}") from error
-    matches = [pattern.search(_key(pair.image, image_folder)) for pair in pairs]
-    strangers = [_key(pair.image, image_folder) for pair, match in zip(pairs, matches, strict=True) if match is None]
-    if strangers:
-        raise listed_error(f"patient rule {rule!r} does not match {len(strangers)} images", strangers)
-    names = [match.group(1) if pattern.groups else match.group() for match in matches if match]
-    return [replace(pair, patient=name) for pair, name in zip(pairs, names, strict=True)]
+def _shown(path: str, base: Path) -> str:
+    return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
 
 
 def _label_values_found(pairs: list[Pair]) -> tuple[dict[int, int], list[str]]:

@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from monai_al.data.dicom_series import is_dicom_image
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
-from monai_al.datasets.files import Pair, pool_of, readable_files
-from monai_al.datasets.folder import LABEL_SUFFIX, SCRIBBLE_SUFFIX
+from monai_al.datasets.files import Pair, natural_key, pool_of, readable_files
+from monai_al.datasets.finding import found_images
+from monai_al.datasets.pairing import Named
 from monai_al.records import DataError, Pool
 
 __all__ = ["image_folder", "unlabeled_images"]
@@ -25,14 +27,14 @@ def unlabeled_images(
     label_values: Mapping[int, int] | None = None,
     item: str = "slice",
 ) -> Pool:
-    """A pool of images whose labels are not looked for.
+    """A pool of images whose labels are not looked for: files, and folders of DICOM slices.
 
     Of a folder that holds no images itself, its ``imagesTs`` or ``images`` is taken. Sub-folders are searched; a volume
-    is called by its path below the folder, without suffix. Files that are named like labels (``_seg``, ``_label``,
-    ``_mask``, ``_gt``, ``_scribble``, ...) are left out.
+    is called by its path below the folder, without suffix. What is named like a label (``_seg``, ``.seg``, ``-label``,
+    ``_mask``, ``_gt``, ``_scribble``, ...) is left out.
 
     Args:
-        path: an image, or a folder.
+        path: an image, or a folder; also that of one DICOM series.
         classes: names of the classes that are looked for in them.
         label_values: stored label value -> class number.
         item: ``"slice"`` or ``"volume"``.
@@ -51,16 +53,20 @@ def unlabeled_images(
     """
     place = Path(os.path.abspath(Path(path).expanduser()))
     if place.is_file():
-        found, base = [place], place.parent
+        found, base = [Named(str(place), name_without_suffix(place))], place.parent
+        if not place.name.lower().endswith(READABLE_SUFFIXES) and is_dicom_image(place):
+            raise DataError(f"{place}: is one slice of a DICOM series; give the folder that holds the series, {base}")
     elif place.is_dir():
         base = image_folder(place) or place
-        found = _images(base)
+        found = sorted(found_images(base).images, key=lambda image: natural_key(image.key))
     else:
         raise DataError(f"{place}: there is no such file or folder; give an image, or a folder of images")
     if not found:
-        raise DataError(f"{place}: holds no images; readable are {', '.join(READABLE_SUFFIXES)}{_labels_hint(base)}")
-    names = [(image.parent.relative_to(base) / name_without_suffix(image)).as_posix() for image in found]
-    pairs = [Pair(image, None, name, name) for image, name in zip(found, names, strict=True)]
+        raise DataError(
+            f"{place}: holds no images; readable are {', '.join(READABLE_SUFFIXES)} and folders of DICOM slices"
+            f"{_labels_hint(base)}"
+        )
+    pairs = [Pair(image.path, None, image.key, image.key) for image in found]
     return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=base)
 
 
@@ -72,16 +78,7 @@ def image_folder(folder: Path) -> Path | None:
         True
     """
     places = (folder, *(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()))
-    return next((place for place in places if _images(place, deep=place != folder)), None)
-
-
-def _images(folder: Path, *, deep: bool = True) -> list[Path]:
-    return [path for path in readable_files(folder, deep=deep) if not _named_like_a_label(path)]
-
-
-def _named_like_a_label(path: Path) -> bool:
-    name = name_without_suffix(path)
-    return bool(LABEL_SUFFIX.search(name) or SCRIBBLE_SUFFIX.search(name))
+    return next((place for place in places if found_images(place, deep=place != folder).images), None)
 
 
 def _labels_hint(folder: Path) -> str:

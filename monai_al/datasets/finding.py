@@ -1,0 +1,126 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which images and labels a folder holds: files, DICOM series, and for these also labels in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_al.data.folder_volumes import PICTURE_SUFFIXES
+from monai_al.data.reading import name_without_suffix
+from monai_al.datasets.dicom_folders import dicom_volumes
+from monai_al.datasets.files import readable_files
+from monai_al.datasets.names import is_accompanying, is_label_name
+from monai_al.datasets.pairing import Named, named_apart
+
+__all__ = ["FoundImages", "found_images", "found_labels", "is_stored_folder"]
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What a folder of images holds.
+
+    Args:
+        images: the images.
+        labels: what lies among them and is named like a label.
+        notes: what is neither.
+
+    Example:
+        >>> found_images(Path("monai_al"))
+        FoundImages(images=[], labels=[], notes=[])
+    """
+
+    images: list[Named]
+    labels: list[Named]
+    notes: list[str]
+
+
+def found_images(folder: Path, *, without: Path | None = None, deep: bool = True) -> FoundImages:
+    """The images of a folder and below it, and what is named like a label: files and DICOM series.
+
+    Scribbles, superpixels and pictures that lie beside DICOM slices are none of both. Pictures in a sub-folder that is
+    named like a label are the label of a DICOM series, where there is one.
+
+    Args:
+        folder: the folder.
+        without: a folder in it that is not searched.
+        deep: search sub-folders, too.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name in ("a.nrrd", "a.seg.nrrd", "a_scribble.nrrd"):
+        ...         Path(root, name).touch()
+        ...     found = found_images(Path(root))
+        >>> [one.key for one in found.images], [one.key for one in found.labels], found.notes
+        (['a'], ['a.seg'], ['1 scribble files beside the images are not read as images.'])
+    """
+    series = _dicom(folder, without, deep=deep)
+    slices = {Path(one.path.partition("#")[0]) for one in series}
+    files, beside_slices, accompanying = [], 0, 0
+    for path in readable_files(folder, deep=deep):
+        if without is not None and path.is_relative_to(without):
+            continue
+        name = name_without_suffix(path)
+        if is_accompanying(name):
+            accompanying += 1
+        elif path.parent in slices and path.name.lower().endswith(PICTURE_SUFFIXES):
+            beside_slices += 1
+        else:
+            files.append(_named(path, folder))
+    if series:
+        files = _with_picture_folders(files, folder, lambda place: is_label_name(place.name))
+    images, labels = named_apart([*files, *series])
+    notes = [f"{accompanying} scribble files beside the images are not read as images."] if accompanying else []
+    notes += [f"{beside_slices} pictures beside DICOM slices are not read."] if beside_slices else []
+    return FoundImages(images, labels, notes)
+
+
+def found_labels(folder: Path, *, picture_folders: bool) -> list[Named]:
+    """The labels of a folder of labels and below it: files and DICOM series.
+
+    Args:
+        folder: the folder.
+        picture_folders: pictures in a sub-folder are the slices of one label.
+
+    Example:
+        >>> found_labels(Path("monai_al"), picture_folders=False)
+        []
+    """
+    files = [_named(path, folder) for path in readable_files(folder) if not is_accompanying(name_without_suffix(path))]
+    if picture_folders:
+        files = _with_picture_folders(files, folder, lambda place: place != folder)
+    return [*files, *_dicom(folder)]
+
+
+def is_stored_folder(image: str) -> bool:
+    """Whether an image is a folder of slices, or one series of such a folder.
+
+    Example:
+        >>> is_stored_folder("monai_al#series=1.2.3"), is_stored_folder("a.nii.gz")
+        (True, False)
+    """
+    return Path(image.partition("#")[0]).is_dir()
+
+
+def _dicom(folder: Path, without: Path | None = None, *, deep: bool = True) -> list[Named]:
+    series = dicom_volumes(folder, deep=deep)
+    found = (Named(image, folder.name if key == "." else key) for key, image in series.items())
+    return [one for one in found if without is None or not Path(one.path).is_relative_to(without)]
+
+
+def _named(path: Path, folder: Path) -> Named:
+    return Named(str(path), (path.parent.relative_to(folder) / name_without_suffix(path)).as_posix())
+
+
+def _with_picture_folders(files: Iterable[Named], folder: Path, is_label) -> list[Named]:
+    """The files, where pictures of some sub-folders are joined to one label each."""
+    found: dict[str, Named] = {}
+    for one in files:
+        place = Path(one.path).parent
+        joined = one.path.lower().endswith(PICTURE_SUFFIXES) and place != folder and is_label(place)
+        label = Named(str(place), place.relative_to(folder).as_posix()) if joined else one
+        found[label.path] = label
+    return list(found.values())
