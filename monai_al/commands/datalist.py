@@ -87,6 +87,10 @@ def _add_dataset_options(group) -> None:
         ("validation_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the validation part"}),
         ("test_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the test part, beside the folder testing"}),
         ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
+        (
+            "channel",
+            {"type": int, "metavar": "N", "help": "folder, datalist: one channel of each image, from 0"},
+        ),
         ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, phantom: names, background first"}),
         ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
         ("shape", {"type": int, "nargs": 3, "metavar": "N", "help": "phantom: H W D"}),

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,9 +78,7 @@ def _one_channel(grid: StoredGrid, part: StoredPart) -> StoredGrid:
 
 
 def _shape(parts: Sequence[StoredPart], formats: Sequence[StoredFormat]) -> tuple[int, ...]:
-    shapes = [
-        guarded(str(part), lambda _, p=part, k=kind: k.shape(p.path)) for part, kind in zip(parts, formats, strict=True)
-    ]
+    shapes = _of_each(parts, [kind.shape for kind in formats])
     for part, shape in zip(parts[1:], shapes[1:], strict=True):
         if shape[:3] != shapes[0][:3]:
             raise _differs(parts[0], part, f"shapes, {shapes[0]} and {shape}")
@@ -88,9 +87,7 @@ def _shape(parts: Sequence[StoredPart], formats: Sequence[StoredFormat]) -> tupl
 
 def _stacked(parts: Sequence[StoredPart], formats: Sequence[StoredFormat]) -> StoredGrid:
     """The channels of all parts on the grid of the first."""
-    grids = [
-        guarded(str(part), lambda _, p=part, k=kind: k.image(p.path)) for part, kind in zip(parts, formats, strict=True)
-    ]
+    grids = _of_each(parts, [kind.image for kind in formats])
     first = grids[0]
     for part, grid in zip(parts[1:], grids[1:], strict=True):
         if grid.values.shape[:3] != first.values.shape[:3]:
@@ -100,6 +97,10 @@ def _stacked(parts: Sequence[StoredPart], formats: Sequence[StoredFormat]) -> St
             if not apart <= SAME_GRID:
                 raise _differs(parts[0], part, f"positions, {apart:.3g} voxel edges apart")
     return replace(first, values=np.concatenate([grid.values for grid in grids], axis=3))
+
+
+def _of_each(parts: Sequence[StoredPart], read: Sequence[Callable[[str], Any]]) -> list[Any]:
+    return [guarded(part.path, one) for part, one in zip(parts, read, strict=True)]
 
 
 def _differs(first: StoredPart, other: StoredPart, what: str) -> DataError:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,7 +259,7 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[-200:]
 
 
-def _series_listed(found: dict[str, Sequence[str]]) -> str:
+def _series_listed(found: Mapping[str, Sequence[str]]) -> str:
     lines = []
     for uid, files in found.items():
         reader = _header(files[0])

@@ -83,13 +83,13 @@ def write_label_map(
         ...     nibabel.load(folder + "/seg.nii.gz").header.get_zooms()
         (np.float32(1.0), np.float32(1.0), np.float32(3.0))
     """
-    like = stored_channels(like)[0]
-    name = like.path.lower()
+    first = stored_channels(like)[0]
+    name = first.path.lower()
     if name.endswith((".nii", ".nii.gz")):
-        image = _like_nifti(labels, like)
+        image = _like_nifti(labels, first)
     else:
-        placed = not picture_files(like.path) if os.path.isdir(like.path) else name.endswith(ITK_SUFFIXES)
-        image = _new_nifti(labels, like, affine if placed else None)
+        placed = not picture_files(first.path) if os.path.isdir(first.path) else name.endswith(ITK_SUFFIXES)
+        image = _new_nifti(labels, first, affine if placed else None)
     image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
     write_file(Path(path), lambda file: file.write(content))

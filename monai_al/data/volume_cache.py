@@ -8,6 +8,7 @@ import contextlib
 import importlib.metadata
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,11 +114,13 @@ class VolumeCache:
         return {**self.__dict__, "_open": {}}
 
     def prepare(self, items: Iterable[Item]) -> None:
-        """Read and check every volume of these items that is not in the cache yet.
+        """Read and check every volume of these items that is not in the cache yet, and that they are alike.
 
         Raises:
-            DataError: images or labels that cannot be used; all of them are listed.
+            DataError: images or labels that cannot be used; all of them are listed. Or images with different numbers of
+                channels, or 2D images beside whole volumes.
         """
+        items = list(items)
         self._drop_abandoned()
         files = {_key(item): item for item in items if _key(item) not in self._open}
         problems = []
@@ -132,6 +135,7 @@ class VolumeCache:
             more = f"\n... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
             listed = "\n".join(problems[:_SHOWN])
             raise DataError(f"{len(problems)} of {len(files)} volumes cannot be used:\n{listed}{more}")
+        self._check_alike({item.image: item for item in items}.values())
 
     def _drop_abandoned(self) -> None:
         """Remove what processes that were killed more than a day ago left half-written."""
@@ -156,6 +160,19 @@ class VolumeCache:
                 f"{volume.geometry.shape}); keep it (size -1, no re-orientation), or take whole volumes as items"
             )
         return volume
+
+    def _check_alike(self, items: Iterable[Item]) -> None:
+        """One network takes one number of channels, and either planes or volumes."""
+        shapes = [(item, self.get(item).image.shape) for item in items]
+        _check_one_kind(
+            {item.image: f"of {shape[1]} channel{'s' * (shape[1] > 1)}" for item, shape in shapes},
+            "store all alike, or take one channel of each: --datalist#channel 0 of the data sets folder and datalist, "
+            "which is all there is of grey images stored as colours",
+        )
+        _check_one_kind(
+            {item.image: "2D" if shape[0] == 1 else "3D" for item, shape in shapes if item.slice is None},
+            "keep flat images and whole volumes in data sets of their own, or take slices as items",
+        )
 
     def _load(self, item: Item) -> CachedVolume:
         image_entry, label_entry = self._entries(item)
@@ -250,6 +267,16 @@ class VolumeCache:
             raise DataError(f"{item.image}: the preprocessing made voxels that are NaN or infinite")
         planes = None if stored.label is None else _checked_label(out.get("label"), image, item)
         return np.asarray(image, dtype=np.float32), planes, np.asarray(image.affine, dtype=np.float64)
+
+
+def _check_one_kind(kind_of: Mapping[str, str], advice: str) -> None:
+    """Refuse images of several kinds; one of the rarest and one of the most frequent kind are named."""
+    counts = Counter(kind_of.values()).most_common()
+    if len(counts) < 2:
+        return
+    (usual, most), (other, fewest) = counts[0], counts[-1]
+    first, odd = (next(image for image in kind_of if kind_of[image] == kind) for kind in (usual, other))
+    raise DataError(f"{odd}: is {other}, as {fewest} of {len(kind_of)} images are, {first} {usual} ({most}); {advice}")
 
 
 def _key(item: Item) -> tuple[str, str | None, str]:

@@ -50,7 +50,7 @@ class Pair:
     """
 
     image: Path | str
-    label: Path | str | None
+    label: Path | None
     volume: str
     patient: str
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from monai_al.data.label_files import is_of_this_package
@@ -17,6 +17,7 @@ from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
 from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
+from monai_al.records.stored_files import of_channel
 
 __all__ = ["folder"]
 
@@ -29,17 +30,23 @@ def folder(
     classes: Sequence[str] | None = None,
     label_values: Mapping[int, int] | None = None,
     patient: str | None = None,
+    channel: int | None = None,
     item: str = "slice",
     require_labels: bool = True,
     skip_incomplete: bool = False,
     affine_tolerated: bool = False,
 ) -> Pool:
-    """A pool from a folder of NIfTI, MetaImage, NRRD, PNG, JPEG or TIFF files.
+    """A pool from a folder of NIfTI, MetaImage, NRRD, PNG, JPEG or TIFF files, or of folders of DICOM slices.
 
-    Either ``images/`` and ``labels/`` hold files of equal names (the label's may end in ``_seg``, ``_label``,
-    ``_mask``, ``_segmentation`` or ``_gt``), or, where there is no ``images/``, each label lies beside its image under
-    such a name. Sub-folders are searched; a volume is called by its file's name, with its sub-folder's name in front
-    unless it starts with that already. 2D images are items without a slice number.
+    Either ``images/`` and ``labels/`` hold files of equal names (the label's may end in ``_seg``, ``.seg``, ``-label``,
+    ``_mask``, ``_segmentation``, ``_gt`` and the like), or, where there is no ``images/``, each label lies beside its
+    image under such a name; :func:`monai_al.datasets.pairing.pair_by_name` tells what else is paired. Sub-folders are
+    searched; a volume is called by its file's name, with its sub-folder's name in front unless it starts with that
+    already. 2D images are items without a slice number.
+
+    A folder of DICOM slices is an image, called by the folder; of several series in it each is one, see
+    :func:`monai_al.datasets.dicom_folders.dicom_volumes`. Its label is a file called like the folder, or such a folder
+    of DICOM slices or of pictures. Images ``a_0000``, ``a_0001`` of a label ``a`` are the channels of one image.
 
     Args:
         root: the folder.
@@ -51,7 +58,10 @@ def folder(
         label_values: stored label value -> class number or 255. Default: the class numbers themselves, or the values
             found.
         patient: regular expression that is searched in an image's path below ``images`` without suffix; its first
-            group, or the whole match, is the patient. Default: every file is a patient of its own.
+            group, or the whole match, is the patient. Default: the subject where names are those of BIDS, ``sub-01``;
+            for DICOM the folder of the case; else every file is a patient of its own. The notes tell which, and what
+            is named alike.
+        channel: take this channel of every image alone, counted from 0.
         item: ``"slice"`` or ``"volume"``.
         require_labels: False also takes images without a label, for a pool that is still to be annotated.
         skip_incomplete: leave out images without label and labels without image, and name them in the notes.
@@ -77,9 +87,8 @@ def folder(
     pairs, strangers = _paired(found)
     problems = [f"label without image: {_shown(label.path, base)}" for label in strangers]
     if require_labels and labels is not None:
-        problems += [
-            f"image without label: {_shown(str(pair.image), base)}" for pair in pairs.values() if not pair.label
-        ]
+        without = [str(pair.image) for pair in pairs.values() if pair.label is None]
+        problems += [f"image without label: {_shown(image, base)}" for image in without]
         pairs = {key: pair for key, pair in pairs.items() if pair.label is not None}
     if problems and not skip_incomplete:
         raise listed_error(
@@ -90,6 +99,8 @@ def folder(
     notes = [f"{len(problems)} files without partner are left out: {shortened(problems)}."] if problems else []
     pairs, patient_notes = with_patients(pairs, patient)
     notes += [*found.notes, *patient_notes]
+    if channel is not None:
+        pairs = {key: replace(pair, image=of_channel(pair.image, channel)) for key, pair in pairs.items()}
     if classes is None and label_values is None:
         label_values, found_notes = _label_values_found(list(pairs.values()))
         notes += found_notes
@@ -159,7 +170,7 @@ def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
     for image in images:
         label = label_of.get(image.key)
         name = _volume(image.key)
-        pairs[image.key] = Pair(image.path, None if label is None else label.path, name, name)
+        pairs[image.key] = Pair(image.path, None if label is None else Path(label.path), name, name)
     return pairs, strangers
 
 

@@ -28,12 +28,11 @@ _WORD = (
 )
 _SCAN = re.compile(rf"{_WORD}\d*|(?:19|20)\d{{6}}", re.IGNORECASE)
 _BETWEEN = re.compile(r"[-_. /]+")
-OPTION = "--datalist#patient"
 _LOOKED_AT, _BLOCK, _BLOCKS = 20, 4096, 16
 
 
 def with_patients(
-    pairs: Mapping[str, Pair], rule: str | None, option: str = OPTION
+    pairs: Mapping[str, Pair], rule: str | None, option: str = "--datalist#patient"
 ) -> tuple[dict[str, Pair], list[str]]:
     """The pairs with their patients, and notes on what is not sure about them.
 
@@ -86,13 +85,13 @@ def _folders(key: str, image: str) -> tuple[str, ...]:
 
 
 def by_rule(keys: Sequence[str], rule: str) -> list[str]:
-    """The patient in each name: the first group of a regular expression, or all that it matches.
+    r"""The patient in each name: the first group of a regular expression, or all that it matches.
 
     Raises:
         DataError: the rule is no regular expression, or does not match a name; all of those are listed.
 
     Example:
-        >>> by_rule(["p1/frame01", "p1/frame02"], r"(p\\d+)/")
+        >>> by_rule(["p1/frame01", "p1/frame02"], r"(p\d+)/")
         ['p1', 'p1']
     """
     try:

@@ -14,6 +14,7 @@ from monai_al.datasets.files import Pair, natural_key, pool_of, readable_files
 from monai_al.datasets.finding import found_images
 from monai_al.datasets.pairing import Named
 from monai_al.records import DataError, Pool
+from monai_al.records.stored_files import of_channel
 
 __all__ = ["image_folder", "unlabeled_images"]
 
@@ -26,6 +27,7 @@ def unlabeled_images(
     classes: Sequence[str] = ("background", "foreground"),
     label_values: Mapping[int, int] | None = None,
     item: str = "slice",
+    channel: int | None = None,
 ) -> Pool:
     """A pool of images whose labels are not looked for: files, and folders of DICOM slices.
 
@@ -38,6 +40,7 @@ def unlabeled_images(
         classes: names of the classes that are looked for in them.
         label_values: stored label value -> class number.
         item: ``"slice"`` or ``"volume"``.
+        channel: take this channel of every image alone, counted from 0.
 
     Raises:
         DataError: there is no such file or folder, it holds no images, or headers cannot be read (all are listed).
@@ -66,7 +69,8 @@ def unlabeled_images(
             f"{place}: holds no images; readable are {', '.join(READABLE_SUFFIXES)} and folders of DICOM slices"
             f"{_labels_hint(base)}"
         )
-    pairs = [Pair(image.path, None, image.key, image.key) for image in found]
+    paths = [image.path if channel is None else of_channel(image.path, channel) for image in found]
+    pairs = [Pair(path, None, image.key, image.key) for path, image in zip(paths, found, strict=True)]
     return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=base)
 
 

@@ -24,6 +24,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import SPLITS, DataError, Item, Pool, shown
 from monai_al.records.files import read_json, write_file, write_json
+from monai_al.records.stored_files import common_channel
 from monai_al.sources import SliceSource, summary_of
 from monai_al.sources.first_try import output_channels
 from monai_al.sources.source_of import CACHE_ID, POOL_ID
@@ -339,7 +340,11 @@ def _scans(run: TrainedRun, path: Path | None) -> tuple[Pool, str]:
     recorded = _recorded_pool(run)
     kind = "slice" if any(item.slice is not None for item in recorded) else "volume"
     images = functools.partial(
-        unlabeled_images, classes=recorded.classes, label_values=recorded.label_values, item=kind
+        unlabeled_images,
+        classes=recorded.classes,
+        label_values=recorded.label_values,
+        item=kind,
+        channel=common_channel(item.image for item in recorded),
     )
     if path is not None and not (path.is_dir() and image_folder(path) is None):
         return images(path), str(path)

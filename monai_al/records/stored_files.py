@@ -14,10 +14,19 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["StoredPart", "as_channels", "content_hash", "file_identity", "stored_channels", "stored_parts"]
+__all__ = [
+    "StoredPart",
+    "as_channels",
+    "common_channel",
+    "content_hash",
+    "file_identity",
+    "of_channel",
+    "stored_channels",
+    "stored_parts",
+]
 
 BETWEEN = "|"
 SELECTION = re.compile(r"#(series|channel)=([\w.]+)$")
@@ -78,7 +87,28 @@ def as_channels(paths: Iterable[str | os.PathLike]) -> str:
         >>> as_channels(["a_0000.nii.gz", "a_0001.nii.gz"])
         'a_0000.nii.gz|a_0001.nii.gz'
     """
-    return BETWEEN.join(map(os.fspath, paths))
+    return BETWEEN.join(os.fspath(path) for path in paths)
+
+
+def of_channel(path: str | os.PathLike, channel: int) -> str:
+    """The text that names one channel of an image, counted from 0; of an image in several files, one of each.
+
+    Example:
+        >>> of_channel("a.png", 1)
+        'a.png#channel=1'
+    """
+    return as_channels(str(replace(part, channel=channel)) for part in stored_channels(path))
+
+
+def common_channel(images: Iterable[str]) -> int | None:
+    """The one channel that is taken of each image; None where it is not the same of all, or all are taken.
+
+    Example:
+        >>> common_channel(["a.png#channel=1", "b.png#channel=1"]), common_channel(["a.png"])
+        (1, None)
+    """
+    channels = {part.channel for image in images for part in stored_channels(image)}
+    return channels.pop() if len(channels) == 1 else None
 
 
 def stored_channels(path: str | os.PathLike) -> tuple[StoredPart, ...]:
