@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["ALIASES", "DATASETS", "add_to", "datalist"]
 
 ALIASES = {"hippocampus": "decathlon", "spleen": "decathlon"}
-DATASETS = ("acdc", "brats", "chaos", "davis", "decathlon", "folder", "lgg", "ms_cmr", "phantom", "promise12", *ALIASES)
+DATASETS = (
+    "acdc",
+    "brats",
+    "chaos",
+    "datalist",
+    "davis",
+    "decathlon",
+    "folder",
+    "lgg",
+    "ms_cmr",
+    "phantom",
+    "promise12",
+    *ALIASES,
+)
 
 
 def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -39,6 +52,7 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
         "  python -m monai_al datalist spleen --dataset_dir Task09_Spleen --test_fraction 0.33 --json spleen.json\n"
         "  python -m monai_al datalist brats --dataset_dir BraTS2019 --grade LGG --target core --no_read\n"
+        "  python -m monai_al datalist datalist --dataset_dir my_list.json --fold 0\n"
         '  python -m monai_al datalist folder --dataset_dir my_data --patient "(case\\d+)"\n'
         "  python -m monai_al datalist acdc --dataset_dir ACDC --labels scribbles --test_patients patient001\n"
         "  python -m monai_al datalist phantom --dataset_dir phantoms\n",
@@ -86,12 +100,19 @@ def _add_dataset_options(group) -> None:
         ("phases", {"nargs": "+", "metavar": "P", "help": "acdc: ED, ES (default: both)"}),
         ("validation_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the validation part"}),
         ("test_patients", {"nargs": "*", "metavar": "NAME", "help": "acdc: the test part, beside the folder testing"}),
-        ("patient", {"metavar": "REGEX", "help": "folder: finds the patient in an image's name"}),
+        ("file", {"metavar": "JSON", "help": "datalist: the list, if not dataset.json or the only one"}),
+        (
+            "image_key",
+            {"nargs": "+", "metavar": "KEY", "help": "datalist: where in an entry the image stands, or channels"},
+        ),
+        ("label_key", {"metavar": "KEY", "help": "datalist: where in an entry the label stands"}),
+        ("fold", {"type": int, "metavar": "N", "help": "datalist: the fold that is the validation part"}),
+        ("patient", {"metavar": "REGEX", "help": "folder, datalist: finds the patient in an image's name"}),
         (
             "channel",
             {"type": int, "metavar": "N", "help": "folder, datalist: one channel of each image, from 0"},
         ),
-        ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, phantom: names, background first"}),
+        ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, datalist, phantom: names, background first"}),
         ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
         ("shape", {"type": int, "nargs": 3, "metavar": "N", "help": "phantom: H W D"}),
         ("channels", {"type": int, "metavar": "N", "help": "phantom: image channels"}),

@@ -136,7 +136,7 @@ def _opened(path: str) -> Iterator[Any]:
         with open(path, "rb") as file, Image.open(file) as picture:  # by its name Pillow would scramble turned TIFFs
             if getattr(picture, "is_animated", False) and picture.format not in ("TIFF", "MPO"):
                 raise DataError(
-                    f"{path}: is an animation of {picture.n_frames} frames; store the frame that is meant, or all of "
+                    f"{path}: is an animation of {getattr(picture, 'n_frames', 1)} frames; store the frame that is meant, or all of "
                     "them as numbered pictures of a folder"
                 )
             _check_room(picture, path)

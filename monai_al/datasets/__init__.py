@@ -5,6 +5,7 @@
 from monai_al.datasets.acdc import acdc
 from monai_al.datasets.brats import brats
 from monai_al.datasets.chaos import chaos
+from monai_al.datasets.datalist import datalist
 from monai_al.datasets.davis import davis
 from monai_al.datasets.decathlon import decathlon
 from monai_al.datasets.folder import folder
@@ -18,6 +19,7 @@ __all__ = [
     "acdc",
     "brats",
     "chaos",
+    "datalist",
     "davis",
     "decathlon",
     "describe",

@@ -7,24 +7,16 @@ Simpson et al., arXiv:1902.09063; Antonelli et al., Nature Communications 13, 20
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_al.data.reading import name_without_suffix
-from monai_al.datasets.files import (
-    Pair,
-    contained,
-    existing_folder,
-    listed_error,
-    natural_key,
-    pool_of,
-    readable_files,
-    shortened,
-)
+from monai_al.datasets.datalist import datalist
+from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, readable_files, shortened
+from monai_al.datasets.listing import NNUNET, Entry, classes_of, entries_of, read_listing
 from monai_al.records import DataError, Pool
+from monai_al.records.stored_files import as_channels
 
 __all__ = ["decathlon"]
 
@@ -41,7 +33,8 @@ def decathlon(
 
     The list in ``dataset.json`` decides which volumes there are; class names come from its ``labels``. Without the
     file, ``imagesTr`` and ``labelsTr`` are paired by name. The unlabeled ``test`` images are left out. One case is one
-    patient with one volume; slices lie along the third stored axis.
+    patient with one volume; slices lie along the third stored axis. A ``dataset.json`` of nnU-Net is read, too, see
+    :func:`monai_al.datasets.datalist`.
 
     Args:
         root: the task's folder, such as ``Task09_Spleen``.
@@ -55,7 +48,7 @@ def decathlon(
         DataError: the folder or a listed file is missing, an entry leads out of the folder, or the list is malformed.
 
     Example:
-        >>> import tempfile, nibabel, numpy as np
+        >>> import json, tempfile, nibabel, numpy as np
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for folder in ("imagesTr", "labelsTr"):
         ...         Path(root, folder).mkdir()
@@ -77,17 +70,25 @@ def decathlon(
             skip_incomplete=skip_incomplete,
             affine_tolerated=affine_tolerated,
         )
-    listing = _listing(folder / "dataset.json")
-    classes, listed_values = _classes(listing, folder)
-    pairs, missing = _listed_pairs(listing, folder)
-    notes = _notes(listing, folder, pairs)
+    path = folder / "dataset.json"
+    listing = read_listing(path)
+    if not isinstance(listing.get("training"), list):
+        if any(key in listing for key in NNUNET):
+            return datalist(folder, item=item, skip_incomplete=skip_incomplete)
+        raise DataError(f"{path}: has no list 'training'; is this a Medical Segmentation Decathlon task?")
+    classes, listed_values = classes_of(listing, path)
+    entries = _labeled(listing, path)
+    missing = [f"./{file.relative_to(folder).as_posix()}" for entry in entries for file in entry.missing()]
+    entries.sort(key=lambda entry: natural_key(entry.case))
+    pairs = [Pair(as_channels(entry.images), entry.label, entry.case, entry.case) for entry in entries]
+    notes = _notes(listing, folder, entries)
     if missing:
         if not skip_incomplete:
             raise listed_error(f"{folder}: {len(missing)} files named in dataset.json are missing", missing)
         notes.append(
             f"{len(missing)} files of dataset.json are missing; their cases are left out: {shortened(missing)}."
         )
-        pairs = [pair for pair in pairs if pair.image.is_file() and pair.label is not None and pair.label.is_file()]
+        pairs = [pair for pair, entry in zip(pairs, entries, strict=True) if not entry.missing()]
     return pool_of(
         pairs,
         item=item,
@@ -99,51 +100,26 @@ def decathlon(
     )
 
 
-def _listing(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no valid JSON ({error}); copy it again") from error
-    if not isinstance(content, dict) or not isinstance(content.get("training"), list):
-        raise DataError(f"{path}: has no list 'training'; is this a Medical Segmentation Decathlon task?")
-    return content
+def _labeled(listing: Mapping[str, Any], path: Path) -> list[Entry]:
+    """The entries of the training list."""
+    entries = entries_of(listing, path, path.parent, inside=True, parts=["training"])
+    for entry in entries:
+        if entry.label is None:
+            raise DataError(f"{path}: {entry.place} needs an 'image' and a 'label' path")
+    return entries
 
 
-def _classes(listing: Mapping[str, Any], folder: Path) -> tuple[list[str], dict[int, int]]:
-    try:
-        names = {int(value): str(name) for value, name in dict(listing["labels"]).items()}
-    except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f'{folder / "dataset.json"}: \'labels\' must map label values to names, as {{"0": "background"}}'
-        ) from None
-    stored = sorted(names)
-    if not stored or stored[0] != 0 or stored[-1] > 254:
-        raise DataError(f"{folder / 'dataset.json'}: label values {stored}; they must start at 0 and end below 255")
-    return [names[value] for value in stored], {value: number for number, value in enumerate(stored)}
-
-
-def _listed_pairs(listing: Mapping[str, Any], folder: Path) -> tuple[list[Pair], list[str]]:
-    """The pairs of the list in its order, and the entries whose file is not there."""
-    pairs, missing = [], []
-    for number, entry in enumerate(listing["training"]):
-        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
-            raise DataError(f"{folder / 'dataset.json'}: training entry {number} needs an 'image' and a 'label' path")
-        image, label = contained(folder, entry["image"]), contained(folder, entry["label"])
-        missing += [entry[key] for key, path in (("image", image), ("label", label)) if not path.is_file()]
-        case = name_without_suffix(image)
-        pairs.append(Pair(image, label, case, case))
-    return sorted(pairs, key=lambda pair: natural_key(pair.volume)), missing
-
-
-def _notes(listing: Mapping[str, Any], folder: Path, pairs: list[Pair]) -> list[str]:
+def _notes(listing: Mapping[str, Any], folder: Path, entries: list[Entry]) -> list[str]:
     notes = []
     name, modality = listing.get("name"), listing.get("modality")
     if isinstance(modality, dict) and modality:
         notes.append(f"{name or folder.name}: channels {', '.join(str(m) for m in modality.values())}.")
     number = listing.get("numTraining")
-    if isinstance(number, int) and number != len(pairs):
-        notes.append(f"dataset.json says numTraining {number} but lists {len(pairs)} training cases; the list is used.")
-    listed = {pair.image for pair in pairs} | {pair.label for pair in pairs}
+    if isinstance(number, int) and number != len(entries):
+        notes.append(
+            f"dataset.json says numTraining {number} but lists {len(entries)} training cases; the list is used."
+        )
+    listed = {file for entry in entries for file in (*entry.images, entry.label)}
     ignored = [p for part in ("imagesTr", "labelsTr") for p in readable_files(folder / part) if p not in listed]
     if ignored:
         names = [path.relative_to(folder).as_posix() for path in ignored]

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
+from monai_al.datasets.copies import copies
 from monai_al.records import DataError, Item, Pool, slices_of
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "pool_of",
     "readable_files",
     "shortened",
+    "volume_name",
 ]
 
 ITEM_KINDS = ("slice", "volume")
@@ -150,6 +152,19 @@ def _leads_back(folder: Path) -> bool:
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
+def volume_name(key: str) -> str:
+    """What a volume is called that has this path: each sub-folder's name stands in front, unless it does so already.
+
+    Example:
+        >>> volume_name("p1/frame01"), volume_name("p1/p1_frame01")
+        ('p1_frame01', 'p1_frame01')
+    """
+    *folders, name = PurePosixPath(key).parts
+    for part in reversed(folders):
+        name = name if name.startswith(part) else f"{part}_{name}"
+    return name
+
+
 def listed_error(head: str, entries: Sequence[object], *, limit: int = 20) -> DataError:
     """One error for many findings: a headline, then one line each, at most ``limit`` of them.
 
@@ -226,7 +241,20 @@ def pool_of(
             problems.append(str(error))
     if problems:
         raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
+    notes = [*notes, *_copies_note(pairs)]
     return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated)
+
+
+def _copies_note(pairs: Sequence[Pair]) -> list[str]:
+    volume_of = {str(pair.image): pair.volume for pair in pairs}
+    found = copies({str(pair.image): pair.patient for pair in pairs})
+    if not found:
+        return []
+    shown = shortened([" and ".join(volume_of[image] for image in group) for group in found])
+    return [
+        "Images of equal content count as different patients, so that one scan may lie in the training and in the test "
+        f"part: {shown}. Remove the copies, or group them by a patient rule."
+    ]
 
 
 def _items_of(pair: Pair, item: str) -> list[Item]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from monai_al.data.label_files import is_of_this_package
 from monai_al.data.reading import label_colours, stored_label_values
-from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, shortened
+from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, shortened, volume_name
 from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder
 from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
@@ -19,7 +19,7 @@ from monai_al.records import NOT_ANNOTATED, DataError, Pool
 from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
 from monai_al.records.stored_files import of_channel
 
-__all__ = ["folder"]
+__all__ = ["classes_found", "folder"]
 
 
 def folder(
@@ -101,11 +101,10 @@ def folder(
     notes += [*found.notes, *patient_notes]
     if channel is not None:
         pairs = {key: replace(pair, image=of_channel(pair.image, channel)) for key, pair in pairs.items()}
-    if classes is None and label_values is None:
-        label_values, found_notes = _label_values_found(list(pairs.values()))
-        notes += found_notes
     if classes is None:
-        classes = classes_of(whole_label_values(label_values or {0: 0, 1: 1}))
+        classes, found_values, found_notes = classes_found(list(pairs.values()), label_values)
+        label_values = found_values if label_values is None else label_values
+        notes += found_notes
     return pool_of(
         pairs.values(),
         item=item,
@@ -169,32 +168,43 @@ def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
     pairs = {}
     for image in images:
         label = label_of.get(image.key)
-        name = _volume(image.key)
+        name = volume_name(image.key)
         pairs[image.key] = Pair(image.path, None if label is None else Path(label.path), name, name)
     return pairs, strangers
-
-
-def _volume(key: str) -> str:
-    *folders, name = PurePosixPath(key).parts
-    for part in reversed(folders):
-        name = name if name.startswith(part) else f"{part}_{name}"
-    return name
 
 
 def _shown(path: str, base: Path) -> str:
     return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
 
 
-def _label_values_found(pairs: list[Pair]) -> tuple[dict[int, int], list[str]]:
+def classes_found(
+    pairs: Sequence[Pair], label_values: Mapping[int, int] | None = None
+) -> tuple[Sequence[str], Mapping[int, int], list[str]]:
+    """The classes that labels hold: their names, label values, and a note.
+
+    Args:
+        pairs: the images with their labels, all of which are read where their values are not given.
+        label_values: stored label value -> class number.
+
+    Raises:
+        DataError: values that cannot be classes, or of which 255 may be one.
+
+    Example:
+        >>> classes_found([])
+        (('background', 'foreground'), {0: 0, 1: 1}, [])
+    """
+    if label_values is not None:
+        return classes_of(whole_label_values(label_values)), label_values, []
     found = {str(pair.label): _plausible_values(pair.label) for pair in pairs if pair.label is not None}
     label_values = label_values_found(found)
     _check_palettes(found)
     values = sorted(set().union(*found.values()))
     if not set(values) - {0}:
-        return label_values | {1: 1}, []
+        label_values = label_values | {1: 1}
+        return classes_of(label_values), label_values, []
     note = f"Classes are the label values found: {shortened(values, limit=20)}"
     note += "; 255 is taken as not annotated." if NOT_ANNOTATED in label_values.values() else "."
-    return label_values, [note]
+    return classes_of(label_values), label_values, [note]
 
 
 def _check_palettes(labels: Iterable[str]) -> None:
@@ -210,13 +220,13 @@ def _check_palettes(labels: Iterable[str]) -> None:
                 )
 
 
-def _plausible_values(label: Path) -> tuple[int, ...]:
+def _plausible_values(label: str | Path) -> tuple[int, ...]:
     values = stored_label_values(label)
     if values[0] < 0 or values[-1] > NOT_ANNOTATED or len(values) > 128:
         raise DataError(
             f"{label}: {len(values)} values from {values[0]} to {values[-1]}; this is an image, not a label"
         )
     grey = [value for value in values if value not in (0, NOT_ANNOTATED)]
-    if grey and NOT_ANNOTATED in values and label.suffix.lower() in (".jpg", ".jpeg"):
+    if grey and NOT_ANNOTATED in values and str(label).lower().endswith((".jpg", ".jpeg")):
         raise DataError(f"{label}: grey values {shortened(grey)} in a mask; threshold it and store it without loss")
     return values

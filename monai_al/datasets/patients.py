@@ -4,20 +4,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from monai_al.data.reading import read_volume
 from monai_al.datasets.files import Pair, listed_error, shortened
 from monai_al.datasets.finding import is_stored_folder
-from monai_al.records import DataError, content_hash
+from monai_al.records import DataError
 from monai_al.records.stored_files import stored_parts
 
-__all__ = ["by_rule", "equal_images_note", "named_alike_note", "one_patient_per_file", "subject_of", "with_patients"]
+__all__ = ["by_rule", "named_alike_note", "one_patient_per_file", "subject_of", "with_patients"]
 
 _SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_]|$)")
 # a part of a name that tells scans of one patient apart
@@ -28,7 +26,6 @@ _WORD = (
 )
 _SCAN = re.compile(rf"{_WORD}\d*|(?:19|20)\d{{6}}", re.IGNORECASE)
 _BETWEEN = re.compile(r"[-_. /]+")
-_LOOKED_AT, _BLOCK, _BLOCKS = 20, 4096, 16
 
 
 def with_patients(
@@ -56,7 +53,7 @@ def with_patients(
     if rule is not None:
         patients = by_rule(keys, rule)
         found = {key: replace(pairs[key], patient=patient) for key, patient in zip(keys, patients, strict=True)}
-        return found, equal_images_note(list(found.values()))
+        return found, []
     subjects = {key: subject for key in keys if (subject := subject_of(key))}
     cases = _case_folders({key: pair for key, pair in pairs.items() if key not in subjects})
     found = {key: replace(pairs[key], patient=subjects.get(key) or cases.get(key, pairs[key].patient)) for key in keys}
@@ -67,7 +64,7 @@ def with_patients(
     if len(subjects) + len(cases) < len(keys):
         told.append("Every file counts as a patient of its own; give a patient rule if some share a patient.")
     named = {key: pair.patient for key, pair in found.items()}
-    return found, [*told, *notes, *named_alike_note(named, option), *equal_images_note(joined)]
+    return found, [*told, *notes, *named_alike_note(named, option)]
 
 
 def _case_folders(pairs: Mapping[str, Pair]) -> dict[str, str]:
@@ -148,72 +145,6 @@ def _real_file(pair: Pair) -> tuple:
         return (str(pair.image),)
     selection = str(pair.image).partition("#")[2]
     return (*((s.st_dev, s.st_ino) for s in stats), selection)
-
-
-# --- copies -----------------------------------------------------------------------------------------------------------
-
-
-def equal_images_note(pairs: Sequence[Pair]) -> list[str]:
-    """A note on images of equal content that count as different patients.
-
-    Files are compared only where their sizes are equal, at some places first. An image of one grey value throughout
-    is nobody's copy.
-
-    Args:
-        pairs: images with their patients.
-
-    Example:
-        >>> equal_images_note([Pair("a.nii", None, "a", "a")])
-        []
-    """
-    groups = _grouped(pairs, _sizes)
-    for content in (_glance, lambda pair: content_hash(str(pair.image))):
-        groups = [group for alike in groups for group in _grouped(alike, content)]
-    leaking = [group for group in groups if len({pair.patient for pair in group}) > 1]
-    copies = [group for group in leaking[:_LOOKED_AT] if not _is_constant(group[0])] + leaking[_LOOKED_AT:]
-    if not copies:
-        return []
-    shown = shortened([" and ".join(pair.volume for pair in group) for group in copies])
-    return [
-        "Images of equal content count as different patients, so that one scan may lie in the training and in the "
-        f"test part: {shown}. Remove the copies, or have a patient rule group them."
-    ]
-
-
-def _grouped(pairs: Iterable[Pair], key) -> list[list[Pair]]:
-    """The pairs that share a key with another one."""
-    groups: dict[object, list[Pair]] = {}
-    for pair in pairs:
-        try:
-            groups.setdefault(key(pair), []).append(pair)
-        except OSError:  # the reader tells what is wrong
-            continue
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _sizes(pair: Pair) -> tuple[int, ...]:
-    return tuple(os.path.getsize(part) for part in stored_parts(str(pair.image)))
-
-
-def _glance(pair: Pair) -> str:
-    """A hash of a few blocks of the files."""
-    digest = hashlib.sha256()
-    parts = stored_parts(str(pair.image))
-    for part in parts[:: max(1, len(parts) // _BLOCKS)]:
-        size = os.path.getsize(part)
-        with open(part, "rb") as file:
-            for place in range(0, size, max(_BLOCK, size * min(len(parts), _BLOCKS) // _BLOCKS)):
-                file.seek(place)
-                digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
-
-
-def _is_constant(pair: Pair) -> bool:
-    try:
-        image = read_volume(str(pair.image)).image
-    except DataError:  # told where all volumes are read
-        return True
-    return bool(image.min() == image.max())
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

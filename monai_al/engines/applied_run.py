@@ -346,12 +346,13 @@ def _scans(run: TrainedRun, path: Path | None) -> tuple[Pool, str]:
         item=kind,
         channel=common_channel(item.image for item in recorded),
     )
-    if path is not None and not (path.is_dir() and image_folder(path) is None):
+    listed_there = path is not None and path.suffix.lower() == ".json"
+    if path is not None and not listed_there and not (path.is_dir() and image_folder(path) is None):
         return images(path), str(path)
     try:
         listed = _listed(run)
     except DataError:
-        if path is None:
+        if path is None or listed_there:
             raise
         return images(path), str(path)  # folders in folders
     for note in listed.notes:
