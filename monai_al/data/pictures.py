@@ -135,9 +135,10 @@ def _opened(path: str) -> Iterator[Any]:
     try:
         with open(path, "rb") as file, Image.open(file) as picture:  # by its name Pillow would scramble turned TIFFs
             if getattr(picture, "is_animated", False) and picture.format not in ("TIFF", "MPO"):
+                frames = getattr(picture, "n_frames", 1)
                 raise DataError(
-                    f"{path}: is an animation of {getattr(picture, 'n_frames', 1)} frames; store the frame that is meant, or all of "
-                    "them as numbered pictures of a folder"
+                    f"{path}: is an animation of {frames} frames; store the frame that is meant, or all of them as "
+                    "numbered pictures of a folder"
                 )
             _check_room(picture, path)
             yield picture

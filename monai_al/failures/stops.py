@@ -58,7 +58,7 @@ def stopping() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def stop_by() -> dict[int, object]:
+def stop_by() -> dict[int, Any]:
     """Let SIGTERM and SIGHUP raise :class:`Stopped` from here on; returns signal -> how it was handled before.
 
     Example:
