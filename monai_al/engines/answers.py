@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from monai_al.records import (
     RunFolder,
     kind_of,
 )
-from monai_al.records.files import new_folder
+from monai_al.records.files import copy_stored, new_folder
 from monai_al.records.stored_files import stored_parts
 from monai_al.sources import Source
 
@@ -206,13 +205,11 @@ def _copies(files: Mapping[str, None], folder: Path) -> dict[str, str]:
         if not path.exists():
             raise DataError(f"{path}: the label file of an answer does not exist")
         if path.is_dir():
-            shutil.copytree(path, target / path.name)
+            copy_stored(path, target / path.name)
         for part in [] if path.is_dir() else map(Path, stored_parts(path)):
             if not part.is_relative_to(path.parent):
                 raise DataError(f"{path}: its voxels lie in {part}, outside its folder; put both into one folder")
-            place = target / part.relative_to(path.parent)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(part, place)
+            copy_stored(part, target / part.relative_to(path.parent))
         found[file] = f"{RETURNED}/{target.name}/{path.name}"
     return found
 

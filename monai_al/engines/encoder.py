@@ -26,7 +26,7 @@ from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes.run import run_pass
 from monai_al.records import Item
-from monai_al.records.files import new_folder, write_json
+from monai_al.records.files import copy_stored, new_folder, write_json
 from monai_al.sources import Source
 
 __all__ = ["EncoderTraining"]
@@ -124,7 +124,7 @@ class EncoderTraining:
             record = {"config": self.settings(), "seed": seed, "embeddings": shape}
             write_json(new / "encoder.json", record | {"train_s": round(time.perf_counter() - start, 2)})
             for log in under_way.glob("events.out.tfevents*"):
-                shutil.copy(log, new)
+                copy_stored(log, new / log.name)
         shutil.rmtree(under_way)
 
 

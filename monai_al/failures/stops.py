@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["Stopped", "stop_by", "stopping"]
 

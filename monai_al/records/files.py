@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are either complete or absent."""
+"""Files that are either complete or absent, readable for whom the user's umask allows it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from monai_al.records.errors import DataError
 
-__all__ = ["TEMPORARY", "new_folder", "read_json", "write_file", "write_json"]
+__all__ = ["TEMPORARY", "copy_stored", "new_folder", "read_json", "write_file", "write_json"]
 
 TEMPORARY = ".monai_al-tmp-"  # prefix of everything that is not complete yet; no user's file has it
 
@@ -36,17 +36,15 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        temporary = _temporary(path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
 
@@ -132,11 +130,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+        temporary = _temporary(path.parent)
+        temporary.mkdir()
     try:
         with _naming(path):
             yield temporary
-        os.chmod(temporary, 0o755)
         for file in temporary.rglob("*"):
             if file.is_file():
                 with open(file, "rb") as opened:
@@ -150,6 +148,35 @@ def new_folder(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_stored(source: Path, target: Path) -> None:
+    """Copy the content of a file, or of a folder with all that is below it, but not who may read it.
+
+    Args:
+        source: a file or folder.
+        target: where the copy shall be; nothing is there yet.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     _ = (Path(root) / "a.txt").write_text("complete")
+        ...     copy_stored(Path(root) / "a.txt", Path(root) / "sub" / "b.txt")
+        ...     (Path(root) / "sub" / "b.txt").read_text()
+        'complete'
+    """
+    if source.is_dir():
+        target.mkdir(parents=True)
+        for entry in source.iterdir():
+            copy_stored(entry, target / entry.name)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _temporary(folder: Path) -> Path:
+    """A new name in a folder. What is made under it has the mode that the umask gives, as ``tempfile`` does not do."""
+    return folder / f"{TEMPORARY}{uuid.uuid4().hex}"
 
 
 def _sync_folder(path: Path) -> None:
