@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +21,8 @@ from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import SPLITS, DataError, Item, Pool, shown
-from monai_al.records.files import read_json, write_file, write_json
+from monai_al.records.csv_files import write_csv
+from monai_al.records.files import read_json, write_json
 from monai_al.records.stored_files import common_channel
 from monai_al.sources import SliceSource, summary_of
 from monai_al.sources.first_try import output_channels
@@ -232,8 +231,7 @@ def write_evaluation(
         **summary_of(applied.data, scores, applied.items, empty_policy=empty_policy),
     }
     folder = Path(output_dir).expanduser()
-    table = _per_volume_csv(metrics, {volume: patient for volume, patient, _ in scores})
-    write_file(folder / "per_volume.csv", lambda file: file.write(table.encode()))
+    _write_per_volume(folder / "per_volume.csv", metrics, {volume: patient for volume, patient, _ in scores})
     write_json(folder / "metrics.json", metrics)
     print(evaluation_text(metrics))
     logger.info("written to %s", folder)
@@ -383,13 +381,11 @@ def _tell_labeled(applied: AppliedRun) -> None:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _per_volume_csv(metrics: Mapping[str, Any], patients: Mapping[str, str]) -> str:
+def _write_per_volume(path: Path, metrics: Mapping[str, Any], patients: Mapping[str, str]) -> None:
     keys = ("dice_3d", "hd95_3d", "dice_2d")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["volume", "patient", "class", *keys])
-    for volume, classes in metrics["dice_3d"]["per_volume"].items():
-        for name in classes:
-            values = [metrics[key]["per_volume"][volume][name] for key in keys]
-            writer.writerow([volume, patients[volume], name, *values])
-    return text.getvalue()
+    rows = [
+        (volume, patients[volume], name, *(metrics[key]["per_volume"][volume][name] for key in keys))
+        for volume, classes in metrics["dice_3d"]["per_volume"].items()
+        for name in classes
+    ]
+    write_csv(path, ("volume", "patient", "class", *keys), rows)

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 import logging
 import os
@@ -18,6 +16,7 @@ from typing import IO, Any
 
 import filelock
 
+from monai_al.records.csv_files import write_csv
 from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
@@ -364,11 +363,7 @@ class RunFolder:
         """
         rows = self.curve()
         if rows:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            write_file(self.path / "curve.csv", lambda file: file.write(text.getvalue().encode()))
+            write_csv(self.path / "curve.csv", list(rows[0]), ([row.get(name) for name in rows[0]] for row in rows))
         return rows
 
 
