@@ -23,8 +23,8 @@ class Work:
         output_dir: the run folder.
         source: the data.
         labels: those of the run so far.
-        predict: item -> class numbers ``(H, W, D)`` of its volume on the stored grid, or None; None where no network is
-            trained.
+        predict: item -> class numbers ``(H, W, D)`` of its volume on the stored grid with the slice axis last, or None;
+            None where no network is trained.
 
     Example:
         >>> from monai_al.records import Pool
@@ -47,16 +47,20 @@ class Work:
         self._predict = predict
 
     def image(self, item: Item) -> StoredVolume:
-        """The image that holds an item, on its stored grid, with its affine and voxel size; without a label.
+        """The image that holds an item, on its stored grid with its affine and voxel size, without a label.
+
+        The slice axis comes last, so that slice k of it is ``image[..., k]``; a label file lies on the file's own grid:
+        :func:`monai_al.data.label_files.write_label_map` with the item's ``slice_axis`` writes one.
 
         Raises:
             DataError: it cannot be read.
         """
-        return read_volume(item.image)
+        return read_volume(item.image, slice_axis=item.slice_axis)
 
     def prediction(self, item: Item) -> np.ndarray | None:
-        """What the last network says of the volume that holds an item: class numbers ``(H, W, D)`` as it is stored.
+        """What the last network says of the volume that holds an item, on the grid of its image.
 
-        None before the first network, and where a foreign bundle reads the images.
+        Class numbers ``(H, W, D)``, the slice axis last as in :meth:`image`. None before the first network, and where a
+        foreign bundle reads the images.
         """
         return None if self._predict is None else self._predict(item)

@@ -113,6 +113,14 @@ def _add_dataset_options(group) -> None:
             {"type": int, "metavar": "N", "help": "folder, datalist: one channel of each image, from 0"},
         ),
         ("classes", {"nargs": "+", "metavar": "NAME", "help": "folder, datalist, phantom: names, background first"}),
+        (
+            "slice_axis",
+            {
+                "choices": ("0", "1", "2", "coarsest"),
+                "help": "folder, datalist, decathlon: the stored axis of the slices, counted from 0 (default 2), or "
+                "that of the largest voxel size of each file",
+            },
+        ),
         ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
         ("shape", {"type": int, "nargs": 3, "metavar": "N", "help": "phantom: H W D"}),
         ("channels", {"type": int, "metavar": "N", "help": "phantom: image channels"}),

@@ -14,6 +14,7 @@ from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.comparison.done_run import DoneRun
 from monai_al.records import DataError, RunFolder
 from monai_al.records.files import read_json
+from monai_al.records.item import SLICE_AXIS
 
 __all__ = ["check_pairs"]
 
@@ -166,9 +167,9 @@ def _of_pools(own: Path, other: Path, codes: bool) -> str | None:
 def _items(pool: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Id -> what is told of an item, its files by their content."""
     files = pool.get("files", {})
-    kept = ("volume", "patient", "slice", "split")
+    kept = {"volume": None, "patient": None, "slice": None, "split": None, "slice_axis": SLICE_AXIS}
     return {
-        item["id"]: {key: item.get(key) for key in kept}
+        item["id"]: {key: item.get(key, unsaid) for key, unsaid in kept.items()}
         | {"content of the image": files.get(item.get("image"), item.get("image"))}
         for item in pool["items"]
     }

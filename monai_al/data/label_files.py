@@ -15,9 +15,11 @@ import numpy as np
 
 from monai_al.data.folder_volumes import picture_files
 from monai_al.data.itk_images import ITK_SUFFIXES, itk_shape
+from monai_al.data.slice_axis import in_stored_order
 from monai_al.records import NOT_ANNOTATED
 from monai_al.records.errors import DataError
 from monai_al.records.files import write_file
+from monai_al.records.item import SLICE_AXIS
 from monai_al.records.stored_files import StoredPart, stored_channels
 
 __all__ = ["is_of_this_package", "is_untouched", "stored_values", "write_label_map"]
@@ -56,7 +58,12 @@ def stored_values(label_values: Mapping[int, int]) -> np.ndarray:
 
 
 def write_label_map(
-    path: str | os.PathLike, labels: np.ndarray, *, like: str | os.PathLike, affine: np.ndarray
+    path: str | os.PathLike,
+    labels: np.ndarray,
+    *,
+    like: str | os.PathLike,
+    affine: np.ndarray,
+    slice_axis: int = SLICE_AXIS,
 ) -> None:
     """Write a label map as compressed NIfTI on the grid of the image that it belongs to.
 
@@ -67,9 +74,11 @@ def write_label_map(
 
     Args:
         path: the file, which is complete or absent.
-        labels: integers ``(H, W, D)`` on the stored grid; a 2D image has D = 1 and gives a 2D file.
+        labels: integers ``(H, W, D)`` on the stored grid, as :func:`monai_al.data.read_volume` gives them; a 2D image
+            has D = 1 and gives a 2D file.
         like: the stored image; of several files, the first.
-        affine: ``(4, 4)``, stored voxel index -> RAS millimetres.
+        affine: ``(4, 4)``, index of the labels -> RAS millimetres.
+        slice_axis: the stored axis along which the slices lie; the file has the order of axes of its image.
 
     Raises:
         DataError: the image has another shape.
@@ -83,6 +92,7 @@ def write_label_map(
         ...     nibabel.load(folder + "/seg.nii.gz").header.get_zooms()
         (np.float32(1.0), np.float32(1.0), np.float32(3.0))
     """
+    labels, affine = in_stored_order(labels, affine, slice_axis)
     first = stored_channels(like)[0]
     name = first.path.lower()
     if name.endswith((".nii", ".nii.gz")):

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read one stored volume or image with its label, and check everything that can be wrong with the files.
 
-No axis of an image is ever permuted: NIfTI, MetaImage and NRRD keep the order of their headers, images are rows by
-columns, and so are the slices of a volume that is a folder of DICOM files or numbered images. A label that covers the
-same place in another order of its voxels is put into the image's order.
+No axis of an image is permuted, unless the slices are said to lie along another one than the third: NIfTI, MetaImage
+and NRRD keep the order of their headers, images are rows by columns, and so are the slices of a volume that is a folder
+of DICOM files or numbered images. A label that covers the same place in another order of its voxels is put into the
+image's order.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy as np
 from monai_al.data.composed_images import stored_format
 from monai_al.data.grids import SAME_GRID, displacement, reordered
 from monai_al.data.pictures import PICTURE_SUFFIXES, has_palette
+from monai_al.data.slice_axis import slices_last
 from monai_al.data.stored_formats import READABLE_SUFFIXES, guarded, name_without_suffix
 from monai_al.data.stored_grid import StoredGrid
 from monai_al.records.errors import DataError
+from monai_al.records.item import SLICE_AXIS
 from monai_al.records.label_values import NOT_ANNOTATED
 
 __all__ = [
@@ -39,7 +42,7 @@ INTEGER_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class StoredVolume:
-    """A volume or image on its stored grid.
+    """A volume or image on its stored grid, with the slice axis last.
 
     Args:
         image: float32 ``(C, H, W, D)``; a 2D image has D = 1.
@@ -92,6 +95,7 @@ def read_volume(
     label_values: Mapping[int, int] | None = None,
     channel: int | None = None,
     affine_tolerated: bool = False,
+    slice_axis: int = SLICE_AXIS,
 ) -> StoredVolume:
     """Read an image and its label and check that they can be used together.
 
@@ -109,6 +113,8 @@ def read_volume(
         label_values: stored label value -> class number, or 255 for "not annotated"; needed with a label.
         channel: keep this channel only. Default: all of them.
         affine_tolerated: where image and label disagree about their position, warn and use the image's geometry.
+        slice_axis: the stored axis along which the slices lie, 0, 1 or 2; it comes last, in the geometry, too, and the
+            other two keep their order.
 
     Returns:
         Image, label, and the image's geometry. A NIfTI affine is the s-form if its code is above 0, else the q-form
@@ -139,7 +145,9 @@ def read_volume(
     classes = None
     if label is not None:
         classes = _read_label(label, image, grid, label_values, affine_tolerated)
-    return StoredVolume(values, classes, affine, _spacing(affine, image), grid.placeholder)
+    values, of_slices = slices_last(values, affine, slice_axis)
+    classes = None if classes is None else slices_last(classes, affine, slice_axis)[0]
+    return StoredVolume(values, classes, of_slices, _spacing(of_slices, image), grid.placeholder)
 
 
 def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from monai_al.data.reading import StoredVolume, read_volume
 from monai_al.records import NOT_ANNOTATED, content_hash, file_identity, whole_label_values
 from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, new_folder, read_json, write_json
-from monai_al.records.item import STORED_CODES, Item
+from monai_al.records.item import SLICE_AXIS, STORED_CODES, Item
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
@@ -41,7 +41,7 @@ class CachedVolume:
     Args:
         image: float32 ``(d, C, h, w)``.
         label: uint8 class numbers ``(d, h, w)`` on the preprocessed grid, 255 outside the stored grid, or None.
-        truth: uint8 class numbers ``(D, H, W)`` on the stored grid, or None.
+        truth: uint8 class numbers ``(D, H, W)`` on the stored grid, D along the slice axis, or None.
         valid: bool ``(d or 1, h, w)``, False outside the stored grid.
         geometry: the two grids and the way back.
         hashes: SHA-256 of the image file and of the label file (None without a label).
@@ -64,8 +64,9 @@ class CachedVolume:
 class VolumeCache:
     """Reads, checks and preprocesses each volume once and keeps it on disk.
 
-    An entry is found by the identity of its files (path, size, time of change), the transform and the meaning of the
-    label values; it is written to a temporary folder and renamed, so that runs and processes may share the cache.
+    An entry is found by the identity of its files (path, size, time of change), the slice axis, the transform and the
+    meaning of the label values; it is written to a temporary folder and renamed, so that runs and processes may share
+    the cache.
 
     Args:
         cache_dir: where the entries lie; it may be deleted at any time between runs.
@@ -107,7 +108,7 @@ class VolumeCache:
         self.progress = progress
         self.affine_tolerated = affine_tolerated
         self.recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
-        self._open: dict[tuple[str, str | None, str], CachedVolume] = {}
+        self._open: dict[tuple[str, str | None, str, int], CachedVolume] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open volumes, which another process maps anew."""
@@ -194,6 +195,8 @@ class VolumeCache:
 
     def _entries(self, item: Item) -> tuple[Path, Path | None]:
         image = self._identity(item.image)
+        if item.slice_axis != SLICE_AXIS:
+            image += f"|slices along axis {item.slice_axis}"
         image_entry = self.cache_dir / "images" / fingerprint((self.recipe, image))[:32]
         if item.label is None:
             return image_entry, None
@@ -213,7 +216,11 @@ class VolumeCache:
 
     def _build(self, item: Item, image_entry: Path, label_entry: Path | None) -> None:
         stored = read_volume(
-            item.image, item.label, label_values=self._values_of(item), affine_tolerated=self.affine_tolerated
+            item.image,
+            item.label,
+            label_values=self._values_of(item),
+            affine_tolerated=self.affine_tolerated,
+            slice_axis=item.slice_axis,
         )
         image, label, affine = self._preprocess(stored, item)
         geometry = VolumeGeometry(
@@ -279,8 +286,8 @@ def _check_one_kind(kind_of: Mapping[str, str], advice: str) -> None:
     raise DataError(f"{odd}: is {other}, as {fewest} of {len(kind_of)} images are, {first} {usual} ({most}); {advice}")
 
 
-def _key(item: Item) -> tuple[str, str | None, str]:
-    return item.image, item.label, item.coding
+def _key(item: Item) -> tuple[str, str | None, str, int]:
+    return item.image, item.label, item.coding, item.slice_axis
 
 
 @contextlib.contextmanager

@@ -35,6 +35,8 @@ def datalist(
     item: str = "slice",
     require_labels: bool = True,
     skip_incomplete: bool = False,
+    affine_tolerated: bool = False,
+    slice_axis: int | str = 2,
 ) -> Pool:
     """The images of a JSON file: ``{"training": [{"image": ..., "label": ...}, ...], "validation": ..., "test": ...}``.
 
@@ -64,6 +66,9 @@ def datalist(
         item: ``"slice"`` or ``"volume"``.
         require_labels: False also takes images to be annotated that have no label yet.
         skip_incomplete: leave out entries with a missing file or without a label, and name them in the notes.
+        affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
+        slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
+            largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
 
     Raises:
         DataError: there is no such list, it is malformed, files or labels are missing (all are listed), ``labels``
@@ -93,7 +98,7 @@ def datalist(
     with_patient, patient_notes = with_patients(pairs, patient)
     notes += [*fold_notes, *patient_notes]
     if named is None and classes is None:
-        classes, found_values, found_notes = classes_found(list(pairs.values()))
+        classes, found_values, found_notes = classes_found(list(pairs.values()), label_values)
         named, notes = (classes, found_values), notes + found_notes
     names, values = (classes, None) if named is None else named
     pool = pool_of(
@@ -103,6 +108,8 @@ def datalist(
         label_values=label_values or values,
         root=base,
         notes=notes,
+        affine_tolerated=affine_tolerated,
+        slice_axis=slice_axis,
     )
     part_of = {pair.volume: entry.part for pair, entry in zip(pairs.values(), entries, strict=True)}
     _check_parts(pool, part_of)

@@ -28,13 +28,13 @@ def decathlon(
     label_values: Mapping[int, int] | None = None,
     skip_incomplete: bool = False,
     affine_tolerated: bool = False,
+    slice_axis: int | str = 2,
 ) -> Pool:
     """The labeled volumes of a Medical Segmentation Decathlon task.
 
     The list in ``dataset.json`` decides which volumes there are; class names come from its ``labels``. Without the
     file, ``imagesTr`` and ``labelsTr`` are paired by name. The unlabeled ``test`` images are left out. One case is one
-    patient with one volume; slices lie along the third stored axis. A ``dataset.json`` of nnU-Net is read, too, see
-    :func:`monai_al.datasets.datalist`.
+    patient with one volume. A ``dataset.json`` of nnU-Net is read, too, see :func:`monai_al.datasets.datalist`.
 
     Args:
         root: the task's folder, such as ``Task09_Spleen``.
@@ -43,6 +43,8 @@ def decathlon(
             class; without the file, each that is found.
         skip_incomplete: leave out cases with a missing file, and name them in the notes, instead of raising.
         affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
+        slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
+            largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
 
     Raises:
         DataError: the folder or a listed file is missing, an entry leads out of the folder, or the list is malformed.
@@ -69,12 +71,20 @@ def decathlon(
             label_values=label_values,
             skip_incomplete=skip_incomplete,
             affine_tolerated=affine_tolerated,
+            slice_axis=slice_axis,
         )
     path = folder / "dataset.json"
     listing = read_listing(path)
     if not isinstance(listing.get("training"), list):
         if any(key in listing for key in NNUNET):
-            return datalist(folder, item=item, skip_incomplete=skip_incomplete)
+            return datalist(
+                folder,
+                item=item,
+                label_values=label_values,
+                skip_incomplete=skip_incomplete,
+                affine_tolerated=affine_tolerated,
+                slice_axis=slice_axis,
+            )
         raise DataError(f"{path}: has no list 'training'; is this a Medical Segmentation Decathlon task?")
     classes, listed_values = classes_of(listing, path)
     entries = _labeled(listing, path)
@@ -97,6 +107,7 @@ def decathlon(
         root=folder,
         notes=notes,
         affine_tolerated=affine_tolerated,
+        slice_axis=slice_axis,
     )
 
 

@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
 from monai_al.datasets.copies import copies
+from monai_al.datasets.slice_axes import chosen_axis, coarsest_note, slice_axis_of
 from monai_al.records import DataError, Item, Pool, slices_of
+from monai_al.records.item import SLICE_AXIS
 
 __all__ = [
     "ITEM_KINDS",
@@ -201,23 +203,27 @@ def pool_of(
     notes: Sequence[str] = (),
     placeholder_spacing: bool = False,
     affine_tolerated: bool = False,
+    slice_axis: int | str | None = None,
 ) -> Pool:
     """The pool of a data set's pairs, in the order given.
 
     Args:
         pairs: images with their labels.
-        item: ``"slice"`` reads every header and makes one item per slice of the third axis; a 2D image is one item.
-            ``"volume"`` makes one item per file and reads nothing.
+        item: ``"slice"`` reads every header and makes one item per slice; a 2D image is one item. ``"volume"`` makes
+            one item per file, and reads headers only where ``slice_axis`` asks for it.
         classes: names of the classes, background first.
         root: the data set's folder.
         label_values: stored label value -> class number or 255.
         notes: sentences for the user.
         placeholder_spacing: the voxel size in the files means nothing.
         affine_tolerated: affines of image and label may differ; the image's is right.
+        slice_axis: the stored axis of the slices, 0, 1 or 2, or ``"coarsest"``: that of the largest voxel size of each
+            file, if one is at least 1.5 times as large as the others, else the third. None: the third, and the data set
+            has no option for it. A whole volume is read with this axis last, too.
 
     Raises:
         DataError: no pair at all, two volumes of one name, or unreadable headers (all of them are listed).
-        ValueError: ``item`` is neither of the two.
+        ValueError: ``item`` is neither of the two, or there is no such ``slice_axis``.
 
     Example:
         >>> pair = Pair(Path("a.nii.gz"), None, "a", "a")
@@ -226,6 +232,7 @@ def pool_of(
     """
     if item not in ITEM_KINDS:
         raise ValueError(f"item must be one of {', '.join(ITEM_KINDS)}, got {item!r}")
+    axis = SLICE_AXIS if slice_axis is None else chosen_axis(slice_axis)
     pairs = list(pairs)
     if not pairs:
         raise DataError(f"{root}: no images found; check that this is the data set's folder")
@@ -236,13 +243,14 @@ def pool_of(
     problems: list[str] = []
     for pair in pairs:
         try:
-            items += _items_of(pair, item)
+            items += _items_of(pair, item, axis)
         except DataError as error:
             problems.append(str(error))
     if problems:
         raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
-    notes = [*notes, *_copies_note(pairs)]
-    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated)
+    axis_note = None if placeholder_spacing else coarsest_note(items, root, slice_axis)
+    notes = [*notes, *_copies_note(pairs), *([axis_note] if axis_note else [])]
+    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis)
 
 
 def _copies_note(pairs: Sequence[Pair]) -> list[str]:
@@ -257,9 +265,10 @@ def _copies_note(pairs: Sequence[Pair]) -> list[str]:
     ]
 
 
-def _items_of(pair: Pair, item: str) -> list[Item]:
+def _items_of(pair: Pair, item: str, slice_axis: int | str) -> list[Item]:
     image, label = str(pair.image), None if pair.label is None else str(pair.label)
-    shape = stored_shape(image) if item == "slice" else ()
-    if len(shape) < 3:
-        return [Item(pair.volume, image, pair.volume, pair.patient, label)]
-    return slices_of(shape[2], image=image, volume=pair.volume, patient=pair.patient, label=label)
+    shape = stored_shape(image) if item == "slice" or slice_axis != SLICE_AXIS else ()
+    axis = slice_axis_of(pair.image, slice_axis) if len(shape) > 2 else SLICE_AXIS
+    if item == "volume" or len(shape) < 3:
+        return [Item(pair.volume, image, pair.volume, pair.patient, label, slice_axis=axis)]
+    return slices_of(shape[axis], image=image, volume=pair.volume, patient=pair.patient, label=label, slice_axis=axis)

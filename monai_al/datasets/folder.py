@@ -35,6 +35,7 @@ def folder(
     require_labels: bool = True,
     skip_incomplete: bool = False,
     affine_tolerated: bool = False,
+    slice_axis: int | str = 2,
 ) -> Pool:
     """A pool from a folder of NIfTI, MetaImage, NRRD, PNG, JPEG or TIFF files, or of folders of DICOM slices.
 
@@ -66,6 +67,8 @@ def folder(
         require_labels: False also takes images without a label, for a pool that is still to be annotated.
         skip_incomplete: leave out images without label and labels without image, and name them in the notes.
         affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
+        slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
+            largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
 
     Raises:
         DataError: the folder is missing or empty, or images without label, labels without image, paths that
@@ -113,6 +116,7 @@ def folder(
         root=base,
         notes=notes,
         affine_tolerated=affine_tolerated,
+        slice_axis=slice_axis,
     )
 
 

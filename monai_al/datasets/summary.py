@@ -42,11 +42,11 @@ def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -
 
     Returns:
         ``patients``, ``volumes``, ``items``, ``labeled_items`` (with ground truth), ``classes``, ``splits`` (split ->
-        patients, volumes, items) and ``notes``; after reading also ``channels``, ``shape``, ``spacing`` (mm) and
-        ``intensity`` as ``[smallest, largest]``, ``class_share`` (class -> share of the annotated voxels),
-        ``not_annotated_share``, ``items_without_foreground`` and ``items_not_annotated``, whose labels annotate no
-        pixel: they have no label, and are not counted in ``labeled_items``. What is not defined is None. All of it fits
-        JSON.
+        patients, volumes, items) and ``notes``; after reading also ``channels``, ``shape``, ``spacing`` (mm; the slice
+        axis last) and ``intensity`` as ``[smallest, largest]``, ``class_share`` (class -> share of the annotated
+        voxels), ``not_annotated_share``, ``items_without_foreground`` and ``items_not_annotated``, whose labels
+        annotate no pixel: they have no label, and are not counted in ``labeled_items``. What is not defined is None.
+        All of it fits JSON.
 
     Raises:
         DataError: files cannot be used; all of them are listed.
@@ -96,7 +96,13 @@ def _read_all(pool: Pool, affine_tolerated: bool) -> list[_Facts]:
 
 def _facts(items: Sequence[Item], pool: Pool, affine_tolerated: bool) -> _Facts:
     first = items[0]
-    stored = read_volume(first.image, first.label, label_values=pool.label_values, affine_tolerated=affine_tolerated)
+    stored = read_volume(
+        first.image,
+        first.label,
+        label_values=pool.label_values,
+        affine_tolerated=affine_tolerated,
+        slice_axis=first.slice_axis,
+    )
     outside = [item.id for item in items if item.slice is not None and item.slice >= stored.image.shape[3]]
     if outside:
         raise DataError(f"{first.image}: has {stored.image.shape[3]} slices, but the pool has item {outside[0]}")

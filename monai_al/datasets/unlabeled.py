@@ -28,6 +28,7 @@ def unlabeled_images(
     label_values: Mapping[int, int] | None = None,
     item: str = "slice",
     channel: int | None = None,
+    slice_axis: int | str = 2,
 ) -> Pool:
     """A pool of images whose labels are not looked for: files, and folders of DICOM slices.
 
@@ -41,6 +42,8 @@ def unlabeled_images(
         label_values: stored label value -> class number.
         item: ``"slice"`` or ``"volume"``.
         channel: take this channel of every image alone, counted from 0.
+        slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
+            largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
 
     Raises:
         DataError: there is no such file or folder, it holds no images, or headers cannot be read (all are listed).
@@ -71,7 +74,7 @@ def unlabeled_images(
         )
     paths = [image.path if channel is None else of_channel(image.path, channel) for image in found]
     pairs = [Pair(path, None, image.key, image.key) for path, image in zip(paths, found, strict=True)]
-    return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=base)
+    return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=base, slice_axis=slice_axis)
 
 
 def image_folder(folder: Path) -> Path | None:

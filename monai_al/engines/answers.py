@@ -224,7 +224,13 @@ def _write_class_numbers(
         raise DataError(f"{file}: its labels name several codings: {', '.join(sorted(codings))}")
     numbers = [*range(len(pool.classes)), NOT_ANNOTATED]
     values = {number: number for number in numbers} if codings == {CLASS_NUMBERS} else pool.label_values
-    stored = read_volume(first.image, file, label_values=values, affine_tolerated=pool.affine_tolerated)
+    stored = read_volume(
+        first.image,
+        file,
+        label_values=values,
+        affine_tolerated=pool.affine_tolerated,
+        slice_axis=first.slice_axis,
+    )
     assert stored.label is not None
     if codings == {CLASS_NUMBERS} and file.lower().endswith(PICTURES) and set(np.unique(stored.label)) == {0, 255}:
         raise DataError(
@@ -239,5 +245,5 @@ def _write_class_numbers(
         classes[place] = stored.label[place]
         kinds.append(kind_of(float(np.mean(classes[place] != NOT_ANNOTATED))))
     if any(kinds):
-        write_label_map(path, classes, like=first.image, affine=stored.affine)
+        write_label_map(path, classes, like=first.image, affine=stored.affine, slice_axis=first.slice_axis)
     return kinds

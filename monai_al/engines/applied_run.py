@@ -20,7 +20,7 @@ from monai_al.engines.threads import torch_threads
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
-from monai_al.records import SPLITS, DataError, Item, Pool, shown
+from monai_al.records import SPLITS, DataError, Item, Pool, pool_from_json, shown
 from monai_al.records.csv_files import write_csv
 from monai_al.records.files import read_json, write_json
 from monai_al.records.stored_files import common_channel
@@ -140,7 +140,7 @@ def apply_to_scans(
     """
     path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
     run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})})
-    pool, part = _scans(run, path)
+    pool, part = _scans(run, path, overrides or {})
     run.training.share(**{POOL_ID: pool})
     return _applied(run, pool.items, round, part)
 
@@ -174,7 +174,7 @@ def apply_to_part(
     if part is not None and part not in PARTS:
         raise BundleConfigError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
     run = _own_run(run_dir, overrides)
-    recorded, listed = _recorded_pool(run), _listed(run)
+    recorded, listed = pool_from_json(read_json(run.folder.path / "pool.json")), _listed(run)
     if listed.classes != recorded.classes:
         raise DataError(
             f"the data set has the classes {', '.join(listed.classes)}, the run {', '.join(recorded.classes)}: one "
@@ -311,13 +311,6 @@ def _data_of(run: TrainedRun) -> SliceSource:
     return source
 
 
-def _recorded_pool(run: TrainedRun) -> Pool:
-    """The pool as the run's folder tells it; its paths are relative to wherever the data lay."""
-    content = read_json(run.folder.path / "pool.json")
-    values = {int(value): number for value, number in content["label_values"].items()}
-    return Pool((Item(**item) for item in content["items"]), content["classes"], values)
-
-
 def _listed(run: TrainedRun) -> Pool:
     """The data set, before it is split."""
     id = next(id for id in LISTED_IDS if run.training.declares(id))
@@ -333,9 +326,9 @@ def _ids(pool: Pool) -> set[str]:
 # -- which items -------------------------------------------------------------------------------------------------------
 
 
-def _scans(run: TrainedRun, path: Path | None) -> tuple[Pool, str]:
+def _scans(run: TrainedRun, path: Path | None, asked: Mapping[str, Any]) -> tuple[Pool, str]:
     """The images to segment, and what they are called."""
-    recorded = _recorded_pool(run)
+    recorded = pool_from_json(read_json(run.folder.path / "pool.json"))
     kind = "slice" if any(item.slice is not None for item in recorded) else "volume"
     images = functools.partial(
         unlabeled_images,
@@ -343,23 +336,37 @@ def _scans(run: TrainedRun, path: Path | None) -> tuple[Pool, str]:
         label_values=recorded.label_values,
         item=kind,
         channel=common_channel(item.image for item in recorded),
+        slice_axis=_slice_axis(asked, recorded),
     )
+    part = str(path)
     listed_there = path is not None and path.suffix.lower() == ".json"
     if path is not None and not listed_there and not (path.is_dir() and image_folder(path) is None):
-        return images(path), str(path)
+        return _told(images(path)), part
     try:
         listed = _listed(run)
     except DataError:
         if path is None or listed_there:
             raise
-        return images(path), str(path)  # folders in folders
-    for note in listed.notes:
-        logger.info("note: %s", note)
-    part = str(path)
+        return _told(images(path)), part  # folders in folders
+    _told(listed)
     if _ids(listed) == _ids(recorded):
         listed, part = run.training.resolve(POOL_ID)[0].part("test"), "the test part of the run's own data"
     items = [replace(item, label=None) for item in listed]
     return Pool(items, recorded.classes, recorded.label_values, listed.root), part
+
+
+def _slice_axis(asked: Mapping[str, Any], recorded: Pool) -> int | str:
+    """The slice axis of new images: that of the run, unless another one is asked for."""
+    datalist = asked.get("datalist")
+    of_overlay = datalist.get("slice_axis") if isinstance(datalist, Mapping) else None
+    given = asked.get("datalist#slice_axis", of_overlay)
+    return recorded.slice_axis if given is None else given
+
+
+def _told(pool: Pool) -> Pool:
+    for note in pool.notes:
+        logger.info("note: %s", note)
+    return pool
 
 
 def _usual_part(listed: Pool, recorded: Pool) -> str:

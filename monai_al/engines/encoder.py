@@ -27,6 +27,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.passes.run import run_pass
 from monai_al.records import Item
 from monai_al.records.files import copy_stored, new_folder, write_json
+from monai_al.records.item import SLICE_AXIS
 from monai_al.sources import Source
 
 __all__ = ["EncoderTraining"]
@@ -86,7 +87,7 @@ class EncoderTraining:
             "seed": seed,
             "threads": torch.get_num_threads(),
             "preprocessing": cache.recipe,
-            "items": [(item.id, item.patient, item.volume, item.slice, cache.get(item).hashes[0]) for item in items],
+            "items": [_identity(item, cache.get(item).hashes[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
         }
@@ -126,6 +127,12 @@ class EncoderTraining:
             for log in under_way.glob("events.out.tfevents*"):
                 copy_stored(log, new / log.name)
         shutil.rmtree(under_way)
+
+
+def _identity(item: Item, content: str) -> tuple[Any, ...]:
+    """What an item is, with the hash of its image."""
+    told = (item.id, item.patient, item.volume, item.slice, content)
+    return told if item.slice_axis == SLICE_AXIS else (*told, item.slice_axis)
 
 
 def _under_way(folder: Path) -> Path:

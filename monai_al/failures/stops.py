@@ -76,4 +76,4 @@ def stop_by() -> dict[int, Any]:
     heeded = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) != signal.SIG_IGN}
     for kind in heeded:
         signal.signal(kind, stop)
-    return dict(heeded)
+    return {int(kind): before for kind, before in heeded.items()}

@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 class VolumeSegmentationHandler(WholeVolumeHandler):
     """Gathers slice predictions into volumes and writes each as ``<volume>_seg.nii.gz`` on its stored grid.
 
-    See :class:`monai_al.handlers.WholeVolumeHandler` for how to attach it. A file appears under its name only once it
-    is complete. What an earlier inference wrote is replaced; any other file of that name, such as ground truth or a
-    segmentation that was corrected since, is never overwritten.
+    See :class:`monai_al.handlers.WholeVolumeHandler` for how to attach it. Each file has the order of axes and
+    the geometry of its image, and appears under its name only once it is complete. What an earlier inference wrote is
+    replaced; any other file of that name, such as ground truth or a segmentation that was corrected since, is never
+    overwritten.
 
     Args:
         items: the items the evaluator predicts; all slices of every volume. No label is read.
@@ -88,7 +89,8 @@ class VolumeSegmentationHandler(WholeVolumeHandler):
         classes = hard_labels(probs).cpu().numpy()
         path = self._path(item)
         affine = self.cache.get(item).geometry.stored_affine
-        write_label_map(path, np.moveaxis(self._values[classes], 0, -1), like=item.image, affine=affine)
+        labels = np.moveaxis(self._values[classes], 0, -1)
+        write_label_map(path, labels, like=item.image, affine=affine, slice_axis=item.slice_axis)
         self.files.append(path)
 
     def _finish(self, engine: Engine) -> None:

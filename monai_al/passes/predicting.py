@@ -28,7 +28,8 @@ def predict_volume(source: Source, trained: TrainedNetwork, item: Item, *, batch
         batch_size: slices per batch, at most.
 
     Returns:
-        uint8 ``(H, W, D)``; None where the source has no cache, because only its bundle knows the way back.
+        uint8 ``(H, W, D)``, the slice axis last; None where the source has no cache, because only its bundle knows the
+        way back.
 
     Raises:
         ValueError: the activation is ``"multilabel"``, so that a voxel may belong to several classes.
@@ -51,7 +52,7 @@ def predict_volume(source: Source, trained: TrainedNetwork, item: Item, *, batch
     items = [replace(item, label=None)]
     if item.slice is not None:
         depth = source.cache.get(items[0]).geometry.stored_shape[2]
-        items = slices_of(depth, image=item.image, volume=item.volume, patient=item.patient)
+        items = slices_of(depth, image=item.image, volume=item.volume, patient=item.patient, slice_axis=item.slice_axis)
     handler = _KeepLabels(items, source.cache, trained.activation)
     loader = source.loader(items, batch_size=batch_size)
     run_pass(trained.network, loader, [handler], device=trained.device, inferer=trained.inferer)

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_al.records.item import SLICE_AXIS, Item
 from monai_al.records.pool import Pool
 from monai_al.records.stored_files import as_channels, stored_channels
 
-__all__ = ["config_difference", "config_hash", "pool_difference", "pool_to_json"]
+__all__ = ["config_difference", "config_hash", "pool_difference", "pool_from_json", "pool_to_json"]
 
 
 def config_hash(config: Any) -> str:
@@ -47,7 +48,7 @@ def config_difference(before: Any, now: Any, path: str = "") -> str:
 
 
 def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
-    """The content of ``pool.json``.
+    """The content of ``pool.json``. A slice axis stands there only where it is not the third one.
 
     Args:
         pool: all items.
@@ -73,6 +74,7 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
             "patient": item.patient,
             "slice": item.slice,
             "split": item.split,
+            **_said(item.slice_axis),
         }
         for item in pool
     ]
@@ -80,6 +82,7 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
     return {
         "classes": list(pool.classes),
         "label_values": {str(k): v for k, v in pool.label_values.items()},
+        **_said(pool.slice_axis),
         "items": items,
         "files": {str(shown(path)): hashes[path] for path in paths},
     }
@@ -88,6 +91,23 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
 def _below(path: str, root: str) -> str:
     relative = os.path.relpath(path, root)
     return path if relative.startswith("..") else Path(relative).as_posix()
+
+
+def _said(slice_axis: int | str) -> dict[str, int | str]:
+    return {} if slice_axis == SLICE_AXIS else {"slice_axis": slice_axis}
+
+
+def pool_from_json(content: Mapping[str, Any]) -> Pool:
+    """The pool that :func:`pool_to_json` told; its paths are relative to wherever the data lay.
+
+    Example:
+        >>> from monai_al.records import Item
+        >>> pool_from_json(pool_to_json(Pool([Item("a", "a.png", "a", "a")]), {"a.png": "e3b0"}))[0].image
+        'a.png'
+    """
+    values = {int(value): number for value, number in content["label_values"].items()}
+    axis = content.get("slice_axis", SLICE_AXIS)
+    return Pool((Item(**item) for item in content["items"]), content["classes"], values, slice_axis=axis)
 
 
 def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -111,12 +131,10 @@ def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
             f"another pool ({len(ids_before)} items, now {len(ids)}): item {changed!r} is "
             f"{'new' if changed in ids else 'missing'}; give another output_dir"
         )
-    for i, key in ((i, key) for i in ids for key in ("split", "volume", "patient", "slice")):
-        if ids[i][key] != ids_before[i][key]:
-            return (
-                f"another pool: the {key} of item {i!r} was {ids_before[i][key]!r} and is now {ids[i][key]!r}; give "
-                "another output_dir"
-            )
+    for i, key in ((i, key) for i in ids for key in ("split", "volume", "patient", "slice", "slice_axis")):
+        was, now_is = (found[i].get(key, SLICE_AXIS) for found in (ids_before, ids))
+        if now_is != was:
+            return f"another pool: the {key} of item {i!r} was {was!r} and is now {now_is!r}; give another output_dir"
     if list(ids) != list(ids_before):
         first = next(i for i, j in zip(ids, ids_before, strict=True) if i != j)
         return f"another order of items, from {first!r} on"

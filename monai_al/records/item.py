@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["CLASS_NUMBERS", "STORED_CODES", "Item", "slice_id", "slices_of"]
+__all__ = ["CLASS_NUMBERS", "SLICE_AXIS", "STORED_CODES", "Item", "slice_id", "slices_of"]
 
 CLASS_NUMBERS, STORED_CODES = "class numbers", "stored codes"
+SLICE_AXIS = 2  # slices lie along the third stored axis where nothing else is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Item:
         split: ``"train"`` (may be annotated), ``"validation"`` or ``"test"``.
         coding: what the label's values mean: the data set's own ``"stored codes"``, or ``"class numbers"`` with 255 =
             not annotated, as in what people return.
+        slice_axis: the stored axis of the volume along which its slices lie: 0, 1 or 2.
 
     Example:
         >>> Item("case_1/0007", "case_1.nii.gz", "case_1", "case_1", slice=7).slice
@@ -40,6 +42,7 @@ class Item:
     slice: int | None = None
     split: str = "train"
     coding: str = STORED_CODES
+    slice_axis: int = SLICE_AXIS
 
 
 def slice_id(volume: str, number: int) -> str:
@@ -52,7 +55,15 @@ def slice_id(volume: str, number: int) -> str:
     return f"{volume}/{number:04d}"
 
 
-def slices_of(n_slices: int, *, image: str, volume: str, patient: str, label: str | None = None) -> list[Item]:
+def slices_of(
+    n_slices: int,
+    *,
+    image: str,
+    volume: str,
+    patient: str,
+    label: str | None = None,
+    slice_axis: int = SLICE_AXIS,
+) -> list[Item]:
     """All slices of one volume as items, in stored order.
 
     Args:
@@ -61,9 +72,11 @@ def slices_of(n_slices: int, *, image: str, volume: str, patient: str, label: st
         volume: name of the volume.
         patient: the patient.
         label: path of the stored ground truth, or None.
+        slice_axis: the stored axis along which the slices lie.
 
     Example:
         >>> [item.id for item in slices_of(2, image="a.nii.gz", volume="a", patient="a")]
         ['a/0000', 'a/0001']
     """
-    return [Item(slice_id(volume, z), image, volume, patient, label, z) for z in range(n_slices)]
+    whole = Item(volume, image, volume, patient, label, slice_axis=slice_axis)
+    return [replace(whole, id=slice_id(volume, z), slice=z) for z in range(n_slices)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from monai_al.records.item import Item
+from monai_al.records.item import SLICE_AXIS, Item
 from monai_al.records.label_values import whole_label_values
 
 __all__ = ["SPLITS", "Pool", "split_by_patient"]
@@ -29,6 +29,8 @@ class Pool(Sequence[Item]):
         notes: sentences for the user about this data set (files left out, where the patient's name comes from).
         placeholder_spacing: the files' voxel size is known to be a placeholder, so that millimetres mean nothing.
         affine_tolerated: it is known that affines of an image and its label may differ, and that the image's is right.
+        slice_axis: how the slice axis of each item was chosen, and is chosen for other volumes of this kind: 0, 1 or 2
+            for all of them, or ``"coarsest"`` for that of each file.
 
     Raises:
         ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
@@ -50,6 +52,7 @@ class Pool(Sequence[Item]):
         notes: Sequence[str] = (),
         placeholder_spacing: bool = False,
         affine_tolerated: bool = False,
+        slice_axis: int | str = SLICE_AXIS,
     ) -> None:
         self.items = tuple(items)
         self.classes = tuple(classes)
@@ -59,6 +62,7 @@ class Pool(Sequence[Item]):
         self.notes = tuple(notes)
         self.placeholder_spacing = placeholder_spacing
         self.affine_tolerated = affine_tolerated
+        self.slice_axis = slice_axis
         self._index = {item.id: i for i, item in enumerate(self.items)}
         self._check()
 
@@ -128,6 +132,7 @@ class Pool(Sequence[Item]):
             self.notes,
             self.placeholder_spacing,
             self.affine_tolerated,
+            self.slice_axis,
         )
 
 

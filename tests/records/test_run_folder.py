@@ -26,6 +26,7 @@ from monai_al.records import (
     RunFolder,
     RunFolderError,
     config_hash,
+    pool_from_json,
     pool_to_json,
     slices_of,
 )
@@ -368,11 +369,19 @@ def test_another_pool_is_refused_by_item(started):
         (patient, "patient of item 'a/0000' was 'a' and is now 'x'"),
         (split, "split of item 'b/0000' was 'train' and is now 'validation'"),
         (changed_item(pool, "b/0001", slice=3), "slice of item 'b/0001' was 1 and is now 3"),
+        (changed_item(pool, "b/0001", slice_axis=0), "slice_axis of item 'b/0001' was 2 and is now 0"),
         (turned, "order of items, from 'a/0001' on"),
         (Pool(pool.items, ("background", "x"), root=pool.root), r"other classes: \['background', 'foreground'\], now"),
         (Pool(pool.items, label_values={0: 0, 1: 255}, root=pool.root), "other label_values"),
     ]:
         refused(started, run_json(), pool_json(other), message)
+
+
+def test_a_pool_comes_back_from_its_file():
+    turned = Pool(slices_of(2, image="a.nii", volume="a", patient="p", slice_axis=1), slice_axis="coarsest")
+    back = pool_from_json(json.loads(json.dumps(pool_to_json(turned, {"a.nii": "e3b0"}))))
+    assert (back.items, back.classes, back.label_values) == (turned.items, turned.classes, turned.label_values)
+    assert back.slice_axis == "coarsest"
 
 
 def test_changed_images_are_refused(started):
