@@ -26,8 +26,8 @@ class VolumeGeometry:
     since only the two affines are used.
 
     Args:
-        stored_shape: ``(H, W, D)`` of the file.
-        stored_affine: ``(4, 4)``, stored voxel index -> millimetres.
+        stored_shape: ``(H, W, D)`` of the file, its slice axis last.
+        stored_affine: ``(4, 4)``, stored voxel index, in that order, -> millimetres.
         shape: ``(h, w, d)`` after preprocessing.
         affine: ``(4, 4)``, preprocessed voxel index -> millimetres.
         spacing: voxel size of the file in mm along ``(H, W, D)``.

@@ -143,6 +143,10 @@ def changed_pool(**changes):
         (changed_pool(image="b.nii"), "the content of the image of the item 'a/0001'"),
         (changed_pool(split="test"), "the split of the item 'a/0001'"),
         (changed_pool(id="a/0009"), "only one of them holds the item 'a/0001'"),
+        (
+            changed_pool(items=[ITEMS[0], ITEMS[1] | {"slice_axis": 0}, *ITEMS[2:]]),
+            "the slice_axis of the item 'a/0001'",
+        ),
         (changed_pool(items=ITEMS[:2]), "only one of them holds the item 'a/0002'"),
         (changed_pool(items=ITEMS[::-1]), "the order of its items"),
         (changed_pool(classes=["background", "tumor"]), "classes ["),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from monai_al.data import VolumeCache, read_volume, slices_of
+from monai_al.data import Pool, SliceDataset, VolumeCache, read_volume, slices_of, whole_volumes
 from monai_al.data.label_files import is_untouched, write_label_map
 from monai_al.data.slice_axis import coarsest_axis, in_stored_order, slices_last, stored_spacing
 
@@ -90,6 +90,14 @@ def test_the_cache_tells_the_axes_of_one_file_apart(tmp_path):
         for axis in range(3):
             item = slices_of(3, image=str(tmp_path / "a.nii"), volume="a", patient="a", slice_axis=axis)[1]
             np.testing.assert_array_equal(again.get(item).image[1, 0], image.take(1, axis))
+
+
+def test_whole_volumes_have_the_axis_last_too(tmp_path):
+    image = np.random.default_rng(0).random((4, 6, 8)).astype(np.float32)
+    store(tmp_path / "a.nii", image, OBLIQUE)
+    (whole,) = whole_volumes(Pool(slices_of(4, image=str(tmp_path / "a.nii"), volume="a", patient="a", slice_axis=0)))
+    entry = SliceDataset([whole], VolumeCache(tmp_path / "cache", progress=False))[0]
+    np.testing.assert_array_equal(entry["image"][0], np.moveaxis(image, 0, -1))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])
