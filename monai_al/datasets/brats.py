@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BraTS, in the form of 2015 and in the form of 2017 to 2020.
+"""BraTS, in both forms of 2015 and in the form of 2017 to 2020.
 
 Menze et al., IEEE TMI 34(10), 2015; Bakas et al., Scientific Data 4, 2017.
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_al.datasets.cases import case_folders, complete, nifti
@@ -32,6 +31,21 @@ class _Form:
     label: str
     raw: dict[int, str]
     inside: dict[str, tuple[int, ...]]
+    archived: bool = False  # names as in VSD.Brain.XX.O.MR_Flair.54512.mha, each file in a folder of its own
+
+    def file(self, case: Path, name: str) -> Path | None:
+        """The file of a case for the name of an image or of the label."""
+        if not self.archived:
+            return nifti(case, name.format(case=case.name))
+        return next((path for path in readable_files(case) if _archived(path) == name), None)
+
+    def called(self, case: Path, name: str) -> str:
+        """What that file is called."""
+        return f"VSD.Brain.*.{name}.*.mha" if self.archived else f"{name.format(case=case.name)}.nii.gz"
+
+    def others(self, case: Path) -> list[str]:
+        """Files of a case that are called otherwise."""
+        return [path.name for path in readable_files(case, deep=self.archived) if not _known(path, case, self)]
 
 
 _FORM_2015 = _Form(
@@ -40,6 +54,13 @@ _FORM_2015 = _Form(
     raw={1: "necrosis", 2: "oedema", 3: "non-enhancing tumour", 4: "enhancing tumour"},
     inside={"whole": (1, 2, 3, 4), "core": (1, 3, 4), "enhancing": (4,)},
 )
+_FORM_2015_ARCHIVE = replace(
+    _FORM_2015,
+    images={"flair": "MR_Flair", "t1": "MR_T1", "t1c": "MR_T1c", "t2": "MR_T2"},
+    label="OT",
+    archived=True,
+)
+_ARCHIVED = re.compile(r"VSD\.Brain.*\.(MR_\w+|OT)\.\w+\.(?:mha|mhd|nii|nii\.gz)")
 _FORM_2017 = _Form(
     images={m: f"{{case}}_{m}" for m in ("flair", "t1", "t1ce", "t2")},
     label="{case}_seg",
@@ -58,11 +79,12 @@ def brats(
     require_labels: bool = True,
     skip_incomplete: bool = False,
 ) -> Pool:
-    """The cases of a BraTS release, in either form; the form is recognised by the files' names.
+    """The cases of a BraTS release, in any form; the form is recognised by the files' names.
 
-    2015: ``<case>/Flair_subtrMeanDivStd.nii.gz`` and ``OTMultiClass.nii.gz``; a case that ends in ``_<number>`` is one
-    scan of the patient before it, and a grade folder's name stands in front of the volume's, because HGG and LGG share
-    case names. 2017 to 2020: ``<case>/<case>_flair.nii.gz`` or ``.nii``, and ``<case>_seg``.
+    2015: ``<case>/VSD.Brain.XX.O.MR_Flair.<id>/VSD.Brain.XX.O.MR_Flair.<id>.mha`` and the like with ``OT``, the label,
+    as the archive gives them, or ``<case>/Flair_subtrMeanDivStd.nii.gz`` and ``OTMultiClass.nii.gz``; a case that ends
+    in ``_<number>`` is one scan of the patient before it, and a grade folder's name stands in front of the volume's,
+    because HGG and LGG share case names. 2017 to 2020: ``<case>/<case>_flair.nii.gz`` or ``.nii``, and ``<case>_seg``.
 
     Args:
         root: the folder that holds the cases, directly or in ``HGG`` and ``LGG``.
@@ -89,8 +111,7 @@ def brats(
         {0: 0, 1: 1, 2: 0, 4: 1}
     """
     folder = existing_folder(root)
-    cases = case_folders(folder)
-    form = _form_of(cases, folder)
+    form, cases = _form_and_cases(folder)
     classes, label_values = _classes(form, target)
     image_name = _image_name(form, modality)
     if grade is not None:
@@ -98,8 +119,7 @@ def brats(
     pairs = []
     problems: dict[str, str] = {}
     for case in cases:
-        image = nifti(case, image_name.format(case=case.name))
-        label = nifti(case, form.label.format(case=case.name))
+        image, label = form.file(case, image_name), form.file(case, form.label)
         wanted = [image_name] * (image is None) + [form.label] * (label is None and require_labels)
         if image is None or wanted:
             problems[str(case)] = _what_is_missing(case, form, wanted)
@@ -112,10 +132,33 @@ def brats(
     return pool_of(pairs, item=item, classes=classes, label_values=label_values, root=folder, notes=notes)
 
 
-def _form_of(cases: Iterable[Path], root: Path) -> _Form:
-    cases = list(cases)
+def _archived(path: Path) -> str | None:
+    """The image or label that a file of the archive holds."""
+    found = _ARCHIVED.fullmatch(path.name)
+    return found[1] if found else None
+
+
+def _form_and_cases(root: Path) -> tuple[_Form, list[Path]]:
+    files = [path for path in readable_files(root) if _archived(path)]
+    archived = [path.parent.parent if path.parent.name.startswith("VSD.") else path.parent for path in files]
+    archived = list(dict.fromkeys(archived))
+    inside = {path.parent for path in files}
+    cases = [case for case in case_folders(root) if case not in inside]
+    if archived and cases:
+        raise DataError(
+            f"{root}: {archived[0]} has the form of the archive of 2015 and {cases[0]} has not; keep the releases apart"
+        )
+    if archived:
+        return _FORM_2015_ARCHIVE, archived
     if not cases:
-        raise DataError(f"{root}: no folder with NIfTI files; give the folder that holds the cases or HGG and LGG")
+        raise DataError(
+            f"{root}: no folder with NIfTI files, or with MetaImage files of VSD; give the folder that holds the cases "
+            "or HGG and LGG"
+        )
+    return _form_of(cases, root), cases
+
+
+def _form_of(cases: list[Path], root: Path) -> _Form:
     of_2015 = [
         case for case in cases if any(_known(path, case, _FORM_2015) for path in readable_files(case, deep=False))
     ]
@@ -133,6 +176,8 @@ def _stem(path: Path) -> str:
 
 def _known(path: Path, case: Path, form: _Form) -> bool:
     names = [*form.images.values(), form.label]
+    if form.archived:
+        return _archived(path) in names
     return _stem(path) in {name.format(case=case.name) for name in names}
 
 
@@ -151,8 +196,8 @@ def _image_name(form: _Form, modality: str) -> str:
 
 
 def _what_is_missing(case: Path, form: _Form, wanted: list[str]) -> str:
-    missing = " and no ".join(f"{name.format(case=case.name)}.nii.gz" for name in wanted)
-    odd = [path.name for path in readable_files(case, deep=False) if not _known(path, case, form)]
+    missing = " and no ".join(form.called(case, name) for name in wanted)
+    odd = form.others(case)
     return f"{case}: no {missing}" + (f"; found in its place: {', '.join(odd)}" if odd else "")
 
 

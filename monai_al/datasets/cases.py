@@ -12,14 +12,14 @@ from monai_al.datasets.files import listed_error, natural_key, readable_files, s
 __all__ = ["case_folders", "complete", "nifti"]
 
 
-def case_folders(root: Path) -> list[Path]:
-    """All folders at or below ``root`` that hold a NIfTI file, numeric-aware sorted.
+def case_folders(root: Path, endings: tuple[str, ...] = (".nii", ".nii.gz")) -> list[Path]:
+    """All folders at or below ``root`` that hold a file with such an ending, numeric-aware sorted.
 
     Example:
         >>> case_folders(Path("monai_al"))
         []
     """
-    folders = {path.parent for path in readable_files(root) if path.name.lower().endswith((".nii", ".nii.gz"))}
+    folders = {path.parent for path in readable_files(root) if path.name.lower().endswith(endings)}
     return sorted(folders, key=lambda path: natural_key(path.relative_to(root).as_posix()))
 
 
