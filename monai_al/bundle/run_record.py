@@ -17,9 +17,10 @@ import torch
 
 from monai_al.data import fingerprint
 
-__all__ = ["plain", "results_of", "run_record", "training_of"]
+__all__ = ["EXECUTED", "plain", "results_of", "run_record", "training_of"]
 
 SCHEMA_VERSION = 1
+EXECUTED = ("config", "places")  # what of a record is executed when a run is read again
 # where and how fast a run works may differ from its start without making it another run
 _FOLDER_IDS = {"output_dir", "ckpt_dir", "cache_dir", "dataset_dir", "bundle_root"}
 _PLACE_IDS = _FOLDER_IDS | {"device", "num_workers", "progress"}

@@ -55,6 +55,9 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     only.add_argument(
         "--table_only", action="store_true", help="start nothing, only make the tables and the figure of what is done"
     )
+    parser.add_argument(
+        "--trust", action="store_true", help="draw figures of runs that are not your own, which executes their configs"
+    )
     return parser
 
 
@@ -96,7 +99,7 @@ def compare(arguments: argparse.Namespace) -> None:
         raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None
     problems = [f"runs that failed: {len(failures)}", *failures] if failures else []
     try:
-        _write_tables(comparison.with_seeds_of(output), output, path.stem)
+        _write_tables(comparison.with_seeds_of(output), output, path.stem, trust=arguments.trust)
     except ValueError as error:
         problems.append(f"there is no table: {error}")
     if problems:
@@ -129,13 +132,13 @@ def _tell_plan(comparison: Comparison, output: Path, workers: int, *, file: Text
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _write_tables(comparison: Comparison, output: Path, name: str) -> None:
+def _write_tables(comparison: Comparison, output: Path, name: str, *, trust: bool) -> None:
     """Print the tables of a comparison, and write them and the figures."""
     from monai_al.comparison import comparison_table, comparison_text, write_comparison_figure
     from monai_al.records.files import write_file
 
     table = comparison_table(comparison, output)
-    text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output)])
+    text = "\n\n".join([comparison_text(comparison, table), *_more_figures(comparison, output, trust)])
     content, file = f"{text}\n".encode(), output / f"{name}.md"
     if not file.is_file() or file.read_bytes() != content:
         write_file(file, lambda opened: opened.write(content))
@@ -152,13 +155,13 @@ def _check_figures(comparison: Comparison) -> None:
         check_encoders(comparison)
 
 
-def _more_figures(comparison: Comparison, output: Path) -> list[str]:
+def _more_figures(comparison: Comparison, output: Path, trust: bool) -> list[str]:
     """Draw the figures that the comparison asks for; returns what to tell of them."""
     if not comparison.figures:
         return []
     from monai_al.comparison.figures import write_figures  # loads MONAI
 
-    return write_figures(comparison, output)
+    return write_figures(comparison, output, trust=trust)
 
 
 def _comparison_file(name: str) -> Path:

@@ -36,6 +36,7 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--volumes", type=int, default=4, metavar="N", help="test volumes shown, best to worst (default 4; 0: none)"
     )
     parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, if it has moved since the run")
+    parser.add_argument("--trust", action="store_true", help="execute the config of a run that is not your own")
     return parser
 
 
@@ -43,9 +44,10 @@ def report(arguments: argparse.Namespace) -> None:
     """Write the report of a run folder and print where it is.
 
     Args:
-        arguments: with ``run_folder``, ``items``, ``volumes`` and ``dataset_dir``.
+        arguments: with ``run_folder``, ``items``, ``volumes``, ``dataset_dir`` and ``trust``.
 
     Raises:
+        RunFolderError: the folder has changed since it was written, or is not known and not trusted.
         ValueError: there is no run folder, or a number is negative.
 
     Example:
@@ -57,4 +59,5 @@ def report(arguments: argparse.Namespace) -> None:
     from monai_al.engines.run_report import write_report
 
     overrides = {"dataset_dir": arguments.dataset_dir} if arguments.dataset_dir else None
-    print(write_report(folder, items=arguments.items, volumes=arguments.volumes, overrides=overrides))
+    asked = {"items": arguments.items, "volumes": arguments.volumes, "trust": arguments.trust}
+    print(write_report(folder, overrides=overrides, **asked))

@@ -17,7 +17,7 @@ from monai_al.engines.report_pictures import NO_PICTURES
 from monai_al.engines.seen_items import SeenItem, foreground_of, planes_of, predicted_items, upright_item
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.handlers.needs import ENCODER
-from monai_al.records import DataError, Item, RunFolder, shown
+from monai_al.records import DataError, Item, RunFolder, RunFolderError, shown
 from monai_al.report.embedding_map import read_embedded_items, write_embedding_map
 from monai_al.report.slice_panel import SLICE_RULE, ComparedSlice, choose_slices, write_slice_panel
 from monai_al.sources import Source
@@ -64,12 +64,13 @@ def uses_encoder(run: PlannedRun) -> bool | None:
     return ENCODER in needs
 
 
-def write_figures(comparison: Comparison, output_dir: str | Path) -> list[str]:
+def write_figures(comparison: Comparison, output_dir: str | Path, *, trust: bool = False) -> list[str]:
     """Draw the figures that a comparison asks for, from the runs that are done.
 
     Args:
         comparison: what is compared; its ``figures`` say what to draw.
         output_dir: where its runs lie; the figures go there as ``embedding_map.png`` and ``slice_panel.png``.
+        trust: execute the recorded configs of runs although the user did not make them on this machine.
 
     Returns:
         A part in Markdown for each figure: what it shows, or why it is not there.
@@ -80,7 +81,7 @@ def write_figures(comparison: Comparison, output_dir: str | Path) -> list[str]:
         >>> write_figures(Comparison("a", "al.yaml", runs={"random": {}}, figures=figures), "no/such/folder")
         ['There is no slice_panel.png: no seed has all of its runs done yet (random)']
     """
-    draw = {"embedding_map": _embedding_map, "slice_panel": _slice_panel}
+    draw = {"embedding_map": _embedding_map, "slice_panel": functools.partial(_slice_panel, trust=trust)}
     told = []
     for name, asked in comparison.figures.items():
         path = Path(output_dir) / f"{name}.png"
@@ -89,7 +90,7 @@ def write_figures(comparison: Comparison, output_dir: str | Path) -> list[str]:
             inputs = [comparison.title, comparison.everything, asked, state_of(runs)]
             told.append(draw_once(path, inputs, functools.partial(draw[name], comparison, runs, asked, path)))
         except NO_PICTURES as error:
-            kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, (ValueError, OSError, RunFolderError)) else f"{type(error).__name__}: "
             told.append(f"There is no {path.name}: {kind}{error}")
     return told
 
@@ -131,8 +132,10 @@ def _embedding_map(comparison: Comparison, runs: Sequence[PlannedRun], asked: Ma
 # -- slices ------------------------------------------------------------------------------------------------------------
 
 
-def _slice_panel(comparison: Comparison, runs: Sequence[PlannedRun], asked: Mapping[str, Any], path: Path) -> str:
-    again = {run.name: _read_again(run) for run in runs}
+def _slice_panel(
+    comparison: Comparison, runs: Sequence[PlannedRun], asked: Mapping[str, Any], path: Path, *, trust: bool
+) -> str:
+    again = {run.name: _read_again(run, trust) for run in runs}
     number = asked["round"]
     if number is None:
         number = min(run.last_round for name, run in again.items() if name != comparison.everything or len(again) == 1)
@@ -161,11 +164,11 @@ def _slice_panel(comparison: Comparison, runs: Sequence[PlannedRun], asked: Mapp
     return f"{path.name}: test slices {when}. {rule} {scores}"
 
 
-def _read_again(run: PlannedRun) -> TrainedRun:
+def _read_again(run: PlannedRun, trust: bool) -> TrainedRun:
     """A run with its data and its cache where they lie now."""
-    recorded = TrainedRun(run.folder)
+    recorded = TrainedRun(run.folder, trust=trust)
     ids = [id for id in ("dataset_dir", "cache_dir") if id in run.options and recorded.training.declares(id)]
-    again = TrainedRun(run.folder, {id: run.options[id] for id in ids})
+    again = recorded.with_overrides({id: run.options[id] for id in ids})
     if again.source.cache is not None:
         again.source.cache.progress = False
     return again

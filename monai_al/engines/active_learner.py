@@ -21,7 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.bundle import RoundTraining
-from monai_al.bundle.run_record import plain, run_record
+from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
@@ -48,6 +48,8 @@ from monai_al.records import (
     rng,
     round_sizes,
 )
+from monai_al.records.manifest import check_intact, close_round
+from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
 from monai_al.sources import source_of
 from monai_al.strategies import Strategy
@@ -140,16 +142,19 @@ class ActiveLearner(Engine):
 
         Raises:
             DataError: the data set cannot be used.
-            RunFolderError: the folder belongs to another run, or is in use.
+            RunFolderError: the folder belongs to another run, is in use, or holds a file that is not as it was written.
         """
         self.folder.refuse_foreign()
         self._prepare()
         self.folder.lock()
         try:
+            check_intact(self.folder.path)
             hashes = self.source.hashes()
             pool = pool_to_json(self.source.data, hashes)
             self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
-            started = self.folder.start(self._record(), pool, threads=self.settings.threads)
+            started = self.folder.start(asked := self._record(), pool, threads=self.settings.threads)
+            if all(plain(asked[key]) == started.get(key) for key in EXECUTED):  # it is what this command says
+                sign_run(self.folder.path)
             with log_to(self.folder.path), torch_threads(started["threads"]):
                 follow_corrections(self.folder, self.source, self.annotator.name)
                 return self._tell_done() if self._finished() else self._run_rounds()
@@ -221,6 +226,7 @@ class ActiveLearner(Engine):
         if not (last or selected):
             self._select(number + 1)
             self.fire_event(RoundEvents.QUERY_SELECTED)
+        close_round(self.folder.path, number)
         self._finish_round(number)
         return metrics
 

@@ -116,6 +116,8 @@ def apply_to_scans(
     dataset_dir: str | Path | None = None,
     round: int | None = None,
     overrides: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = False,
 ) -> AppliedRun:
     """A run's network for images whose labels are never read.
 
@@ -127,8 +129,10 @@ def apply_to_scans(
         round: a round of the run; None takes the last one.
         overrides: id -> value over the recorded training config, for which data and where; what else differs from
             the record is told and stays as recorded. ``output_dir`` is not meant for it.
+        trust: execute the recorded config although the user did not make the folder on this machine.
 
     Raises:
+        RunFolderError: a file of the run differs from what was written, or the run is not known and not trusted.
         DataError: there is no such run, no such round, or no images.
         BundleConfigError: the run belongs to a bundle that knows nothing of this package.
 
@@ -139,7 +143,7 @@ def apply_to_scans(
         monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
     path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
-    run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})})
+    run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})}, trust)
     pool, part = _scans(run, path, overrides or {})
     run.training.share(**{POOL_ID: pool})
     return _applied(run, pool.items, round, part)
@@ -150,6 +154,8 @@ def apply_to_part(
     part: str | None = None,
     round: int | None = None,
     overrides: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = False,
 ) -> AppliedRun:
     """A run's network for labeled data.
 
@@ -159,8 +165,10 @@ def apply_to_part(
             another one.
         round: a round of the run; None takes the last one.
         overrides: as for :func:`apply_to_scans`.
+        trust: the same.
 
     Raises:
+        RunFolderError: as for :func:`apply_to_scans`.
         DataError: there is no such run or round, or the data cannot be used.
         BundleConfigError: the run belongs to a bundle that knows nothing of this package, there is no such part, or the
             part has to be told.
@@ -173,7 +181,7 @@ def apply_to_part(
     """
     if part is not None and part not in PARTS:
         raise BundleConfigError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
-    run = _own_run(run_dir, overrides)
+    run = _own_run(run_dir, overrides, trust)
     recorded, listed = pool_from_json(read_json(run.folder.path / "pool.json")), _listed(run)
     if listed.classes != recorded.classes:
         raise DataError(
@@ -275,15 +283,15 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None) -> TrainedRun:
+def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None, trust: bool) -> TrainedRun:
     if run_dir is None:
         raise DataError("no run is given: say with --run_dir where its folder lies")
     asked = {id: value for id, value in (overrides or {}).items() if id != "output_dir"}
     path = Path(str(run_dir)).expanduser()
-    run = TrainedRun(path, asked)  # finds misspelled ids
+    run = TrainedRun(path, asked, trust=trust)  # finds misspelled ids
     fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
     if fixed:
-        run = TrainedRun(path, {id: value for id, value in asked.items() if id not in fixed})
+        run = run.with_overrides({id: value for id, value in asked.items() if id not in fixed})
         _tell_kept(run, {id: asked[id] for id in fixed})
     if not (run.training.declares(POOL_ID) and run.training.declares(CACHE_ID)):
         raise BundleConfigError(

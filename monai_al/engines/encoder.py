@@ -25,12 +25,15 @@ from monai_al.data import fingerprint
 from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes.run import run_pass
-from monai_al.records import Item
-from monai_al.records.files import copy_stored, new_folder, write_json
+from monai_al.records import DataError, Item, content_hash
+from monai_al.records.files import copy_stored, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS
 from monai_al.sources import Source
 
 __all__ = ["EncoderTraining"]
+
+RECORD = "encoder.json"
+FILES = {"sha256": "encoder.pt", "embeddings_sha256": "embeddings.npy"}  # by the keys of their hashes
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +103,21 @@ class EncoderTraining:
         shutil.rmtree(_under_way(folder), ignore_errors=True)  # of a process that died just before it was done
         return folder
 
+    def hashes(self, entry: Path) -> dict[str, str]:
+        """``sha256`` of the encoder and ``embeddings_sha256``, of the files as they lie in an entry now.
+
+        Raises:
+            DataError: a file is not as it was written.
+        """
+        recorded, found = read_json(entry / RECORD), _hashes(entry)
+        for key, name in FILES.items():
+            if key in recorded and recorded[key] != found[key]:
+                raise DataError(
+                    f"{entry / name} differs from what was written: restore it, or remove the folder {entry}, which is "
+                    "then made again"
+                )
+        return found
+
     def _device_type(self) -> str:
         found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"
         return torch.device(found).type
@@ -120,10 +138,10 @@ class EncoderTraining:
             )
         trained = self.training.load(weights, activation="none")
         with new_folder(folder) as new:
-            torch.save({"model": weights}, new / "encoder.pt")
-            shape = _embed(trained, source, items, new / "embeddings.npy", "embedding" if progress else None)
-            record = {"config": self.settings(), "seed": seed, "embeddings": shape}
-            write_json(new / "encoder.json", record | {"train_s": round(time.perf_counter() - start, 2)})
+            torch.save({"model": weights}, new / FILES["sha256"])
+            shape = _embed(trained, source, items, new / FILES["embeddings_sha256"], "embedding" if progress else None)
+            record = {"config": self.settings(), "seed": seed, "embeddings": shape, **_hashes(new)}
+            write_json(new / RECORD, record | {"train_s": round(time.perf_counter() - start, 2)})
             for log in under_way.glob("events.out.tfevents*"):
                 copy_stored(log, new / log.name)
         shutil.rmtree(under_way)
@@ -133,6 +151,10 @@ def _identity(item: Item, content: str) -> tuple[Any, ...]:
     """What an item is, with the hash of its image."""
     told = (item.id, item.patient, item.volume, item.slice, content)
     return told if item.slice_axis == SLICE_AXIS else (*told, item.slice_axis)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {key: content_hash(folder / name) for key, name in FILES.items()}
 
 
 def _under_way(folder: Path) -> Path:

@@ -13,8 +13,9 @@ from typing import Any
 
 from monai_al.engines.report_pictures import NO_PICTURES, told, with_pictures
 from monai_al.engines.trained_run import TrainedRun
-from monai_al.records import DataError, Query, RunFolder
+from monai_al.records import DataError, Query, RunFolder, RunFolderError
 from monai_al.records.files import read_json, write_file
+from monai_al.records.manifest import check_intact
 from monai_al.report import write_learning_curve
 from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, page_html
@@ -29,6 +30,7 @@ def write_report(
     volumes: int = 4,
     overrides: Mapping[str, Any] | None = None,
     progress: bool = True,
+    trust: bool = False,
 ) -> Path:
     """Write ``report/index.html`` and its pictures into a run folder.
 
@@ -41,11 +43,14 @@ def write_report(
         volumes: test volumes to show, from the best to the worst; 0 shows none.
         overrides: id -> value over the recorded training config, such as ``dataset_dir`` where the data have moved.
         progress: show a progress bar while predictions are made.
+        trust: execute the recorded config for the pictures although the user did not make the folder on this machine.
 
     Returns:
         The page.
 
     Raises:
+        RunFolderError: a file of the run differs from what was written; or pictures are asked for, and the run is not
+            known and not trusted.
         DataError: there is no run folder.
         ValueError: a number is negative.
 
@@ -62,15 +67,19 @@ def write_report(
     folder = RunFolder(Path(path).expanduser())
     record = _record(folder)
     place = folder.path / "report"
-    rounds = list(_rounds(folder))
     run, notes = None, []
-    if rounds and items + volumes:
+    if items + volumes and any(folder.path.glob("round_*")):
         try:
-            run = TrainedRun(folder.path, overrides)
+            run = TrainedRun(folder.path, overrides, trust=trust)
             run.source.prepare([])  # read the list of items now
+        except RunFolderError:
+            raise
         except NO_PICTURES as error:
             run = None
             notes.append(f"There are no pictures of images: {told(error)}")
+    else:
+        check_intact(folder.path, reading=True)
+    rounds = list(_rounds(folder))
     page = RunPage(
         name=folder.path.resolve().name,
         record=record,

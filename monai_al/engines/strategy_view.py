@@ -16,7 +16,7 @@ from monai_al.engines.settings import LoopSettings
 from monai_al.handlers.needs import ENCODER, before_training, initial_needs_of, needs_of
 from monai_al.handlers.round_handlers import round_of
 from monai_al.passes import score_items
-from monai_al.records import Item, Pool, Round, content_hash, derived_seed
+from monai_al.records import Item, Pool, Round, derived_seed
 from monai_al.sources import Source
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure
@@ -134,7 +134,7 @@ class StrategyView:
         if folder.encoder() is None:
             folder.add_timing(0, encoder_s=time.perf_counter() - start)
         place = {"config": self.encoder.training.name, "folder": str(entry)}
-        folder.write_encoder(place | {"sha256": content_hash(entry / "encoder.pt")})
+        folder.write_encoder(place | self.encoder.hashes(entry))
         embeddings = np.load(entry / "embeddings.npy", mmap_mode="r")
         return dict.fromkeys(names, embeddings), others
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_al.bundle import TrainingConfig
 from monai_al.bundle.run_record import training_of
+from monai_al.engines.checked_run import check_run
 from monai_al.engines.members import MEAN, Members
 from monai_al.inferers import TrainedNetwork
 from monai_al.records import DataError, RunFolder
@@ -28,9 +29,11 @@ class TrainedRun:
     Args:
         run_dir: the run folder.
         overrides: id -> value over the recorded training config, such as another ``dataset_dir`` or ``device``.
+        trust: execute the recorded config although the user did not make the folder on this machine.
 
     Raises:
         DataError: it is no run folder.
+        RunFolderError: a file differs from what was written, or the folder is not known and not trusted.
         BundleConfigError: the recorded training config does not declare an override.
 
     Example:
@@ -40,10 +43,21 @@ class TrainedRun:
         monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
 
-    def __init__(self, run_dir: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, run_dir: str | Path, overrides: Mapping[str, Any] | None = None, *, trust: bool = False) -> None:
         self.folder = RunFolder(run_dir)
         if not (self.folder.path / "run.json").is_file():
             raise DataError(f"{run_dir} is no run folder: it holds no run.json; give the output_dir of a run")
+        check_run(self.folder.path, trust=trust)
+        self._read(overrides)
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> TrainedRun:
+        """The same run, which is checked already, with other overrides."""
+        other = object.__new__(TrainedRun)
+        other.folder = self.folder
+        other._read(overrides)
+        return other
+
+    def _read(self, overrides: Mapping[str, Any] | None) -> None:
         self.record = read_json(self.folder.path / "run.json") | {"sizes": self.folder.sizes()}
         training = training_of(self.record)
         if "output_dir" in training and "pool" in training:  # it may have been moved, and its cache lies beside it
@@ -53,7 +67,7 @@ class TrainedRun:
             training,
             overrides,
             root=root if root.is_dir() else None,  # gone: what needs no scripts of the bundle works all the same
-            name=f"the training config of {run_dir}",
+            name=f"the training config of {self.folder.path}",
         )
         settings = self.record["config"]["learner"]
         self.members = Members(

@@ -20,12 +20,13 @@ __all__ = ["TEMPORARY", "copy_stored", "new_folder", "read_json", "write_file", 
 TEMPORARY = ".monai_al-tmp-"  # prefix of everything that is not complete yet; no user's file has it
 
 
-def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_file(path: Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
     """Write a file so that, whenever the process dies, it is complete or absent.
 
     Args:
         path: where the file shall be.
         write: writes the content into the open binary file it gets.
+        mode: who may do what with the file, as far as the umask lets them.
 
     Example:
         >>> import tempfile
@@ -38,7 +39,7 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path.parent)
         try:
-            with open(temporary, "xb") as file:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -291,18 +291,26 @@ class RunFolder:
     def write_encoder(self, encoder: Mapping[str, Any]) -> None:
         """Record the pretrained encoder, or where it lies now.
 
+        Args:
+            encoder: ``config`` and ``folder``, where it lies; ``sha256`` and ``embeddings_sha256``, which stay.
+
         Raises:
-            RunFolderError: the run used another one before.
+            RunFolderError: the run used another one before, or other embeddings.
         """
         before = self.encoder()
-        if before is not None and before["sha256"] != encoder["sha256"]:
-            hashes = f"{before['sha256'][:12]}, now {encoder['sha256'][:12]}"
-            raise RunFolderError(
-                f"{self.path} was started with another encoder ({hashes}): training it again gave other weights; "
-                "restore the cache, or give another output_dir"
-            )
-        if before != dict(encoder):
+        if before is None:
             write_json(self.path / "encoder.json", encoder)
+            return
+        for key, what in (("sha256", "another encoder"), ("embeddings_sha256", "other embeddings")):
+            if key in before and before[key] != encoder[key]:
+                raise RunFolderError(
+                    f"{self.path} was started with {what} ({before[key][:12]}, now {encoder[key][:12]}): training the "
+                    "encoder again gave other weights, or its files have changed; restore the cache, or give another "
+                    "output_dir"
+                )
+        moved = before | {key: encoder[key] for key in ("config", "folder")}
+        if before != moved:
+            write_json(self.path / "encoder.json", moved)
 
     def returns(self, round: int) -> list[LabelReturn]:
         """All returns of labels of one round, in order; files by their paths from here."""

@@ -92,7 +92,7 @@ def read_embedded_items(
         ...
         monai_al.records.errors.DataError: no/run has no pretrained encoder: its strategy does not use one
     """
-    from monai_al.records import DataError
+    from monai_al.records import DataError, content_hash
     from monai_al.records.files import read_json
 
     record = folder.encoder()
@@ -103,6 +103,8 @@ def read_embedded_items(
     path = next((place / "embeddings.npy" for place in places if (place / "embeddings.npy").is_file()), None)
     if path is None:
         raise DataError(f"{entry / 'embeddings.npy'}: the embeddings of {folder.path} are gone with its cache")
+    if record.get("embeddings_sha256") not in (None, content_hash(path)):
+        raise DataError(f"{path} differs from what {folder.path} was started with; restore it")
     embeddings = np.load(path, mmap_mode="r")
     items = [item for item in read_json(folder.path / "pool.json")["items"] if item["split"] == "train"]
     if embeddings.ndim != 2 or len(embeddings) != len(items):

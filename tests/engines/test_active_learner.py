@@ -65,8 +65,8 @@ def test_a_run_leaves_the_files_of_the_contract(learner, tmp_path):
     active.run()
     path = tmp_path / "run"
     kept = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()} - {".lock"}
-    expected = {"run.json", "pool.json", "curve.csv", "report/learning_curve.png"}
-    files = ("query.json", "labels/0000.json", "model_0.pt", "metrics.json", "timings.json")
+    expected = {"run.json", "run.sig", "pool.json", "curve.csv", "report/learning_curve.png"}
+    files = ("query.json", "labels/0000.json", "model_0.pt", "metrics.json", "manifest.json", "timings.json")
     assert kept == expected | {f"round_{r:02d}/{file}" for r in range(3) for file in files}
     run = json.loads((path / "run.json").read_text())
     assert (run["seed"], run["strategy"], run["annotator"], run["sizes"]) == (0, "entropy", "oracle", [3, 3, 3])

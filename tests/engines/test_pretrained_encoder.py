@@ -185,7 +185,7 @@ def test_another_encoder_than_that_of_the_start_is_refused(learner):
     active.run()
     path = active.folder.path / "encoder.json"
     path.write_text(json.dumps(active.folder.encoder() | {"sha256": "0" * 64}))
-    with pytest.raises(RunFolderError, match="was started with another encoder"):
+    with pytest.raises(RunFolderError, match=r"encoder\.json differs from what was written"):
         learner(Nearest(), rounds=3).run()
 
 

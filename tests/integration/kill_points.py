@@ -27,6 +27,7 @@ import monai_al.records.files as files
 from monai_al.engines import ActiveLearner
 from monai_al.handlers import UncertaintyHandler, VolumeScoresHandler
 from monai_al.losses import PartialDiceCELoss
+from monai_al.records.manifest import changed_files
 from monai_al.strategies import Selective
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
@@ -100,8 +101,17 @@ def main(folder: Path, step: int = 1) -> None:
         return in_fork(work)
 
     def results(name: str) -> dict[str, bytes]:
-        found = [*(folder / name).rglob("query.json"), *(folder / name).rglob("metrics.json")]
-        return {file.relative_to(folder / name).as_posix(): file.read_bytes() for file in found}
+        found = [file for kind in ("query", "metrics") for file in (folder / name).rglob(f"{kind}.json")]
+        found = {file.relative_to(folder / name).as_posix(): file.read_bytes() for file in found}
+        return found | {f"manifest of {place}": content for place, content in manifests(folder / name).items()}
+
+    def manifests(run: Path) -> dict[str, bytes]:
+        """What they list but the records of labels, which tell when they came."""
+        found = {}
+        for file in run.rglob("manifest.json"):
+            listed = json.loads(file.read_text())["files"].items()
+            found[file.parent.name] = json.dumps([pair for pair in listed if "/labels/" not in pair[0]]).encode()
+        return found
 
     run("whole")
     whole = results("whole")
@@ -118,8 +128,9 @@ def main(folder: Path, step: int = 1) -> None:
         run(f"killed_{i}")
         again = results(f"killed_{i}")
         left = [f.name for f in (folder / f"killed_{i}").rglob(f"{files.TEMPORARY}*")]
+        changed = [str(change) for change in changed_files(folder / f"killed_{i}")]
         differ = sorted(name for name in {*whole, *again} if whole.get(name) != again.get(name))
-        print(json.dumps({"point": point, "signal": ended_by, "differ": differ, "left": left}))
+        print(json.dumps({"point": point, "signal": ended_by, "differ": differ, "left": left, "changed": changed}))
         shutil.rmtree(folder / f"killed_{i}")
     print(json.dumps({"point": "none", "files": sorted(whole)}))
 

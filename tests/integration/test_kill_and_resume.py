@@ -22,11 +22,12 @@ def test_killed_at_any_point(tmp_path, step):
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *points, whole = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(whole["files"]) == 4
+    assert len(whole["files"]) == 6
     kinds = {point["point"].split(",")[0] for point in points}
     assert kinds == {"training", "scoring", "evaluating", "writing"}
     assert len(points) >= (15 if step == 1 else 4)
     for point in points:
         assert point["signal"] == signal.SIGKILL, f"{point['point']}: was never reached"
         assert not point["differ"], f"{point['point']}: {point['differ']}"
+        assert not point["changed"], f"{point['point']}: {point['changed']}"
         assert not point["left"], f"{point['point']}: left {point['left']}"
