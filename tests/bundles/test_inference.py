@@ -122,18 +122,11 @@ def slow_segmentation(run_dir, path, preprocessing):
 PERCENTILES = ScaleIntensityRangePercentilesd("image", 1, 99, 0, 1, clip=True)
 
 
-def cropped_run(run_dir, place):
-    """A copy of the run whose record says that its network was trained on crops."""
-    shutil.copytree(run_dir, place)
-    record = json.loads((place / "run.json").read_text())
-    record["config"]["training"]["preprocessing"] = CROPPED
-    (place / "run.json").write_text(json.dumps(record))
-    return place
-
-
 @pytest.mark.parametrize("way", ["resized", "cropped"])
-def test_segmentations_of_a_plain_route_on_the_inputs_grid(run_dir, scans, tmp_path, way):
-    run_dir = cropped_run(run_dir, tmp_path / "runs" / "cropped") if way == "cropped" else run_dir
+def test_segmentations_of_a_plain_route_on_the_inputs_grid(run_dir, scans, tmp_path, way, begun_otherwise):
+    if way == "cropped":  # its record says that its network was trained on crops
+        change = {"preprocessing": CROPPED}
+        run_dir = begun_otherwise(run_dir, tmp_path / "run", lambda record: record["config"]["training"].update(change))
     command(run_dir=str(run_dir), dataset_dir=str(scans), output_dir=str(tmp_path / "out"))
     names = ["late/x", "x", "y.v2"]
     assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == [
@@ -183,11 +176,9 @@ def test_other_formats(run_dir, scans, tmp_path):
     assert set(np.unique(np.asarray(picture.dataobj))) == {0, 2, 7}
 
 
-def test_the_run_may_have_moved_and_its_data_be_gone(run_dir, scans, tmp_path):
-    shutil.copytree(run_dir, tmp_path / "copy" / "run")
-    record = json.loads((tmp_path / "copy" / "run" / "run.json").read_text())
-    record["places"]["dataset_dir"] = str(tmp_path / "gone")
-    (tmp_path / "copy" / "run" / "run.json").write_text(json.dumps(record))
+def test_the_run_may_have_moved_and_its_data_be_gone(run_dir, scans, tmp_path, begun_otherwise):
+    gone = {"dataset_dir": str(tmp_path / "gone")}
+    begun_otherwise(run_dir, tmp_path / "copy" / "run", lambda record: record["places"].update(gone))
     for run in (run_dir, tmp_path / "copy" / "run"):
         command(run_dir=str(run), dataset_dir=str(scans), output_dir=str(tmp_path / run.parent.name))
     first, second = (tmp_path / name / "late" / "x_seg.nii.gz" for name in (run_dir.parent.name, "copy"))
@@ -383,11 +374,8 @@ def test_mistakes_are_told_in_one_message(run_dir, scans, tmp_path, overrides, m
     assert not (tmp_path / "out").exists()
 
 
-def test_a_foreign_run_is_told_what_to_do(run_dir, tmp_path):
-    shutil.copytree(run_dir, tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    del record["config"]["training"]["pool"]
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+def test_a_foreign_run_is_told_what_to_do(run_dir, tmp_path, begun_otherwise):
+    begun_otherwise(run_dir, tmp_path / "run", lambda record: record["config"]["training"].pop("pool"))
     with pytest.raises(BundleConfigError, match="use that bundle's own inference config.*model_0.pt"):
         apply_to_scans(tmp_path / "run")
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +16,6 @@ from monai_al.cli import find_asset
 from monai_al.data import config_hash
 from monai_al.engines import ActiveLearner, TrainedRun
 from monai_al.passes import evaluate_items
-from monai_al.records.signature import sign_run
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
@@ -58,18 +56,9 @@ def test_label_values_of_the_options(run_dir):
     assert scores["dice_3d"] == expected["dice_3d"]
 
 
-def copied(run_dir, folder, **places):
-    """A copy of a run that was begun in other places, before rounds had manifests."""
-    shutil.copytree(run_dir, folder, ignore=shutil.ignore_patterns("manifest.json"))
-    record = json.loads((folder / "run.json").read_text())
-    assert "num_workers" not in json.dumps(record["config"])
-    (folder / "run.json").write_text(json.dumps(record | {"places": record["places"] | places}))
-    sign_run(folder)
-    return folder
-
-
-def test_a_bundle_whose_folder_is_gone(run_dir, tmp_path):
-    run = TrainedRun(copied(run_dir, tmp_path / "run", bundle_root=str(tmp_path / "gone")))
+def test_a_bundle_whose_folder_is_gone(run_dir, tmp_path, begun_otherwise):
+    gone = {"bundle_root": str(tmp_path / "gone")}
+    run = TrainedRun(begun_otherwise(run_dir, tmp_path / "run", lambda record: record["places"].update(gone)))
     run.source.prepare(run.source.data[:1])
     assert run.network().activation == "softmax"
     assert run.training.root is None
@@ -109,7 +98,11 @@ def test_all_that_was_asked_is_found_again(tmp_path, monkeypatch):
     assert training_of(record_of(FOREIGN)) == expected
 
 
-def test_a_run_finds_the_workers_that_its_record_tells(run_dir, tmp_path):
-    again = TrainedRun(copied(run_dir, tmp_path / "run", **{"train#dataloader#num_workers": 3}))
+def test_a_run_finds_the_workers_that_its_record_tells(run_dir, tmp_path, begun_otherwise):
+    def change(record):
+        assert "num_workers" not in json.dumps(record["config"])
+        record["places"]["train#dataloader#num_workers"] = 3
+
+    again = TrainedRun(begun_otherwise(run_dir, tmp_path / "run", change))
     assert again.training.resolve("train::dataloader::num_workers") == [3]
     assert TrainedRun(run_dir).training.raw()["train"]["dataloader"]["num_workers"] == "@num_workers"

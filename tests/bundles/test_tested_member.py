@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 import torch
 
 from monai_al.cli import find_asset
-from monai_al.data import DataError, config_hash
+from monai_al.data import DataError
 from monai_al.engines import ActiveLearner, TrainedRun
-from monai_al.records.signature import sign_run
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
@@ -34,17 +32,15 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def change(trained, tmp_path):
+def change(trained, tmp_path, begun_otherwise):
     """A copy with another record."""
-    folder = shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("manifest.json"))
 
     def change(*, tested=None, member=None, evaluated=True):
-        record = json.loads((folder / "run.json").read_text())
-        record["config"]["learner"].pop("tested", None)
-        record["config"]["learner"] |= {} if tested is None else {"tested": tested}
-        record["config_hash"] = config_hash(record["config"])
-        (folder / "run.json").write_text(json.dumps(record))
-        sign_run(folder)
+        def change_record(record):
+            record["config"]["learner"].pop("tested", None)
+            record["config"]["learner"] |= {} if tested is None else {"tested": tested}
+
+        folder = begun_otherwise(trained, tmp_path / "run", change_record)
         path = folder / "round_00" / "metrics.json"
         metrics = json.loads(path.read_text()) | ({} if member is None else {"tested_member": member})
         path.write_text(json.dumps(metrics)) if evaluated else path.unlink()

@@ -1,0 +1,26 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from monai_al.records import config_hash
+from monai_al.records.signature import sign_run
+
+
+@pytest.fixture
+def begun_otherwise():
+    """Copies a run, as one's own that was begun with another record, before rounds had manifests."""
+
+    def copy(run_dir, place, change):
+        shutil.copytree(run_dir, place, ignore=shutil.ignore_patterns("manifest.json"))
+        record = json.loads((place / "run.json").read_text())
+        change(record)
+        (place / "run.json").write_text(json.dumps(record | {"config_hash": config_hash(record["config"])}))
+        sign_run(place)
+        return place
+
+    return copy
