@@ -57,11 +57,15 @@ def check_trusted(folder: str | Path, *, trust: bool = False) -> None:
     why = None if str(trust).lower() == "true" else why_unsigned(folder)  # MONAI's command line hands on "true"
     if why is None:
         return
-    found = foreign_code(training_of(read_json(Path(folder) / "run.json")))
+    path = Path(folder) / "run.json"
+    try:
+        found = foreign_code(training_of(read_json(path)))
+    except (AttributeError, LookupError, TypeError) as error:
+        raise RunFolderError(f"{path} holds no config that can be read again ({error}); restore it") from None
     foreign = "All its expressions and targets are those of installed bundles, though their arguments may be others."
     if found:
         foreign = "Of it, no installed bundle holds" + "".join(f"\n  {id}: {text}" for id, text in found.items())
     raise RunFolderError(
         f"{folder} is not known as made by you on this machine ({why}), and reading it again executes the config that "
-        f"its run.json holds: give --trust if you trust who wrote it. {foreign}"
+        f"its run.json holds: give --trust (in Python trust=True) if you trust who wrote it. {foreign}"
     )

@@ -44,6 +44,8 @@ class Change:
     Example:
         >>> print(Change("round_01/model_0.pt", DIFFERS, 1))
         round_01/model_0.pt: differs from what was written; since round 1
+        >>> print(Change("run.json", DIFFERS, None))
+        run.json: differs from what was written; since the start
     """
 
     file: str
@@ -51,8 +53,7 @@ class Change:
     round: int | None
 
     def __str__(self) -> str:
-        since = "" if self.round is None else f"; since round {self.round}"
-        return f"{self.file}: {self.what}{since}"
+        return f"{self.file}: {self.what}; since {'the start' if self.round is None else f'round {self.round}'}"
 
     @property
     def advice(self) -> str:

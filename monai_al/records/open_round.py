@@ -42,6 +42,8 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
     for name, content in (("run.json", run), ("pool.json", pool)):
         if isinstance(content, str):
             yield name, content, None
+    if pool is None and run is not None and any(folder.glob("round_*")):
+        yield "pool.json", "is missing", None
     if isinstance(pool, dict) and _ids(pool) is None:
         yield "pool.json", "names no items", None
     if isinstance(run, dict) and "config_hash" in run and run["config_hash"] != config_hash(run.get("config")):
@@ -81,6 +83,8 @@ def _of_rounds(folder: Path, since: int, known: Collection[str], pool: Any, size
     places = (path for path in folder.glob("round_*") if path.name[len("round_") :].isdecimal())
     for number, place in sorted((int(path.name[len("round_") :]), path) for path in places):
         query, name = _query(place), f"{place.name}/query.json"
+        if query is None and any(place.glob("labels/*.json")):
+            yield name, "is missing", number
         if isinstance(query, str):
             yield name, query, number
         elif query is not None:

@@ -24,6 +24,7 @@ __all__ = ["SIGNATURE", "SignatureError", "config_folder", "sign_run", "why_unsi
 
 SIGNATURE = "run.sig"
 _KEY, _KEY_BYTES = "key", 32
+_PATIENCE = 60.0  # seconds; another process makes a key at once, unless the file system cannot lock
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def _new_key() -> bytes:
     """
     path = config_folder() / _KEY
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with filelock.FileLock(path.with_name(f"{_KEY}.lock")):
+    with filelock.FileLock(path.with_name(f"{_KEY}.lock"), timeout=_PATIENCE):
         if not path.exists():
             write_file(path, lambda file: file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n"), mode=0o600)
     return _read_key(path)

@@ -31,7 +31,7 @@ def test_one_line_for_each_file(tmp_path, capsys):
     assert "2 files are not as they were written; restore them" in first
     assert sorted(lines) == [
         "round_00/metrics.json: is missing; since round 0",
-        "run.json: differs from what was written",
+        "run.json: differs from what was written; since the start",
     ]
 
 
@@ -43,7 +43,7 @@ def test_all_runs_of_a_comparison(tmp_path, capsys):
     (tmp_path / "entropy" / "seed_1" / "run.json").unlink()
     assert main(["verify", str(tmp_path)]) == 2
     told = capsys.readouterr()
-    assert told.err.splitlines()[1:] == ["entropy/seed_1/run.json: is missing"]
+    assert told.err.splitlines()[1:] == ["entropy/seed_1/run.json: is missing; since the start"]
     assert told.out.count("all files are as they were written") == 2
 
 

@@ -249,6 +249,16 @@ class TestSlicePanel:
                 overlay = np.asarray(figure.axes[4 * row + column].images[1].get_array())
                 assert np.array_equal(overlay[..., 3] > 0, upright.prediction > 0)
 
+    def test_runs_of_somebody_else_need_trust(self, trained, figures, tmp_path):
+        theirs = shutil.copytree(trained, tmp_path / "theirs", ignore=shutil.ignore_patterns("run.sig"))
+        comparison = comparison_of({"slice_panel": {"runs": ["random"], "slices": 1}}, names=self.names(), seeds=(0,))
+        (told,) = write_figures(comparison, theirs)
+        assert told.startswith(
+            f"There is no slice_panel.png: {theirs / 'random' / 'seed_0'} is not known as made by you"
+        )
+        (told,) = write_figures(comparison, theirs, trust=True)
+        assert told.startswith("slice_panel.png: test slices after round 1")
+
     def test_a_round_and_the_run_on_everything(self, trained, figures):
         asked = {"slice_panel": {"runs": ["random", "everything"], "slices": 1, "round": 0}}
         comparison = comparison_of(asked, names=self.names(), seeds=(0,), everything="everything")

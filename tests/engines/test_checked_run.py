@@ -135,6 +135,13 @@ def test_a_foreign_run_of_installed_bundles_needs_trust_too(run):
     assert not (run / "run.sig").exists()
 
 
+@pytest.mark.parametrize("record", [{}, {"config": []}, {"config": {"training": {}}, "places": {"a#b": 1}}], ids=str)
+def test_a_foreign_record_that_cannot_be_read(tmp_path, record):
+    (tmp_path / "run.json").write_text(json.dumps({"sizes": [1], **record}))
+    with pytest.raises(RunFolderError, match=r"run\.json holds no config that can be read again"):
+        TrainedRun(tmp_path)
+
+
 def test_going_on_takes_the_config_of_the_command(run, small, tmp_path):
     for path in run.rglob("manifest.json"):
         path.unlink()

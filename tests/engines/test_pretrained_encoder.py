@@ -16,7 +16,7 @@ import torch
 
 from monai_al.bundle import BundleConfigError
 from monai_al.cli import find_asset
-from monai_al.data import RunFolderError
+from monai_al.data import DataError, RunFolderError
 from monai_al.engines import ActiveLearner, EncoderTraining
 from monai_al.handlers import Resumption
 from monai_al.passes import evaluate_items
@@ -187,6 +187,22 @@ def test_another_encoder_than_that_of_the_start_is_refused(learner):
     path.write_text(json.dumps(active.folder.encoder() | {"sha256": "0" * 64}))
     with pytest.raises(RunFolderError, match=r"encoder\.json differs from what was written"):
         learner(Nearest(), rounds=3).run()
+
+
+def test_embeddings_that_have_changed_are_refused(learner, tmp_path):
+    options = {"overrides": {"cache_dir": str(tmp_path / "cache")}}
+    active = learner(Nearest(), **options)
+    active.run()
+    path = Path(active.folder.encoder()["folder"]) / "embeddings.npy"
+    before = path.read_bytes()
+    np.save(path, np.load(path)[::-1])
+    with pytest.raises(RunFolderError, match=r"embeddings\.npy differs from what was written: .*remove the folder"):
+        learner(Nearest(), rounds=3, **options).run()
+    with pytest.raises(DataError, match=r"embeddings\.npy differs from what was written: .*remove the folder"):
+        learner(Nearest(), "another", **options).run()
+    shutil.rmtree(path.parent)
+    learner(Nearest(), rounds=3, **options).run()
+    assert path.read_bytes() == before
 
 
 def test_a_network_without_an_encoder_is_refused(learner):

@@ -284,7 +284,9 @@ OPEN = {
     "a flipped bit": ("model_0.pt", partial(flip, at=60), "is damaged"),
     "half of the weights": ("model_0.pt", lambda p: p.write_bytes(p.read_bytes()[:99]), "is damaged"),
     "a config of another hash": ("../run.json", partial(edit, old=b'"seed": 0', new=b'"seed": 1'), "another config"),
-    "no pool": ("../pool.json", partial(edit, old=b'"items"', new=b'"images"'), "names no items"),
+    "no query": ("query.json", lambda p: p.unlink(), r"query\.json is missing"),
+    "no pool": ("../pool.json", lambda p: p.unlink(), r"pool\.json is missing"),
+    "another pool": ("../pool.json", partial(edit, old=b'"items"', new=b'"images"'), "names no items"),
 }
 
 
