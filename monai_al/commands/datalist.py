@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import json
 import os
@@ -121,6 +122,21 @@ def _add_dataset_options(group) -> None:
                 "that of the largest voxel size of each file",
             },
         ),
+        (
+            "label_values",
+            {
+                "type": _label_values,
+                "metavar": "'{0: 0, 255: 1}'",
+                "help": "folder, datalist, decathlon: stored value: class number, or 255 for not annotated",
+            },
+        ),
+        (
+            "affine_tolerated",
+            {
+                "action": "store_true",
+                "help": "folder, datalist, decathlon: use the image's geometry where that of its label differs",
+            },
+        ),
         ("patients", {"type": int, "metavar": "N", "help": "phantom: number of patients"}),
         ("shape", {"type": int, "nargs": 3, "metavar": "N", "help": "phantom: H W D"}),
         ("channels", {"type": int, "metavar": "N", "help": "phantom: image channels"}),
@@ -128,6 +144,17 @@ def _add_dataset_options(group) -> None:
     ]
     for name, settings in options:
         group.add_argument(f"--{name}", default=argparse.SUPPRESS, **settings)
+
+
+def _label_values(text: str) -> dict[int, int]:
+    from monai_al.records.label_values import whole_label_values
+
+    try:
+        return whole_label_values(ast.literal_eval(text))
+    except (AttributeError, SyntaxError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no such mapping; give one as {{0: 0, 127: 1, 255: 255}}"
+        ) from error
 
 
 def datalist(arguments: argparse.Namespace) -> None:

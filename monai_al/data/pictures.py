@@ -134,8 +134,8 @@ def _opened(path: str) -> Iterator[Any]:
 
     try:
         with open(path, "rb") as file, Image.open(file) as picture:  # by its name Pillow would scramble turned TIFFs
-            if getattr(picture, "is_animated", False) and picture.format not in ("TIFF", "MPO"):
-                frames = getattr(picture, "n_frames", 1)
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1 and picture.format not in ("TIFF", "MPO"):
                 raise DataError(
                     f"{path}: is an animation of {frames} frames; store the frame that is meant, or all of them as "
                     "numbered pictures of a folder"
@@ -150,9 +150,18 @@ def _check_room(picture: Any, path: str) -> None:
     limit = {"PNG": DEFLATED_AT_MOST}.get(picture.format)
     if picture.format == "TIFF":
         limit = UNPACKED_AT_MOST.get(picture.tag_v2.get(COMPRESSION, 1))
+        _check_pages(picture, path)
     if limit is not None:
         shape = (picture.height, picture.width, _pages(picture), len(picture.getbands()))
         check_room(path, shape, _depth(picture, path) / 8, os.path.getsize(path), at_most=limit)
+
+
+def _check_pages(picture: Any, path: str) -> None:
+    sizes = dict.fromkeys(frame.size for frame in _frames(picture))
+    picture.seek(0)
+    if len(sizes) > 1:
+        found = " and ".join(f"{height} x {width}" for width, height in list(sizes)[:2])
+        raise DataError(f"{path}: its pages have several sizes ({found}), as previews have; store one size alone")
 
 
 def _pages(picture: Any) -> int:
@@ -228,10 +237,8 @@ def _plane(frame: Any, convert: dict[str, str], path: str, dtype: Any = None) ->
 
 def _stacked(pages: list[np.ndarray], path: str) -> np.ndarray:
     """``(H, W, pages, C)``."""
-    shapes = list(dict.fromkeys(page.shape for page in pages))
-    if len(shapes) > 1:
-        found = " and ".join(" x ".join(map(str, shape)) for shape in shapes[:2])
-        raise DataError(f"{path}: its pages differ in size or colours ({found}); store the one that is meant alone")
+    if len({page.shape for page in pages}) > 1:
+        raise DataError(f"{path}: some of its pages are grey and some in colours; store them alike")
     values = np.stack(pages, axis=2)
     return values if values.ndim == 4 else values[..., None]
 

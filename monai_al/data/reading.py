@@ -142,6 +142,7 @@ def read_volume(
         raise DataError(f"{image}: holds no voxels (shape {grid.values.shape[:3]}); remove it or copy it again")
     _check_finite(values, image)
     affine = np.eye(4) if grid.affine is None else grid.affine
+    _spacing(affine, image)  # an image without usable geometry is refused before its label is compared with it
     classes = None
     if label is not None:
         classes = _read_label(label, image, grid, label_values, affine_tolerated)
@@ -303,7 +304,7 @@ def _check_affines(image, of_image: StoredGrid, label, of_label: StoredGrid, tol
         raise DataError(
             f"{message}, more than {SAME_GRID:g}: they may not belong together; correct the header that is wrong, or, "
             "where the voxels fit, use the image's geometry for both by --datalist#affine_tolerated True "
-            "(affine_tolerated=True in Python)"
+            "(affine_tolerated in Python and in the command datalist)"
         )
     warnings.warn(f"{message}; the image's geometry is used for both", stacklevel=4)
 

@@ -75,7 +75,7 @@ def label_values_found(found: Mapping[str, Collection[int]]) -> dict[int, int]:
         raise DataError(
             f"{unclear[0]}: holds 255, which may be a class or mean 'not annotated', beside {beside}: say it by "
             f'--datalist#label_values "{as_class}", which makes it a class, or "{left_out}", which leaves it out '
-            "(label_values= in Python)"
+            "(label_values in Python and in the command datalist)"
         )
     return left_out
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from monai_al.commands import main
 from monai_al.commands.datalist import DATASETS
@@ -68,3 +70,16 @@ class TestDatalist:
             main(["datalist", "mnist", "--dataset_dir", str(tmp_path)])
         assert stop.value.code == 2
         assert "mnist" in capsys.readouterr().err
+
+    def test_label_values(self, tmp_path, capsys):
+        for part in ("images", "labels"):
+            (tmp_path / part).mkdir()
+            Image.fromarray(np.uint8([[0, 85, 170, 255]])).save(tmp_path / part / "a.png")
+        read = ["datalist", "folder", "--dataset_dir", str(tmp_path)]
+        assert main(read) == 2
+        assert "the command datalist" in capsys.readouterr().err
+        assert main([*read, "--label_values", "{0: 0, 85: 1, 170: 2, 255: 255}", "--affine_tolerated"]) == 0
+        assert "25.00 % of all voxels are not annotated" in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            main([*read, "--label_values", "{0"])
+        assert "is no such mapping" in capsys.readouterr().err

@@ -286,9 +286,13 @@ class TestSeveralPictures:
         assert stored_shape(tmp_path / "a.jpg") == (48, 32)
         assert read_volume(tmp_path / "a.jpg").image.shape == (3, 48, 32, 1)
 
-    def test_pages_of_several_sizes(self, tmp_path):
-        Image.fromarray(GREY).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(GREY[::2])])
-        with pytest.raises(DataError, match=r"a\.tif: its pages differ in size or colours \(6 x 4 and 3 x 4\)"):
+    @pytest.mark.parametrize(
+        ("other", "message"),
+        [(GREY[::2], r"pages have several sizes \(6 x 4 and 3 x 4\)"), (COLOURS, "some of its pages are grey")],
+    )
+    def test_pages_that_differ(self, tmp_path, other, message):
+        Image.fromarray(GREY).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(other)])
+        with pytest.raises(DataError, match=rf"a\.tif: .*{message}"):
             read_volume(tmp_path / "a.tif")
 
 

@@ -14,9 +14,12 @@ import torch
 
 from monai_al.annotators import Annotator, Answer, Oracle
 from monai_al.cli import find_asset
+from monai_al.data import VolumeCache
 from monai_al.datasets import phantom
 from monai_al.engines import ActiveLearner
-from monai_al.records import DataError, Label
+from monai_al.engines.answers import record_answer
+from monai_al.records import DataError, Label, Query, QueryItem, RunFolder
+from monai_al.sources import SliceSource
 from monai_al.strategies import Random
 
 TRAIN = find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml"
@@ -330,3 +333,24 @@ def test_items_to_test_on_without_a_label_are_named(learner, small, tmp_path):
     Path(active.test[0].label).unlink()
     with pytest.raises(DataError, match="6 items of the test part have no label, such as .*/0000"):
         learner(overrides=overrides).run()
+
+
+@pytest.mark.parametrize("flips", [(), (2,), (0, 1)])
+def test_a_file_returned_in_another_order_of_its_voxels(tmp_path, flips):
+    pool = phantom(tmp_path / "data", patients=1, shape=(16, 18, 6))
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, progress=False))
+    item = pool[2]
+    truth, image = (nib.load(path) for path in (item.label, item.image))
+    classes, affine = np.asarray(truth.dataobj).astype(np.uint8), image.affine.copy()
+    for axis in flips:
+        affine[:, 3] += affine[:, axis] * (classes.shape[axis] - 1)
+        affine[:, axis] *= -1
+    nib.save(nib.Nifti1Image(np.flip(classes, flips), affine), tmp_path / "back.nii.gz")
+    query = Query(0, "random", 0, (QueryItem(item.id),))
+    answer = Answer((Label(item.id, where=str(tmp_path / "back.nii.gz"), coding="class numbers"),))
+    run = RunFolder(tmp_path / "run")
+    assert record_answer(run, query, answer, "me", source) == ([], {})
+    label = run.labels(0)[item.id]
+    kept = nib.load(run.round_path(0) / label.where)
+    np.testing.assert_array_equal(np.asarray(kept.dataobj)[..., item.slice], np.asarray(truth.dataobj)[..., item.slice])
+    np.testing.assert_array_equal(kept.affine, image.affine)
