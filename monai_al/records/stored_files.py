@@ -132,11 +132,18 @@ def _part(text: str) -> StoredPart:
     return StoredPart(text, found.get("series", ""), None if channel is None else int(channel))
 
 
+NAMED = {
+    ".mhd": re.compile(rb"\s*ElementDataFile\s*[=:]\s*(.+?)\s*$"),
+    ".nrrd": re.compile(rb"data ?file:\s*(.+?)\s*$", re.IGNORECASE),
+}
+LINE_AT_MOST = 1 << 16  # bytes
+
+
 def file_identity(path: str | Path) -> str:
     """What identifies a stored file on this machine: its real path, size and time of change.
 
-    The voxel file that a MetaImage header (``.mhd``) points to counts as part of it; of a folder all files count, and
-    of an image in several files, each.
+    The voxel files that a MetaImage or NRRD header points to count as part of it; of a folder all files count, and of an
+    image in several files, each.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -156,7 +163,7 @@ def file_identity(path: str | Path) -> str:
 
 
 def content_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, the same wherever the file lies; a ``.mhd`` header is followed by its voxel file.
+    """SHA-256 of a file's bytes, the same wherever the file lies; a header is followed by its voxel files.
 
     Of a folder, the names and bytes of its files count, by the order of the names; of an image in several files the
     bytes of each, in their order.
@@ -182,7 +189,7 @@ def content_hash(path: str | Path) -> str:
 
 
 def stored_parts(path: str | Path) -> list[str]:
-    """The files that a stored image consists of: a header with its voxel file, the files of a folder, or the file.
+    """The files that a stored image consists of: a header with its voxel files, the files of a folder, or the file.
 
     Example:
         >>> stored_parts("case_1.nii.gz"), stored_parts("a.png|b.png")
@@ -192,9 +199,31 @@ def stored_parts(path: str | Path) -> list[str]:
 
 
 def _with_voxels(part: StoredPart) -> list[str]:
-    """The files of a part, the header of a MetaImage with the file that holds its voxels."""
-    if part.is_folder or not part.path.lower().endswith(".mhd"):
+    """The files of a part, a header with the files that hold its voxels."""
+    if part.is_folder:
         return part.files()
-    found = re.search(rb"^\s*ElementDataFile\s*=\s*(.+?)\s*$", Path(part.path).read_bytes(), re.MULTILINE)
-    voxels = os.path.join(os.path.dirname(part.path), os.fsdecode(found[1])) if found else ""
-    return [part.path, voxels] if os.path.isfile(voxels) else [part.path]
+    folder = os.path.dirname(part.path)
+    voxels = [os.path.join(folder, name) for name in _voxel_files(part.path)]
+    return [*part.files(), *filter(os.path.isfile, voxels)]
+
+
+def _voxel_files(path: str | Path) -> list[str]:
+    """The files that a MetaImage or NRRD header names for its voxels; none where they follow the header."""
+    named = NAMED.get(os.path.splitext(path)[1].lower())
+    if named is None:
+        return []
+    with open(path, "rb") as file:
+        for line in iter(lambda: file.readline(LINE_AT_MOST), b""):
+            if not line.strip() and named is NAMED[".nrrd"]:
+                return []  # the voxels follow
+            if found := named.match(line):
+                entry = os.fsdecode(found[1])
+                if entry.upper().startswith("LIST"):
+                    return [os.fsdecode(name.strip()) for name in file if name.strip()]
+                return _numbered(Path(path).parent, entry) if "%" in entry else [entry]
+    return []
+
+
+def _numbered(folder: Path, entry: str) -> list[str]:
+    """The files of a pattern such as ``slice%03d.raw 1 20 1``, whatever their numbers."""
+    return sorted(glob.glob(re.sub(r"%\d*d", "*", entry.split()[0]), root_dir=folder))

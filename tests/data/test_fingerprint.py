@@ -234,14 +234,39 @@ def content_hash_of(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def test_the_voxel_file_of_a_header_counts(tmp_path):
-    header, voxels = tmp_path / "a.mhd", tmp_path / "a.raw"
-    header.write_text("NDims = 3\nElementDataFile = a.raw\n")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.mhd", "NDims = 3\n\nElementDataFile = a2.raw\n"),
+        ("a.mhd", "NDims = 3\nElementDataFile: a2.raw\r\n"),
+        ("a.mhd", "NDims = 3\nElementDataFile = LIST\na1.raw\na2.raw\n"),
+        ("a.mhd", "NDims = 3\nElementDataFile = a%d.raw 1 2 1\n"),
+        ("a.nrrd", "NRRD0004\ndata file: a2.raw\n"),
+        ("a.nrrd", "NRRD0004\nDataFile: LIST\na1.raw\na2.raw\n"),
+    ],
+)
+def test_the_voxel_files_of_a_header_count(tmp_path, name, text):
+    header, voxels = tmp_path / name, tmp_path / "a2.raw"
+    header.write_text(text)
+    (tmp_path / "a1.raw").write_bytes(b"abcd")
     voxels.write_bytes(b"1234")
     identity, content = file_identity(header), content_hash(header)
     voxels.write_bytes(b"1235")
     os.utime(voxels, ns=(0, 1))
     assert file_identity(header) != identity
     assert content_hash(header) != content
-    header.write_text("NDims = 3\nElementDataFile = LOCAL\n1234")
-    assert content_hash(header) == content_hash_of(header.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.mhd", "NDims = 3\nElementDataFile = LOCAL\n1234"),
+        ("a.nrrd", "NRRD0004\nsizes: 4\n\ndata file: a.raw"),
+        ("a.nrrd", "NRRD0004\ndata file: gone.raw\n"),
+        ("a.mhd", "no header"),
+    ],
+)
+def test_a_file_alone_counts_where_it_holds_its_voxels(tmp_path, name, text):
+    (tmp_path / "a.raw").write_bytes(b"1234")
+    (tmp_path / name).write_text(text)
+    assert content_hash(tmp_path / name) == content_hash_of(text.encode())
