@@ -130,7 +130,7 @@ def has_palette(path: str) -> bool:
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
     """Pillow's picture, whose pixels the file can hold."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with open(path, "rb") as file, Image.open(file) as picture:  # by its name Pillow would scramble turned TIFFs
@@ -142,6 +142,11 @@ def _opened(path: str) -> Iterator[Any]:
                 )
             _check_room(picture, path)
             yield picture
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path}: cannot be read as a picture; copy it again, or, where its pixels are of a rare kind, such as "
+            "colours of 32 bits, store it as NIfTI, NRRD or MetaImage"
+        ) from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: has too many pixels to be read safely ({error}); cut it into tiles") from error
 

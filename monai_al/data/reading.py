@@ -140,12 +140,12 @@ def read_volume(
     values = _channels(grid.values, channel, image)
     if values.size == 0:
         raise DataError(f"{image}: holds no voxels (shape {grid.values.shape[:3]}); remove it or copy it again")
-    _check_finite(values, image)
+    guarded(image, lambda path: _check_finite(values, path))
     affine = np.eye(4) if grid.affine is None else grid.affine
     _spacing(affine, image)  # an image without usable geometry is refused before its label is compared with it
     classes = None
     if label is not None:
-        classes = _read_label(label, image, grid, label_values, affine_tolerated)
+        classes = guarded(label, lambda path: _read_label(path, image, grid, label_values, affine_tolerated))
     values, of_slices = slices_last(values, affine, slice_axis)
     classes = None if classes is None else slices_last(classes, affine, slice_axis)[0]
     return StoredVolume(values, classes, of_slices, _spacing(of_slices, image), grid.placeholder)
@@ -306,7 +306,7 @@ def _check_affines(image, of_image: StoredGrid, label, of_label: StoredGrid, tol
             "where the voxels fit, use the image's geometry for both by --datalist#affine_tolerated True "
             "(affine_tolerated in Python and in the command datalist)"
         )
-    warnings.warn(f"{message}; the image's geometry is used for both", stacklevel=4)
+    warnings.warn(f"{message}; the image's geometry is used for both", stacklevel=6)
 
 
 def _spacing(affine: np.ndarray, path) -> tuple[float, float, float]:

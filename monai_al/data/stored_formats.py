@@ -63,23 +63,25 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
     except (DataError, ImportError):
         raise
     except MemoryError as error:
-        raise DataError(
-            f"{path}: {_declared(path)}too large for the memory that is free; store a part of it, or voxels of a "
-            "smaller type, or use a machine with more memory"
-        ) from error
+        raise _out_of_memory(path) from error
     except Exception as error:
+        if "allocate memory" in str(error):  # ITK's word for it
+            raise _out_of_memory(path) from error
         cause = " ".join(str(error).split())[-300:]
         raise DataError(
             f"{path}: cannot be read ({type(error).__name__}: {cause}); it may be truncated or damaged, copy it again"
         ) from error
 
 
-def _declared(path: str | os.PathLike) -> str:
+def _out_of_memory(path: str | os.PathLike) -> DataError:
     try:
-        shape = format_of(path).shape(os.fspath(path))
-    except Exception:  # a folder, say; the message that this is for is about the memory
-        return ""
-    return f"{' x '.join(map(str, shape))} voxels are "
+        declared = " x ".join(map(str, format_of(path).shape(os.fspath(path)))) + " voxels are "
+    except Exception:  # a folder, say; the message is about the memory
+        declared = ""
+    return DataError(
+        f"{path}: {declared}too large for the memory that is free; store a part of it, or voxels of a smaller type, or "
+        "use a machine with more memory"
+    )
 
 
 def name_without_suffix(path: str | os.PathLike) -> str:

@@ -142,8 +142,8 @@ LINE_AT_MOST = 1 << 16  # bytes
 def file_identity(path: str | Path) -> str:
     """What identifies a stored file on this machine: its real path, size and time of change.
 
-    The voxel files that a MetaImage or NRRD header points to count as part of it; of a folder all files count, and of an
-    image in several files, each.
+    The voxel files that a MetaImage or NRRD header points to count as part of it; of a folder all files count, and of
+    an image in several files, each.
 
     Raises:
         FileNotFoundError: there is no such file.

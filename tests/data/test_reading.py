@@ -223,14 +223,17 @@ class TestFilesThatCannotBeRead:
             with pytest.raises(DataError, match=message):
                 read(tmp_path / "a.mhd")
 
-    def test_too_little_memory(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("place", ["asanyarray", "isfinite", "zeros"])
+    @pytest.mark.parametrize("error", [MemoryError, RuntimeError("ITK: Failed to allocate memory for image.")])
+    def test_too_little_memory(self, tmp_path, monkeypatch, place, error):
         def full(*_args, **_options):
-            raise MemoryError
+            raise error
 
         path = save(tmp_path / "a.nii", np.zeros((4, 5, 6), np.uint8))
-        monkeypatch.setattr(np, "asanyarray", full)
-        with pytest.raises(DataError, match=r"a\.nii: 4 x 5 x 6 voxels are too large for the memory"):
-            read_volume(path)
+        with monkeypatch.context() as patched:
+            patched.setattr(np, place, full)
+            with pytest.raises(DataError, match=r"a\.nii: .*too large for the memory"):
+                read_volume(path, path, label_values=TWO)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_voxels_that_are_no_numbers(self, tmp_path, value):
