@@ -116,7 +116,7 @@ def _header(path: str | os.PathLike) -> _Header:
             fields[found[1]] = found[2]
         if found and found[1] == "ElementDataFile":
             break
-    listed = fields.get("ElementDataFile", "").upper().startswith("LIST")
+    listed = fields.get("ElementDataFile", "").upper().split()[:1] == ["LIST"]
     return _Header(fields, tuple(os.fsdecode(name).strip() for name in lines) if listed else (), length)
 
 

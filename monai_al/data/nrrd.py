@@ -60,7 +60,7 @@ def check_nrrd(path: str | os.PathLike) -> None:
     name = header.fields.get("datafile")
     if name is None:
         _check_size(path, header, Path(path), header.length)
-    elif name.upper().split()[:1] == ["LIST"]:
+    elif _is_list(header.fields):
         for one in header.rest:
             _existing(path, one)
     elif "%" in name:
@@ -89,10 +89,14 @@ def _header(path: str | os.PathLike) -> _Header:
             break
         if colon and not value.startswith("=") and not key.startswith("#"):
             fields[re.sub(r"\s", "", key).lower()] = value.strip()
-        if fields.get("datafile", "").upper().startswith("LIST"):
+        if _is_list(fields):
             break
-    listed = fields.get("datafile", "").upper().startswith("LIST")
+    listed = _is_list(fields)
     return _Header(fields, tuple(os.fsdecode(one).strip() for one in lines if one.strip()) if listed else (), length)
+
+
+def _is_list(fields: Mapping[str, str]) -> bool:
+    return fields.get("datafile", "").upper().split()[:1] == ["LIST"]
 
 
 def _existing(path: str | os.PathLike, name: str) -> Path:

@@ -76,7 +76,8 @@ def stored_shape(path: str | os.PathLike) -> tuple[int, ...]:
         a voxel are not counted.
 
     Raises:
-        DataError: the file is missing, of an unknown kind or unreadable.
+        DataError: the file is missing, of an unknown kind or unreadable, holds no voxels, or declares more of them than
+            it can hold.
 
     Example:
         >>> import tempfile, nibabel

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def header_lines(path: str | os.PathLike) -> Iterator[bytes]:
 def check_room(
     path: str | os.PathLike, shape: Sequence[int], each: float, found: int, *, at_most: int = DEFLATED_AT_MOST
 ) -> None:
-    """Refuse a header that declares more voxels than its file can hold.
+    """Refuse a header that declares no voxels, or more than its file can hold.
 
     Args:
         path: the file.
@@ -46,7 +47,7 @@ def check_room(
         at_most: how many times as large they can become; 1 where they are not compressed.
 
     Raises:
-        DataError: they can not be there.
+        DataError: there are none, or they cannot be there.
 
     Example:
         >>> check_room("a.nii.gz", (512, 512, 300), 4, 1000)
@@ -54,13 +55,14 @@ def check_room(
         ...
         monai_al.records.errors.DataError: a.nii.gz: its header declares 512 x 512 x 300 values of 4 bytes, ...
     """
-    declared = each
-    for size in shape:
-        declared *= max(int(size), 0)
+    sizes = [int(size) for size in shape]
+    if min(sizes, default=0) < 1:
+        raise DataError(f"{path}: holds no voxels (shape {tuple(sizes)}); remove it or copy it again")
+    declared = math.prod(sizes) * each
     if declared > found * at_most:
         unpacked = f", which unpack to {found * at_most} at the very most" if at_most > 1 else ""
         raise DataError(
-            f"{path}: its header declares {' x '.join(str(int(n)) for n in shape)} values of {each:g} bytes, together "
+            f"{path}: its header declares {' x '.join(map(str, sizes))} values of {each:g} bytes, together "
             f"{declared:.0f}, but the file has {max(found, 0)} bytes for them{unpacked}; it is truncated or its header "
             "is damaged, copy it again"
         )

@@ -218,7 +218,7 @@ def _voxel_files(path: str | Path) -> list[str]:
                 return []  # the voxels follow
             if found := named.match(line):
                 entry = os.fsdecode(found[1])
-                if entry.upper().startswith("LIST"):
+                if entry.upper().split()[0] == "LIST":
                     return [os.fsdecode(name.strip()) for name in file if name.strip()]
                 return _numbered(Path(path).parent, entry) if "%" in entry else [entry]
     return []

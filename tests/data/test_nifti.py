@@ -81,6 +81,16 @@ def test_more_voxels_than_the_file_can_hold(tmp_path, kind, suffix, read):
         read(path)
 
 
+@pytest.mark.parametrize("shape", [(-5, 4, 4), (0, 4, 4), (4, 4, 0)])
+@pytest.mark.parametrize("read", [read_volume, stored_shape, reader])
+def test_no_voxels(tmp_path, shape, read):
+    content = bytearray(nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)).to_bytes())
+    struct.pack_into("<3h", content, 42, *shape)
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\.nii: holds no voxels \(shape \({shape[0]}, 4, {shape[2]}\)\)"):
+        read(tmp_path / "a.nii")
+
+
 def test_the_best_compression_is_not_refused(tmp_path):
     content = gzip.compress(nib.Nifti1Image(np.zeros((200, 200, 200), np.uint8), np.eye(4)).to_bytes(), compresslevel=9)
     assert len(content) < 200**3 / 950
