@@ -30,7 +30,8 @@ def palette_values(
         path: the file, for the message.
 
     Returns:
-        The values; ``"palette"`` for indices or ``"grey"``; and value -> colour of the indices in use.
+        The values; ``"palette"`` for indices or ``"grey"``; and value -> colour of the indices in use, None where the
+        palette has no colours.
 
     Raises:
         DataError: the colours contradict the indices.
@@ -42,18 +43,11 @@ def palette_values(
         (array([255,   0,   0], dtype=uint8), 'grey', None)
     """
     rows = np.asarray(palette or [], np.int64).reshape(-1, 3)
+    if (rows == np.arange(len(rows))[:, None]).all():
+        return indices, "palette", None
     colours = {int(index): tuple(int(c) for c in rows[index]) for index in np.unique(indices) if index < len(rows)}
-    greys = {index: colour[0] for index, colour in colours.items()}
-    if (rows == rows[:, :1]).all() and any(index != grey for index, grey in greys.items()):
-        if not set(greys.values()) <= {0, 255} or len(set(greys.values())) < len(greys):
-            shown = ", ".join(f"{index} shows {grey}" for index, grey in greys.items())
-            raise DataError(
-                f"{path}: its palette holds greys that are not their indices ({shown}), so that either may be the "
-                "class; store the class numbers as grey values, without a palette"
-            )
-        table = np.zeros(256, np.uint8)
-        table[list(greys)] = list(greys.values())
-        return table[indices], "grey", None
+    if (rows == rows[:, :1]).all() and indices.max(initial=0) < len(rows):
+        return _grey_values(indices, {index: colour[0] for index, colour in colours.items()}, path), "grey", None
     black = next((index for index, colour in colours.items() if 0 < index < 255 and colour == BLACK), None)
     if black is not None and colours.get(0, BLACK) != BLACK:
         raise DataError(
@@ -61,3 +55,17 @@ def palette_values(
             "that the indices are no class numbers; store the class numbers as grey values, without a palette"
         )
     return indices, "palette", colours
+
+
+def _grey_values(indices: np.ndarray, greys: dict[int, int], path: str) -> np.ndarray:
+    shown = set(greys.values())
+    same = all(index == grey for index, grey in greys.items())
+    if not same and (not shown <= {0, 255} or len(shown) < len(greys)):
+        pairs = ", ".join(f"{index} shows {grey}" for index, grey in greys.items())
+        raise DataError(
+            f"{path}: its palette holds greys that are not their indices ({pairs}), so that either may be the class; "
+            "store the class numbers as grey values, without a palette"
+        )
+    table = np.zeros(256, np.uint8)
+    table[list(greys)] = list(greys.values())
+    return table[indices]

@@ -304,8 +304,8 @@ def _check_affines(image, of_image: StoredGrid, label, of_label: StoredGrid, tol
     if not tolerated:
         raise DataError(
             f"{message}, more than {SAME_GRID:g}: they may not belong together; correct the header that is wrong, or, "
-            "where the voxels fit, use the image's geometry for both by --datalist#affine_tolerated True "
-            "(affine_tolerated in Python and in the command datalist)"
+            "where the voxels fit, use the image's geometry for both by --datalist#affine_tolerated True (of the data "
+            "sets folder and decathlon; in Python and in the command datalist affine_tolerated)"
         )
     warnings.warn(f"{message}; the image's geometry is used for both", stacklevel=6)
 
