@@ -138,7 +138,10 @@ def is_dicom_image(path: str | os.PathLike) -> bool:
         >>> is_dicom_image("setup.cfg")
         False
     """
-    return _should_be_an_image(Path(path))
+    try:
+        return _should_be_an_image(Path(path))
+    except OSError:  # a broken link, say
+        return False
 
 
 def dicom_file(path: str | os.PathLike) -> DicomSeries:

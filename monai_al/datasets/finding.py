@@ -106,8 +106,7 @@ def is_stored_folder(image: str) -> bool:
 
 
 def _dicom(folder: Path, without: Path | None = None, *, deep: bool = True) -> list[Named]:
-    series = dicom_volumes(folder, deep=deep)
-    found = (Named(image, folder.name if key == "." else key) for key, image in series.items())
+    found = dicom_volumes(folder, deep=deep)
     return [one for one in found if without is None or not Path(one.path).is_relative_to(without)]
 
 

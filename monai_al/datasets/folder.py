@@ -90,8 +90,8 @@ def folder(
     pairs, strangers = _paired(found)
     problems = [f"label without image: {_shown(label.path, base)}" for label in strangers]
     if require_labels and labels is not None:
-        without = [str(pair.image) for pair in pairs.values() if pair.label is None]
-        problems += [f"image without label: {_shown(image, base)}" for image in without]
+        without = [pair for pair in pairs.values() if pair.label is None]
+        problems += [f"image without label: {_shown(str(pair.image), base)}{_called(pair)}" for pair in without]
         pairs = {key: pair for key, pair in pairs.items() if pair.label is not None}
     if problems and not skip_incomplete:
         raise listed_error(
@@ -177,7 +177,14 @@ def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
     return pairs, strangers
 
 
+def _called(pair: Pair) -> str:
+    """The name of a series, which a label may bear."""
+    return f" (volume {pair.volume})" if "#" in str(pair.image) else ""
+
+
 def _shown(path: str, base: Path) -> str:
+    if path == str(base):
+        return path
     return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
 
 

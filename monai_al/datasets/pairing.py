@@ -26,6 +26,7 @@ class Named:
     Args:
         path: the image, as an item holds it.
         key: its path below the folder of the images or of the labels, without suffix.
+        folder: of a DICOM series the key of the folder, where that is not the series' own.
 
     Example:
         >>> Named("/data/images/p1/a.nii.gz", "p1/a").name
@@ -34,6 +35,7 @@ class Named:
 
     path: str
     key: str
+    folder: str = ""
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ def pair_by_name(
     Example:
         >>> image, label = Named("a.nrrd", "a"), Named("a.seg.nrrd", "a.seg")
         >>> pair_by_name([image], [label])
-        ({'a': Named(path='a.seg.nrrd', key='a.seg')}, [])
+        ({'a': Named(path='a.seg.nrrd', key='a.seg', folder='')}, [])
     """
     keys = {image.key for image in images}
     label_of: dict[str, Named] = {}
@@ -90,7 +92,10 @@ def pair_by_name(
         candidates = [label for label in left if not apart or (label.place not in shared and far(label))]
         known = [image for image in images if image.place not in shared]
         found = _without_choice(known, candidates, of_image, of_label)
-        label_of |= (new := {key: label for key, label in found.items() if key not in label_of})
+        new = {
+            key: one for key, one in found.items() if key not in label_of and not (apart and _other_number(key, one))
+        }
+        label_of |= new
         paired = {label.path for label in new.values()}
         left = [label for label in left if label.path not in paired]
     return label_of, left
@@ -124,12 +129,15 @@ def _label_keys(label: Named) -> Iterable[str]:
 
 
 def _folders_of_image(image: Named) -> Iterable[str]:
-    folders = [folder.as_posix() for folder in PurePosixPath(image.key).parents if folder.name]
-    return [image.key, *folders] if folders else [image.key, "."]
+    folders = [folder.as_posix() for folder in PurePosixPath(image.folder or image.key).parents if folder.name]
+    return [image.key, image.folder, *folders] if folders or image.folder else [image.key, "."]
 
 
 def _folder_of_label(label: Named) -> Iterable[str]:
-    return [label.place] if is_bare_label(label.name) else _label_keys(label)
+    if is_bare_label(label.name):
+        return [label.place]
+    of_folder = PurePosixPath(label.place).name in label_cores(label.name)
+    return [*_label_keys(label), *([label.place] if of_folder else [])]
 
 
 def _image_here(image: Named) -> Iterable[str]:
@@ -138,6 +146,13 @@ def _image_here(image: Named) -> Iterable[str]:
 
 def _label_here(label: Named) -> Iterable[str]:
     return [f"{label.place}/{core}" for core in _cores(label)]
+
+
+def _other_number(key: str, label: Named) -> bool:
+    """Whether a folder of the image and one of the label differ in nothing but a number: ``p1`` and ``p2``."""
+    folders = set(PurePosixPath(key).parts[:-1]), set(PurePosixPath(label.key).parts[:-1])
+    ours, theirs = ({re.sub(r"\d+", "", name) for name in own - other} for own, other in (folders, folders[::-1]))
+    return bool(ours & theirs)
 
 
 def _image_anywhere(image: Named) -> Iterable[str]:
@@ -185,7 +200,7 @@ def with_channels(images: Sequence[Named], labels: Sequence[Named]) -> list[Name
     Example:
         >>> images = [Named(f"a_000{n}.png", f"a_000{n}") for n in (0, 1)]
         >>> with_channels(images, [Named("a.png", "a")])
-        [Named(path='a_0000.png|a_0001.png', key='a')]
+        [Named(path='a_0000.png|a_0001.png', key='a', folder='')]
     """
     own = {image.key for image in images}
     named = {key for label in labels for key in _label_keys(label)} - own
