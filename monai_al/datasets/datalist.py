@@ -186,9 +186,8 @@ def _pairs(entries: Sequence[Entry], channel: int | None) -> dict[str, Pair]:
     pairs = {}
     for entry in entries:
         folder = entry.images[0].parent.relative_to(shared)
-        name = (
-            entry.case if len(entry.images) > 1 and entry.case != folder.name else name_without_suffix(entry.images[0])
-        )
+        own = entry.name or (len(entry.images) > 1 and entry.case != folder.name)
+        name = entry.case if own else name_without_suffix(entry.images[0])
         key = (folder / name).as_posix()
         volume = entry.case if cases[entry.case] == 1 else volume_name(key)
         image = as_channels(entry.images)

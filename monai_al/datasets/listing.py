@@ -40,6 +40,7 @@ class Entry:
         part: ``"train"``, ``"validation"`` or ``"test"``.
         fold: the fold that the list puts it in, or None.
         place: where in the list it stands.
+        name: what the list calls it; empty where it does not.
 
     Example:
         >>> Entry((Path("a_t1.nii.gz"), Path("a_t2.nii.gz")), None, "train").case
@@ -51,10 +52,13 @@ class Entry:
     part: str
     fold: int | None = None
     place: str = ""
+    name: str = ""
 
     @property
     def case(self) -> str:
-        """The name of the image's file; of several files what their names share, or else their folder's name."""
+        """What the list calls it, or its file's name; of several files what their names share, or their folder's."""
+        if self.name:
+            return self.name
         stems = [name_without_suffix(path) for path in self.images]
         if len(stems) == 1:
             return stems[0]
@@ -195,8 +199,10 @@ def _entry(
     fold = content.get("fold")
     if fold is not None and not isinstance(fold, int):
         raise DataError(f"{path}: {place}: its 'fold' is {fold!r}, not a whole number")
-    files = [file for text in images for file in _with_channels(_place(base, text, inside))]
-    return Entry(tuple(files), _place(base, labels[0], inside) if labels else None, part, fold, place)
+    listed = [_place(base, text, inside) for text in images]
+    files = tuple(file for image in listed for file in _with_channels(image))
+    name = name_without_suffix(listed[0]) if len(listed) == 1 and files != tuple(listed) else ""
+    return Entry(files, _place(base, labels[0], inside) if labels else None, part, fold, place, name)
 
 
 def _paths(value: Any, path: Path, place: str, key: str) -> list[str]:
@@ -232,7 +238,9 @@ def _of_nnunet(listing: Mapping[str, Any], path: Path, base: Path) -> Iterator[E
             images = _paths(entry.get("images"), path, f"case {case}", "images")
             (label,) = _paths(entry.get("label"), path, f"case {case}", "label") or [None]
             files = tuple(_place(base, text, inside=False) for text in images)
-            yield Entry(files, _place(base, label, inside=False) if label else None, "train", place=f"case {case}")
+            yield Entry(
+                files, _place(base, label, inside=False) if label else None, "train", place=f"case {case}", name=case
+            )
         return
     ending = listing.get("file_ending", ".nii.gz")
     if ending.lower() not in READABLE_SUFFIXES:
@@ -251,4 +259,4 @@ def _cases(images: Path, labels: Path, ending: str, n_channels: int, part: str) 
     for case in sorted(cases, key=natural_key):
         wanted = [images / f"{case}_{k:04d}{ending}" for k in range(n_channels if several else 1)]
         label = labels / f"{case}{ending}"
-        yield Entry(tuple(wanted), label if label.is_file() else None, part, place=f"{images.name} {case}")
+        yield Entry(tuple(wanted), label if label.is_file() else None, part, place=f"{images.name} {case}", name=case)
