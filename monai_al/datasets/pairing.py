@@ -14,7 +14,7 @@ from monai_al.datasets.names import image_core, is_bare_label, is_label_name, la
 from monai_al.records import DataError
 from monai_al.records.stored_files import as_channels
 
-__all__ = ["Named", "named_apart", "pair_by_name", "with_channels"]
+__all__ = ["Named", "joined_channels", "named_apart", "pair_by_name", "with_channels"]
 
 _CHANNEL = re.compile(r"_(\d{4})$")
 
@@ -185,6 +185,16 @@ def named_apart(names: Iterable[Named]) -> tuple[list[Named], list[Named]]:
         if core is not None and f"{one.place}/{image_core(core)}" in images:
             labels.add(one.key)
     return [one for one in names if one.key not in labels], [one for one in names if one.key in labels]
+
+
+def joined_channels(images: Sequence[Named]) -> list[Named]:
+    """The images, where all that end in ``_0000``, ``_0001`` and so on are channels.
+
+    Example:
+        >>> [image.key for image in joined_channels([Named(f"{n}.png", n) for n in ("a_0000", "a_0001", "b")])]
+        ['a', 'b']
+    """
+    return with_channels(images, [Named("", _CHANNEL.sub("", image.key)) for image in images])
 
 
 def with_channels(images: Sequence[Named], labels: Sequence[Named]) -> list[Named]:

@@ -12,7 +12,7 @@ from monai_al.data.dicom_series import is_dicom_image
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.files import Pair, natural_key, pool_of, readable_files
 from monai_al.datasets.finding import found_images
-from monai_al.datasets.pairing import Named
+from monai_al.datasets.pairing import Named, joined_channels
 from monai_al.records import DataError, Pool
 from monai_al.records.stored_files import of_channel
 
@@ -29,6 +29,7 @@ def unlabeled_images(
     item: str = "slice",
     channel: int | None = None,
     slice_axis: int | str = 2,
+    channel_files: bool = False,
 ) -> Pool:
     """A pool of images whose labels are not looked for: files, and folders of DICOM slices.
 
@@ -44,6 +45,7 @@ def unlabeled_images(
         channel: take this channel of every image alone, counted from 0.
         slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
             largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
+        channel_files: ``a_0000``, ``a_0001`` are the channels of an image ``a``, as nnU-Net names them.
 
     Raises:
         DataError: there is no such file or folder, it holds no images, or headers cannot be read (all are listed).
@@ -64,7 +66,8 @@ def unlabeled_images(
             raise DataError(f"{place}: is one slice of a DICOM series; give the folder that holds the series, {base}")
     elif place.is_dir():
         base = image_folder(place) or place
-        found = sorted(found_images(base).images, key=lambda image: natural_key(image.key))
+        images = found_images(base).images
+        found = sorted(joined_channels(images) if channel_files else images, key=lambda image: natural_key(image.key))
     else:
         raise DataError(f"{place}: there is no such file or folder; give an image, or a folder of images")
     if not found:

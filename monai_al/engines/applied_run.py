@@ -23,7 +23,7 @@ from monai_al.metrics import VolumeScores
 from monai_al.records import SPLITS, DataError, Item, Pool, pool_from_json, shown
 from monai_al.records.csv_files import write_csv
 from monai_al.records.files import read_json, write_json
-from monai_al.records.stored_files import common_channel
+from monai_al.records.stored_files import common_channel, stored_channels
 from monai_al.sources import SliceSource, summary_of
 from monai_al.sources.first_try import output_channels
 from monai_al.sources.source_of import CACHE_ID, POOL_ID
@@ -345,6 +345,7 @@ def _scans(run: TrainedRun, path: Path | None, asked: Mapping[str, Any]) -> tupl
         item=kind,
         channel=common_channel(item.image for item in recorded),
         slice_axis=_slice_axis(asked, recorded),
+        channel_files=any(len(stored_channels(item.image)) > 1 for item in recorded),
     )
     part = str(path)
     listed_there = path is not None and path.suffix.lower() == ".json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from monai_al.data import DataError
 from monai_al.data.reading import read_volume
@@ -77,6 +78,51 @@ class TestForm2015:
         assert stored.image.shape == (1, 240, 240, 155)
         assert stored.spacing == (1, 1, 1)
         assert 61 <= stored.label.any(axis=(0, 1)).sum() <= 84
+
+
+class TestArchiveOf2015:
+    @pytest.fixture
+    def root(self, tmp_path):
+        def put(case, *names):
+            for number, name in enumerate(names):
+                place = tmp_path / case / name.replace("*", str(54510 + number))
+                place.mkdir(parents=True)
+                image = sitk.GetImageFromArray(np.int16([[[0]], [[1]], [[2]], [[3]], [[4]]]).transpose(1, 2, 0))
+                sitk.WriteImage(image, str(place / f"{place.name}.mha"))
+
+        images = [f"VSD.Brain.XX.O.MR_{name}.*" for name in ("Flair", "T1", "T1c", "T2")]
+        put("HGG/brats_2013_pat0001_1", *images, "VSD.Brain_3more.XX.O.OT.*")
+        put("HGG/brats_tcia_pat105_0001", *images, "VSD.Brain_3more.XX.O.OT.*")
+        put("HGG/brats_tcia_pat105_0283", *images, "VSD.Brain_3more.XX.O.OT.*")
+        put("LGG/brats_2013_pat0001_1", *images, "VSD.Brain_3more.XX.XX.OT.*")
+        return tmp_path
+
+    @pytest.mark.parametrize(("modality", "name"), [("flair", "MR_Flair"), ("t1", "MR_T1"), ("t1c", "MR_T1c")])
+    def test_cases(self, root, modality, name):
+        pool = brats(root, modality=modality, target="core", item="volume")
+        assert pool.volumes == (
+            "HGG_brats_2013_pat0001_1",
+            "HGG_brats_tcia_pat105_0001",
+            "HGG_brats_tcia_pat105_0283",
+            "LGG_brats_2013_pat0001_1",
+        )
+        assert len(pool.patients) == 3
+        assert all(f".{name}." in item.image and ".OT." in item.label for item in pool)
+        assert classes_of(pool) == [0, 1, 0, 1, 1]
+        assert len(brats(root, grade="LGG", item="volume")) == 1
+
+    def test_what_is_missing(self, root):
+        (label,) = root.glob("LGG/*/*OT*/*.mha")
+        label.rename(label.with_name("truth.mha"))
+        with pytest.raises(
+            DataError, match=r"LGG/brats_2013_pat0001_1: no VSD\.Brain\.\*\.OT.*in its place: truth\.mha"
+        ):
+            brats(root)
+
+    def test_beside_another_form(self, root, write):
+        write("HGG/BraTS19_A_1/BraTS19_A_1_flair.nii.gz")
+        with pytest.raises(DataError, match="keep the releases apart"):
+            brats(root)
 
 
 class TestForm2017:

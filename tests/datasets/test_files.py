@@ -110,3 +110,25 @@ def test_all_unreadable_headers_are_listed(write, tmp_path):
     pairs = [Pair(write("a.nii.gz"), None, "a", "a"), *(Pair(tmp_path / n, None, n, n) for n in names)]
     with pytest.raises(DataError, match=r"2 of 3 images.*\n.*x\.nii\.gz: cannot be read.*\n.*gone\.nii\.gz: does not"):
         pool_of(pairs, item="slice", classes=CLASSES, root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["run/run.json", "run/annotate/round_00/images/a.nii.gz", "run/report/curve.png"],
+        ["runs/entropy_0/run.json", "runs/entropy_0/round_00/answers/a.nii.gz"],
+        ["compared/acdc.png", "compared/entropy/seed_0/run.json", "compared/entropy/seed_0/report/a.png"],
+        ["compared/acdc.png", "compared/entropy/seed_0.done.json"],
+        ["cache/images/4f2a/geometry.json", "cache/phantom/a.nii.gz"],
+        ["run.json", "report/a.png", "annotate/round_00/a.nii.gz", "round_00/answers/a.nii.gz"],
+        [".hidden/a.png", "__MACOSX/a.png", "._b.png"],
+    ],
+)
+def test_what_we_wrote_is_not_searched(tmp_path, written):
+    for name in ("scan.nii.gz", "images/deep/scan.nii.gz", *written):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in readable_files(tmp_path)] == [
+        "images/deep/scan.nii.gz",
+        "scan.nii.gz",
+    ]

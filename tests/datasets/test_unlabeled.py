@@ -93,3 +93,17 @@ def test_image_folder(fill, tmp_path):
     assert image_folder(fill("deep/a.nii")) is None
     assert image_folder(fill("imagesTs/sub/a.nii")) == tmp_path / "imagesTs"
     assert image_folder(fill("a.nii")) == tmp_path
+
+
+def test_channels_in_files_of_their_own(fill):
+    root = fill("a_0000.nii", "a_0001.nii", "b_0000.nii", "b_0001.nii")
+    assert names(root) == ["a_0000", "a_0001", "b_0000", "b_0001"]
+    pool = unlabeled_images(root, channel_files=True, channel=0)
+    assert pool.volumes == ("a", "b")
+    assert pool[0].image == f"{root}/a_0000.nii#channel=0|{root}/a_0001.nii#channel=0"
+
+
+def test_runs_are_not_searched(fill, tmp_path):
+    fill("a.nii", "run/annotate/b.nii")
+    (tmp_path / "run/run.json").touch()
+    assert names(tmp_path) == ["a"]
