@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -464,7 +465,10 @@ HANDED = {  # what a folder without a model holds -> whether somebody may miss i
 
 @pytest.mark.parametrize("more", HANDED)
 @pytest.mark.parametrize("changed", ["config", "pool", "sizes"])
-def test_a_folder_that_nobody_would_miss_starts_afresh_with_what_is_asked_now(tmp_path, caplog, more, changed):
+def test_a_folder_that_nobody_would_miss_starts_afresh_with_what_is_asked_now(
+    tmp_path, caplog, monkeypatch, more, changed
+):
+    monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
     folder = RunFolder(tmp_path / "run")
     folder.start(run_json() | {"annotator": "oracle"}, pool_json())
     folder.write_query(Query(0, "random", 0, (QueryItem("a/0000"),)))
