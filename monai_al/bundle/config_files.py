@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
+
+from monai_al.bundle.errors import BundleConfigError
 
 __all__ = ["read_config"]
 
@@ -26,6 +29,8 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
 
     Raises:
         OSError: a file cannot be read.
+        BundleConfigError: it is no config; the message names it.
+        yaml.YAMLError: it is no YAML.
 
     Example:
         >>> import tempfile
@@ -48,4 +53,17 @@ class _Reader(ConfigParser):
 
 @functools.lru_cache(maxsize=64)
 def _parsed(file: str, content: bytes) -> dict:
-    return ConfigParser.load_config_file(file)
+    try:
+        config = ConfigParser.load_config_file(file)
+    except json.JSONDecodeError as error:
+        raise BundleConfigError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise BundleConfigError(f"{file}: holds bytes that are no text in UTF-8") from None
+    except ValueError as error:
+        known = ".yaml, .yml or .json"
+        why = str(error) if file.endswith((".yaml", ".yml", ".json")) else f"a config's name ends in {known}"
+        raise BundleConfigError(f"{file}: {why}") from None
+    if not isinstance(config, dict):
+        kind = "nothing" if config is None else f"a {type(config).__name__}"
+        raise BundleConfigError(f"{file}: holds {kind}, not ids and their values (id: value)")
+    return config

@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["status", "no/such/folder"])
         2
     """
-    arguments = _parser().parse_args(argv)
+    with shown_errors():
+        arguments = _parser().parse_args(argv)
     try:
         with shown_errors():
             arguments.run(arguments)

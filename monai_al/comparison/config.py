@@ -15,6 +15,7 @@ import yaml
 
 from monai_al.comparison.asked_figures import asked_figures, check_figures
 from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
+from monai_al.failures.configs import of_syntax
 from monai_al.records import DataError
 
 __all__ = ["Comparison", "PlannedRun", "read_comparison"]
@@ -160,7 +161,7 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+        raise DataError(f"{path}: cannot be read: {of_syntax(error) or error}") from None
     _check(content, path)
     return Comparison(
         title=content.get("title", path.stem),

@@ -292,9 +292,7 @@ class ActiveLearner(Engine):
             )
             bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
             if bad:
-                raise ValueError(
-                    f"training of round {number} diverged ({bad[0]} is not finite): lower the learning rate"
-                )
+                raise ValueError(f"training of round {number} diverged ({bad[0]} is not finite): lower --learning_rate")
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
             self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)

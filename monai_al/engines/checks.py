@@ -53,13 +53,13 @@ def check_members(strategy: Strategy, members: Members, source: Source) -> None:
     for need in needs_of(strategy).values():
         if isinstance(need, str) and not before_training(need) and several and members.tested == MEAN:
             raise ValueError(
-                f"strategy {strategy.name} needs the layer {need!r} of one network: members = 1, or tested = best"
+                f"strategy {strategy.name} needs the layer {need!r} of one network: --members 1, or --tested best"
             )
         if of_members(need) and not several:
             raise ValueError(f"strategy {strategy.name} needs several networks per round: --members 5")
     if members.tested == BEST and not len(source.data.part("validation")):
         advice = "this bundle has none" if source.validates_on_test else "set --validation_fraction"
-        raise ValueError(f"tested = best needs a validation part: {advice}")
+        raise ValueError(f"--tested best needs a validation part: {advice}")
 
 
 def needs_encoder(strategy: Strategy) -> bool:

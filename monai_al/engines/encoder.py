@@ -134,7 +134,7 @@ class EncoderTraining:
         bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
         if bad:
             raise ValueError(
-                f"the training of the encoder diverged ({bad[0]} is not finite): lower pretrain_learning_rate"
+                f"the training of the encoder diverged ({bad[0]} is not finite): lower --pretrain_learning_rate"
             )
         trained = self.training.load(weights, activation="none")
         with new_folder(folder) as new:
@@ -206,7 +206,7 @@ class _Rows:
     def __call__(self, engine: Any) -> None:
         found = engine.state.output["pred"].flatten(1).float().cpu().numpy()
         if not np.isfinite(found).all():
-            raise ValueError("the encoder gives embeddings that are not finite: lower pretrain_learning_rate")
+            raise ValueError("the encoder gives embeddings that are not finite: lower --pretrain_learning_rate")
         if not self.seen:
             shape = (self.n, found.shape[1])
             self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=shape)

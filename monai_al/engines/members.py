@@ -43,7 +43,7 @@ class Members:
         >>> Members(RunFolder("runs/a"), TrainingConfig({}), 5, "worst")
         Traceback (most recent call last):
         ...
-        ValueError: --tested must be mean or best, got worst
+        ValueError: tested must be 'mean' or 'best', got 'worst'
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Members:
         activation: str | None = None,
     ) -> None:
         if tested not in (MEAN, BEST):
-            raise ValueError(f"--tested must be {MEAN} or {BEST}, got {tested}")
+            raise ValueError(f"tested must be {MEAN!r} or {BEST!r}, got {tested!r}")
         self.folder, self.training = folder, training
         self.number, self.tested, self.activation = number, tested, activation
 

@@ -12,13 +12,15 @@ from typing import Any
 from monai_al.failures.chain import passes_through_us, text_of
 from monai_al.failures.words import one_line
 
-__all__ = ["of_config", "of_network", "of_package", "of_syntax", "of_weights", "within_config"]
+__all__ = ["as_typed", "of_config", "of_network", "of_package", "of_syntax", "of_weights", "within_config"]
 
 _EXTRAS = {"tensorboard": "tensorboard", "tensorboardX": "tensorboard", "mlflow": "mlflow", "faiss": "faiss"}
 _TARGET = re.compile(r"Cannot locate class or function path: '(.*)'")
 _REFERENCE = re.compile(r"the referring item `@(.*)` is not defined")
 _CIRCLE = re.compile(r"detected circular references '(.*)' for id='(.*)'")
 _ID = re.compile(r"(?:id='(.*)' is not found in the config resolver|query key: (.*)$)")
+_KEYWORDS = re.compile(r"Failed to instantiate component '(.*)' with keywords: (\S*)")
+_TYPED = {"monai_al.strategies.": "--strategy#", "monai_al.engines.": "--"}  # whose arguments have ids of their names
 _BUILT = re.compile(r"Failed to instantiate component '(.*)' with keywords")
 _EVALUATED = re.compile(r"Failed to evaluate ConfigExpression: *\n?['\"]?(\$.*?)['\"]?$", re.DOTALL)
 _RESOLVED = re.compile(r"__local_refs\['(.*?)'\]")  # how MONAI writes @id before it evaluates
@@ -66,7 +68,8 @@ def of_syntax(error: BaseException) -> str | None:
         mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or one_line(text_of(error))
         context = f" {error.context}," if getattr(error, "context", None) else ""  # type: ignore[attr-defined]
-        where = f"{mark.name}, line {mark.line + 1}: " if mark else ""
+        file = f"{mark.name}, " if mark and not mark.name.startswith("<") else ""
+        where = f"{file}line {mark.line + 1}: " if mark else ""
         return f"{where}not valid YAML:{context} {one_line(problem)}"
     if "JSONDecodeError" in names:
         return f"line {error.lineno}: not valid JSON: {error.msg}"  # type: ignore[attr-defined]
@@ -149,6 +152,27 @@ def within_config(errors: Sequence[BaseException]) -> str | None:
         kind = "" if isinstance(inner, (TypeError, ValueError)) else f"{type(inner).__name__}: "
         return f"{what}, as the config asks for it: {kind}{one_line(text_of(inner))}"
     return None
+
+
+def as_typed(error: BaseException, outer: Sequence[BaseException]) -> str:
+    """What an error of ours says, with the argument that it begins with as it is typed on the command line.
+
+    Args:
+        error: about an argument of a component that a config builds, or about something else.
+        outer: what followed from it, the outermost first.
+
+    Example:
+        >>> built = "Failed to instantiate component 'monai_al.strategies.vaal.VAAL' with keywords: size,steps"
+        >>> as_typed(ValueError("steps must be a whole number, got None"), [RuntimeError(built)])
+        '--strategy#steps must be a whole number, got null'
+    """
+    text = text_of(error) or type(error).__name__
+    built = _KEYWORDS.search(text_of(outer[-1])) if outer else None
+    word = text.partition(" ")[0]
+    if built and word in built[2].split(","):
+        place = next((place for room, place in _TYPED.items() if built[1].startswith(room)), None)
+        text = text if place is None else place + re.sub(r"\bNone$", "null", text)
+    return text
 
 
 def _near(target: str) -> str:

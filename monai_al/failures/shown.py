@@ -51,6 +51,10 @@ def shown_errors() -> Iterator[None]:
         with stopping():
             _calm_down()
             yield
+            sys.stdout.flush()
+    except SystemExit:
+        _flush_stdout()
+        raise
     except (Exception, KeyboardInterrupt) as error:
         raise SystemExit(show_failure(error)) from None
 

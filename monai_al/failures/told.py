@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from monai_al.failures.chain import chain, is_deliberate, text_of
-from monai_al.failures.configs import of_config, of_network, of_package, of_syntax, of_weights, within_config
+from monai_al.failures.chain import chain, is_deliberate
+from monai_al.failures.configs import as_typed, of_config, of_network, of_package, of_syntax, of_weights, within_config
 from monai_al.failures.machine import of_device, of_disk, of_file, of_memory, of_worker
 
 __all__ = ["told"]
@@ -34,7 +34,7 @@ def told(error: BaseException) -> str | None:
             return message
     ours = next((one for one in errors if is_deliberate(one)), None)
     if ours is not None:
-        return text_of(ours) or type(ours).__name__
+        return as_typed(ours, errors[: errors.index(ours)])
     for one in reversed(errors):
         message = next(filter(None, (known(one) for known in _THEN)), None)
         if message:

@@ -34,13 +34,15 @@ def round_sizes(budget: int | float | Sequence[int | float], rounds: int, n_item
     """
     values = list(budget) if isinstance(budget, Sequence) else [budget]
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise ValueError(f"rounds must be a whole number of at least 1, got {rounds!r}")
+        raise ValueError(f"--rounds must be a whole number of at least 1, got {rounds!r}")
     if not values or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise ValueError(f"budget must be an int, a float or a list of either, got {budget!r}")
+        raise ValueError(f"--budget must be a whole number, a share such as 0.1, or a list of either, got {budget!r}")
     if len(values) > rounds:
-        raise ValueError(f"budget {budget!r} has {len(values)} entries for {rounds} rounds: shorten it or add rounds")
+        raise ValueError(f"--budget {budget!r} has {len(values)} entries for {rounds} rounds: shorten it or add rounds")
     if len({type(v) for v in values}) > 1:
-        raise ValueError(f"budget {budget!r} mixes ints (items per round) and floats (cumulative shares): use one kind")
+        raise ValueError(
+            f"--budget {budget!r} mixes whole numbers (items per round) and shares (cumulative): use one kind"
+        )
     if isinstance(values[0], int):
         return _sizes_of_counts([int(v) for v in values], rounds, n_items)
     return _sizes_of_shares([float(v) for v in values], rounds, n_items)
@@ -48,7 +50,7 @@ def round_sizes(budget: int | float | Sequence[int | float], rounds: int, n_item
 
 def _sizes_of_counts(counts: list[int], rounds: int, n_items: int) -> list[int]:
     if min(counts) < 1:
-        raise ValueError(f"budget {counts}: every round needs at least one item")
+        raise ValueError(f"--budget {counts}: every round needs at least one item")
     sizes = []
     left = n_items
     for count in counts + counts[-1:] * (rounds - len(counts)):
@@ -59,15 +61,17 @@ def _sizes_of_counts(counts: list[int], rounds: int, n_items: int) -> list[int]:
 
 def _sizes_of_shares(shares: list[float], rounds: int, n_items: int) -> list[int]:
     if not all(0 < share <= 1 for share in shares):
-        raise ValueError(f"budget {shares}: shares must lie in (0, 1]")
+        raise ValueError(f"--budget {shares}: shares must lie in (0, 1]")
     if len(shares) < rounds:
-        raise ValueError(f"budget {shares} has {len(shares)} cumulative shares for {rounds} rounds: give one per round")
+        raise ValueError(
+            f"--budget {shares} has {len(shares)} cumulative shares for {rounds} rounds: give one per round"
+        )
     totals = [0, *(int(Fraction(repr(share)) * n_items) for share in shares)]  # exact: 0.29 of 100 is 29
     sizes = [later - earlier for earlier, later in zip(totals, totals[1:], strict=False)]
     for number, size in enumerate(sizes):
         if size < 1:
             raise ValueError(
-                f"budget {shares}: round {number} would get {size} of {n_items} items; shares must grow from round to "
-                "round by at least one item"
+                f"--budget {shares}: round {number} would get {size} of {n_items} items; shares must grow from round "
+                "to round by at least one item"
             )
     return sizes

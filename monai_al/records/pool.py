@@ -178,7 +178,8 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
         )
         raise ValueError(
             f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: there is "
-            f"{found}. Splits are by patient, never by slice; add patients or lower the fractions."
+            f"{found}. Splits are by patient, never by slice; add patients, or lower --test_fraction and "
+            "--validation_fraction"
         )
     order = [patients[i] for i in rng(seed, 0, "split").permutation(len(patients))]
     split_of = dict.fromkeys(order[:n_test], "test") | dict.fromkeys(

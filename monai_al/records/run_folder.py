@@ -58,7 +58,8 @@ def read_labels(round_path: Path) -> list[LabelReturn]:
         try:
             found.append(LabelReturn.from_json(read_json(path)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path} is no record of labels ({error}); restore it") from None
+            why = str(error).partition(";")[0]
+            raise DataError(f"{path} is no record of labels ({why}); restore it") from None
     return found
 
 

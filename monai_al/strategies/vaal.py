@@ -118,7 +118,9 @@ class VAAL(Strategy):
         )
         scores = unlabeled_probability(network, images)
         if not np.isfinite(scores).all():
-            raise ValueError(f"the training of vaal diverged: lower its learning_rate {self.training['learning_rate']}")
+            raise ValueError(
+                f"the training of vaal diverged: lower --strategy#learning_rate {self.training['learning_rate']}"
+            )
         return scores
 
     def _images(self, pixels: np.ndarray) -> torch.Tensor:

@@ -41,6 +41,7 @@ batch_size: 4
 device: cpu
 """
 LOOP = "rounds: 2\nbudget: 3\nthreads: 1\nprogress: false\n"
+_BEGUN = "run/round_00/query.json"
 RUN = ("cache", "run*")  # what a loop may leave that has begun
 
 
@@ -61,7 +62,7 @@ class Case:
         lines: of stderr, at most.
         leaves: patterns of what may be new in the folder.
         keeps: the folder ``{run}`` must be as before.
-        stop: the signal that a process of its own gets once ``run/run.json`` is there.
+        stop: the signal that a process of its own gets once its first query is there.
         alone: it runs in a process of its own.
         nightly: not in ``make test``.
     """
@@ -93,7 +94,8 @@ class Outcome:
     @property
     def lines(self) -> list[str]:
         """Of stderr, without MONAI's notice that configs are code."""
-        text = [line for line in self.err.splitlines() if line.strip()]
+        text = [line.rpartition("\r")[2] for line in self.err.split("\n")]  # a bar writes over itself
+        text = [line for line in text if line.strip()]
         return [line for line in text if "parsing config_file" not in line and line != "  workflow = create_workflow("]
 
 
@@ -172,7 +174,7 @@ def _inside(words: Sequence[str], here: Path, case: Case) -> tuple[int, str, str
 
 
 def _call(words: Sequence[str]) -> None:
-    if words[0] != "monai":
+    if words[:1] != ["monai"]:
         from monai_al.commands import main
 
         raise SystemExit(main(words))
@@ -219,7 +221,7 @@ def _alone(words: Sequence[str], here: Path, stop: signal.Signals | None) -> tup
         env={**os.environ, "PYTHONPATH": str(here)}, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while stop and not (here / "run" / "run.json").exists() and process.poll() is None and time.monotonic() < deadline:
+    while stop and not (here / _BEGUN).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     if stop:
         process.send_signal(stop)

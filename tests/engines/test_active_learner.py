@@ -596,7 +596,7 @@ def test_a_strategy_gets_the_embeddings_of_all_items_in_pool_order(learner):
 def test_a_layer_that_is_not_there_fails_before_anything_is_written(learner, tmp_path):
     with pytest.raises(ValueError, match=r"model\.0"):
         learner(Farthest("model.00"), rounds=2).run()
-    with pytest.raises(ValueError, match="members = 1"):
+    with pytest.raises(ValueError, match="--members 1, or --tested best"):
         learner(Farthest(), rounds=2, members=2).run()
     assert not (tmp_path / "run").exists()
 

@@ -279,5 +279,5 @@ def test_all_members_are_scored_where_a_strategy_needs_them(learner):
 
 def test_the_best_of_the_members_needs_a_validation_part(learner):
     active = learner(Random(), members=2, tested="best", overrides={"validation_fraction": 0.0})
-    with pytest.raises(ValueError, match="tested = best needs a validation part"):
+    with pytest.raises(ValueError, match="--tested best needs a validation part"):
         active.run()

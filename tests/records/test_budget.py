@@ -50,8 +50,8 @@ def test_sizes(budget, rounds, n_items, expected):
 @pytest.mark.parametrize(
     ("budget", "rounds", "message"),
     [
-        ([1, 0.5], 2, "mixes ints"),
-        ([0.5, 1], 2, "mixes ints"),
+        ([1, 0.5], 2, "mixes whole numbers"),
+        ([0.5, 1], 2, "mixes whole numbers"),
         (True, 1, "must be an int, a float or a list"),
         ([5, True], 2, "must be an int, a float or a list"),
         ("10", 2, "must be an int, a float or a list"),
