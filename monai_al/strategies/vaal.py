@@ -119,7 +119,7 @@ class VAAL(Strategy):
         scores = unlabeled_probability(network, images)
         if not np.isfinite(scores).all():
             raise ValueError(
-                f"the training of vaal diverged: lower --strategy#learning_rate {self.training['learning_rate']}"
+                f"the training of vaal diverged: lower --strategy#learning_rate from {self.training['learning_rate']}"
             )
         return scores
 

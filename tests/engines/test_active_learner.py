@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,41 @@ def test_events_fire_once_a_round_in_order(learner):
     for event in RoundEvents:
         again.add_event_handler(event, lambda engine: pytest.fail("nothing was left to do"))
     again.run()
+
+
+def test_a_finished_run_ends_at_once(learner, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
+    caplog.set_level(logging.INFO, "monai_al")
+    learner(Random(), rounds=2).run()
+    changes = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    caplog.clear()
+    again = learner(Random(), rounds=2)
+    with monkeypatch.context() as patch:
+        for name in ("try_training", "evaluate_items", "write_learning_curve", "tqdm"):
+            patch.setattr(f"monai_al.engines.active_learner.{name}", lambda *_, **__: pytest.fail("nothing was left"))
+        state = again.run()
+    assert state.output == again.folder.metrics(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'run'} is done: all 2 rounds are evaluated"
+    ]
+    assert changes == {path: path.stat().st_mtime_ns for path in changes}
+    with pytest.raises(RunFolderError, match="another config"):
+        learner(Random(), rounds=2, seed=3).run()
+    learner(Random(), rounds=3).run()  # which is more than there is
+    assert RunFolder(tmp_path / "run").metrics(2) is not None
+
+
+def test_what_failed_before_a_model_is_asked_for_again_otherwise(learner, tmp_path):
+    with pytest.raises(RuntimeError, match="OneCycleLR|AdamW"):
+        learner(Random(), rounds=1, overrides={"learning_rate": "fast"}).run()
+    assert (tmp_path / "run" / "run.json").exists()
+    assert not list((tmp_path / "run").rglob("model_*.pt"))
+    learner(Random(), rounds=1, seed=4).run()
+    folder = RunFolder(tmp_path / "run")
+    assert folder.metrics(0) is not None
+    learner(Random(), "new", rounds=1, seed=4).run()
+    assert results(tmp_path / "run") == results(tmp_path / "new")
+    assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):
@@ -474,7 +510,7 @@ def test_errors_come_before_anything_is_written(learner, tmp_path):
         learner(overrides={"early_stopping": 3}).run()
     with pytest.raises(BundleConfigError, match="--steps_per_epoch"):
         learner(overrides={"model": "best", "validation_fraction": 0.25, "test_fraction": 0.25}).run()
-    with pytest.raises(DataError, match=r"cannot predict .* in_channels"):
+    with pytest.raises(DataError, match=r"cannot predict .* --in_channels"):
         learner(overrides={"in_channels": 3}).run()
     with pytest.raises(DataError, match="5 output channels for the 2 classes"):
         learner(overrides={"out_channels": 5}).run()

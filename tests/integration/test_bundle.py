@@ -17,7 +17,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_al.bundle.errors import _brief_hook
+from monai_al.failures import USER_ERROR, show_failure
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import MEASURES
 
@@ -187,7 +187,7 @@ def test_network_is_exported(tmp_path):
 def test_an_unknown_override_ends_the_command_with_one_message(tmp_path):
     line = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / "active_learning.yaml")]
     done = subprocess.run([*line, "--roundz", "3"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode != 0
+    assert done.returncode == USER_ERROR
     assert "error: --roundz: nothing in the bundle refers to it; did you mean rounds" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -197,7 +197,7 @@ def test_a_missing_data_set_is_told_with_one_message(tmp_path, capsys):
     with pytest.raises(RuntimeError) as caught:
         run(dataset_dir="nowhere", output_dir=str(tmp_path / "run"))
     capsys.readouterr()
-    _brief_hook(caught.type, caught.value, caught.tb)  # which the command line calls
+    assert show_failure(caught.value) == USER_ERROR  # which the command line calls
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert "nowhere: does not exist" in error

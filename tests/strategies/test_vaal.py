@@ -146,5 +146,5 @@ def test_images_of_another_size_are_an_error(numbers, spatial_dims):
 
 def test_a_training_that_diverges_is_an_error():
     strategy = VAAL(size=8, **{**FAST, "steps": 6}, learning_rate=1e30)
-    with pytest.raises(ValueError, match="the training of vaal diverged: lower its learning_rate 1e[+]30"):
+    with pytest.raises(ValueError, match="the training of vaal diverged: lower --strategy#learning_rate from 1e[+]30"):
         strategy.query(a_round(random_pixels()), 3)
