@@ -28,7 +28,8 @@ USER_ERROR = 2
 """Exit status of a command that cannot do what it was asked for."""
 _INTERRUPTED, _PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE
 
-_COMMAND_LINES = ("monai.bundle", "monai_al")
+_COMMAND_LINES = ("monai.bundle.__main__", "monai_al.__main__")
+_entered: list[None] = []  # one for each shown_errors that is under way
 
 
 @contextlib.contextmanager
@@ -47,6 +48,7 @@ def shown_errors() -> Iterator[None]:
         ...
         SystemExit: 2
     """
+    _entered.append(None)
     try:
         with stopping():
             _calm_down()
@@ -57,6 +59,8 @@ def shown_errors() -> Iterator[None]:
         raise
     except (Exception, KeyboardInterrupt) as error:
         raise SystemExit(show_failure(error)) from None
+    finally:
+        _entered.pop()
 
 
 def show_failure(error: BaseException) -> int:
@@ -105,8 +109,11 @@ def show_errors_briefly() -> None:
     Example:
         >>> show_errors_briefly()
     """
+    if _entered:
+        _calm_down()  # again, where a bundle's logging.conf came meanwhile
+        return
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    if spec is None or not spec.name.startswith(_COMMAND_LINES):
+    if spec is None or spec.name not in _COMMAND_LINES:
         return
     _calm_down()
     if sys.excepthook is not _hook:

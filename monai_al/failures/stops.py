@@ -73,7 +73,7 @@ def stop_by() -> dict[int, Any]:
         raise Stopped(number)
 
     kinds = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-    heeded = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) != signal.SIG_IGN}
+    heeded: dict[int, Any] = {k: signal.getsignal(k) for k in kinds if signal.getsignal(k) != signal.SIG_IGN}
     for kind in heeded:
         signal.signal(kind, stop)
-    return {int(kind): before for kind, before in heeded.items()}
+    return heeded

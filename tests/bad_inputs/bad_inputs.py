@@ -158,6 +158,7 @@ def _inside(words: Sequence[str], here: Path, case: Case) -> tuple[int, str, str
     out, err, status = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(_same_loggers())
+        stack.enter_context(mock.patch("tempfile.tempdir", stack.enter_context(tempfile.TemporaryDirectory())))
         stack.enter_context(contextlib.chdir(here))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))

@@ -184,15 +184,6 @@ def test_network_is_exported(tmp_path):
     assert torch.jit.load(str(tmp_path / "model.ts"))(torch.zeros(1, 1, 16, 16)).shape == (1, 2, 16, 16)
 
 
-def test_an_unknown_override_ends_the_command_with_one_message(tmp_path):
-    line = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / "active_learning.yaml")]
-    done = subprocess.run([*line, "--roundz", "3"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == USER_ERROR
-    assert "error: --roundz: nothing in the bundle refers to it; did you mean rounds" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_missing_data_set_is_told_with_one_message(tmp_path, capsys):
     with pytest.raises(RuntimeError) as caught:
         run(dataset_dir="nowhere", output_dir=str(tmp_path / "run"))
