@@ -43,7 +43,7 @@ def learning_rate_schedule(
         end_learning_rate: of ``warmup_cosine``: where it ends.
 
     Raises:
-        BundleConfigError: there is no such schedule.
+        BundleConfigError: there is no such schedule, or the optimizer is none.
 
     Example:
         >>> optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.1)
@@ -56,6 +56,10 @@ def learning_rate_schedule(
     """
     if name not in _SCHEDULES:
         raise BundleConfigError(f"--lr_schedule must be constant or one of {', '.join(_SCHEDULES)}, got {name!r}")
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise BundleConfigError(
+            f"--optimizer must be one of torch or MONAI for a learning_rate_schedule, got {optimizer!r}"
+        )
     return _SCHEDULES[name](optimizer, total_steps, warmup=warmup, end_learning_rate=end_learning_rate)
 
 

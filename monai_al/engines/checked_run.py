@@ -60,7 +60,7 @@ def check_trusted(folder: str | Path, *, trust: bool = False) -> None:
     path = Path(folder) / "run.json"
     try:
         found = foreign_code(training_of(read_json(path)))
-    except (AttributeError, LookupError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path} holds no config that can be read again ({error}); restore it") from None
     foreign = "All its expressions and targets are those of installed bundles, though their arguments may be others."
     if found:

@@ -144,7 +144,7 @@ def _declared() -> Iterator[Option]:
     )
     yield training(name="val_interval", kind="whole", low=1, help="epochs between two validations")
     yield training(name="batch_size", kind="whole", low=1, high=_MANY, help="items per training step")
-    yield training(name="learning_rate", kind="number", above=0, high=100, help="the largest one of the schedule")
+    yield training(name="learning_rate", kind="number", low=0, high=100, help="the largest one of the schedule")
     yield training(
         name="lr_schedule",
         kind="choice",
@@ -218,6 +218,8 @@ def _declared() -> Iterator[Option]:
         optional=True,
         help="what is evaluated; null: test, or all of a data set that is not the run's own",
     )
+
+    yield result(name="trust", kind="flag", help="execute the config of a run that is somebody else's")
 
     machine = _section("machine")
     yield machine(name="output_dir", kind="path", help="where the results go: the run folder")

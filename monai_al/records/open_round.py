@@ -66,7 +66,7 @@ def _ids(pool: Any) -> set[str] | None:
     """Ids of the items that may be annotated."""
     try:
         return {item["id"] for item in pool["items"] if item["split"] == "train"}
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 

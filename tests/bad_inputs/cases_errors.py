@@ -152,7 +152,7 @@ CONFIGS = [
     Case(
         name="an optimizer that is none",
         command=config("train", "--optimizer", "abc"),
-        says=["OneCycleLR, as the config asks for it: str is not an Optimizer"],
+        says=["learning_rate_schedule"],
         leaves=BEGUN,
     ),
     Case(
@@ -287,7 +287,7 @@ AGAIN = [
         name="a run.json without its config",
         command=again(),
         make=changed("run.json", without("config_hash")),
-        says=["run.json holds no 'config_hash'; restore it"],
+        says=["run.json differs from what was written: restore it"],
     ),
     Case(
         name="a pool.json without its items",
@@ -308,7 +308,7 @@ AGAIN = [
         name="metrics without their score",
         command=again("--rounds", "3"),
         make=changed("round_00/metrics.json", without("dice_3d")),
-        says=["round_00/metrics.json holds no 'dice_3d'"],
+        says=["round_00/metrics.json differs from what was written"],
         keeps=False,
         nightly=True,
     ),
@@ -316,7 +316,7 @@ AGAIN = [
         name="weights that are cut off",
         command=again(),
         make=not_evaluated,
-        says=["round_01/model_0.pt: cannot be read as a file of PyTorch"],
+        says=["model_0.pt differs from what was written"],
         keeps=False,
     ),
 ]
@@ -337,7 +337,7 @@ APPLIED = [
         name="inference with weights that are cut off",
         command=applied("inference", "--run_dir", "{run}"),
         make=broken_weights,
-        says=["model_0.pt: cannot be read as a file of PyTorch"],
+        says=["model_0.pt differs from what was written: restore it"],
     ),
     Case(
         name="evaluation of a part that does not exist",
@@ -400,13 +400,13 @@ MACHINE = [
     Case(
         name="a device that is not there",
         command=loop("--device", "cuda:99"),
-        says=["the device cannot be used", "--device cpu"],
+        says=["--device cuda:99", "--device cpu"],
         leaves=["cache"],
     ),
     Case(
         name="a device that does not exist",
         command=loop("--device", "gpu"),
-        says=["the device cannot be used ('gpu' is none)"],
+        says=["--device cuda:99 ('gpu' is none)"],
         leaves=["cache"],
         nightly=True,
     ),

@@ -11,6 +11,7 @@ from monai_al.records.manifest import close_round
 
 def closed(path):
     write_json(path / "run.json", {"seed": 0, "sizes": [1]})
+    write_json(path / "pool.json", {"items": []})
     write_json(path / "round_00" / "metrics.json", {"labeled": 1})
     close_round(path, 0)
     return path

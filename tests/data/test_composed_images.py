@@ -45,7 +45,7 @@ def test_one_grid_for_all(channels):
         stored_shape(channels(zeros, zeros[:3]))
     shifted = np.eye(4)
     shifted[0, 3] = 2
-    with pytest.raises(DataError, match="different affines, which differ by up to 2;"):
+    with pytest.raises(DataError, match="different positions, 2 voxel edges apart;"):
         read_volume(channels(zeros, zeros, affines=[np.eye(4), shifted]))
     with pytest.raises(DataError, match=r"gone\.nii: does not exist"):
         read_volume(channels(zeros) + "|gone.nii")

@@ -118,7 +118,7 @@ def test_a_foreign_run_is_not_executed(foreign, tmp_path, reader):
 
 def test_the_command_tells_it_without_a_traceback(foreign, tmp_path, capsys):
     assert main(["report", str(foreign), "--volumes", "0"]) == 2
-    assert "monai_al report: error:" in capsys.readouterr().err
+    assert "error:" in capsys.readouterr().err
     assert main(["report", str(foreign), "--items", "0", "--volumes", "0"]) == 0  # which executes nothing
     assert not (tmp_path / "mark").exists()
 
