@@ -49,9 +49,10 @@ def palette_values(
     if (rows == rows[:, :1]).all() and indices.max(initial=0) < len(rows):
         return _grey_values(indices, {index: colour[0] for index, colour in colours.items()}, path), "grey", None
     black = next((index for index, colour in colours.items() if 0 < index < 255 and colour == BLACK), None)
-    if black is not None and colours.get(0, BLACK) != BLACK:
+    first = tuple(int(c) for c in rows[0])
+    if black is not None and first != BLACK:
         raise DataError(
-            f"{path}: its palette shows index {black} in black, as background, but index 0 in colour {colours[0]}, so "
+            f"{path}: its palette shows index {black} in black, as background, but index 0 in colour {first}, so "
             "that the indices are no class numbers; store the class numbers as grey values, without a palette"
         )
     return indices, "palette", colours

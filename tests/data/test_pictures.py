@@ -252,6 +252,7 @@ class TestPalettes:
             ),
             ([0, 1, 2], palette_of((0, 0, 0), (85, 85, 85), (255, 255, 255)), "1 shows 85"),
             ([0, 1], palette_of((255, 255, 255), (255, 255, 255)), "0 shows 255, 1 shows 255"),
+            ([1, 1], palette_of((255, 0, 0), (0, 0, 0)), "index 1 in black"),
             ([0, 1], palette_of((255, 0, 0), (0, 0, 0)), r"index 1 in black, .* index 0 in colour \(255, 0, 0\)"),
         ],
     )
