@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_room, header_lines, voxel_file
+from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, header_lines, voxel_file
 from monai_al.records.errors import DataError
 
 __all__ = ["check_voxel_file", "header_fields"]
@@ -149,6 +149,8 @@ def _wrong_size(voxels: Path, header: _Header, expected: _Expected, inside: bool
         )
     if expected.bytes is None or fields.get("BinaryData", "").lower().startswith("f"):
         return None
+    if inside and found > expected.bytes:
+        check_no_more(voxels, expected.shape[:-1], expected.each * expected.shape[-1], found - expected.bytes)
     more_is_fine = inside or skipped < 0
     right = found == expected.bytes or (found > expected.bytes and more_is_fine)
     return None if right else f"{found} bytes, expected {expected}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from monai_al.data.stored_grid import StoredGrid
-from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_room
+from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, spare_bytes
 from monai_al.records.errors import DataError
 
 __all__ = ["NIFTI_SUFFIXES", "millimetres", "nifti_image", "nifti_label", "nifti_shape", "open_nifti"]
@@ -22,7 +22,6 @@ __all__ = ["NIFTI_SUFFIXES", "millimetres", "nifti_image", "nifti_label", "nifti
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 SPATIAL_UNIT = 0b111  # the bits of xyzt_units
 MILLIMETRES = {1: 1000.0, 3: 0.001}  # metres, microns; 2 are millimetres, and what states no unit is taken for them
-PADDING = 4096  # bytes behind the voxels that some programs add
 
 
 def nifti_shape(path: str) -> tuple[int, ...]:
@@ -94,14 +93,10 @@ def open_nifti(path: str | os.PathLike) -> Iterator[Any]:
         stored = kind.from_file_map({"image": nibabel.FileHolder(fileobj=file)}, mmap=False)
         yield stored
         file.seek(stored.dataobj.offset + _voxel_bytes(stored))
-        more, plane = 0, max(_voxel_bytes(stored) // max(math.prod(stored.shape[2:]), 1), PADDING)
-        while more <= plane and (block := file.read(plane)):
-            more += len(block)
-    if more > plane:
-        raise DataError(
-            f"{path}: holds more slices than the {' x '.join(map(str, stored.shape))} voxels that its header declares; "
-            "correct the header or copy the file again"
-        )
+        behind, plane = 0, spare_bytes(stored.shape, stored.get_data_dtype().itemsize)
+        while behind < plane and (block := file.read(plane)):
+            behind += len(block)
+    check_no_more(path, stored.shape, stored.get_data_dtype().itemsize, behind)
 
 
 def millimetres(header: Any) -> float:

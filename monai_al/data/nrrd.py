@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_room, header_lines, voxel_file
+from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, header_lines, voxel_file
 from monai_al.records.errors import DataError
 
 __all__ = ["check_nrrd", "nrrd_fields"]
 
+SKIPS = {"byteskip", "lineskip"}  # fields that say where in a file the voxels begin
 TYPE_BYTES = {
     **dict.fromkeys(("signedchar", "int8", "int8_t", "uchar", "unsignedchar", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "shortint", "signedshort", "signedshortint", "int16", "int16_t"), 2),
@@ -39,7 +41,7 @@ def nrrd_fields(path: str | os.PathLike) -> dict[str, str]:
 
 
 def check_nrrd(path: str | os.PathLike) -> None:
-    r"""Refuse a NRRD file that names voxels outside its folder, or declares more than can be there.
+    r"""Refuse a NRRD file that names voxels outside its folder, or declares more than can be there, or a slice fewer.
 
     What else may be wrong, such as gzip's checksum, SimpleITK checks.
 
@@ -114,7 +116,10 @@ def _check_size(path: str | os.PathLike, header: _Header, voxels: Path, start: i
     except ValueError:
         return
     if each is not None and limit is not None and shape:
-        check_room(path, shape, each, voxels.stat().st_size - start, at_most=limit)
+        found = voxels.stat().st_size - start
+        check_room(path, shape, each, found, at_most=limit)
+        if header.fields.get("encoding", "").lower() == "raw" and not SKIPS & set(header.fields):
+            check_no_more(path, shape, each, found - math.prod(shape) * each)
 
 
 def _at_most(fields: Mapping[str, str]) -> int | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from monai_al.records.errors import DataError
 
-__all__ = ["DEFLATED_AT_MOST", "check_room", "header_lines", "voxel_file"]
+__all__ = ["DEFLATED_AT_MOST", "check_no_more", "check_room", "header_lines", "spare_bytes", "voxel_file"]
 
 DEFLATED_AT_MOST = 1032  # times the bytes of a deflated file: a match of 258 bytes takes 2 bits at least
 HEADER_AT_MOST = 1 << 20  # bytes
+PADDING = 4096  # bytes behind the voxels that some programs add
 
 
 def header_lines(path: str | os.PathLike) -> Iterator[bytes]:
@@ -66,6 +67,41 @@ def check_room(
             f"{declared:.0f}, but the file has {max(found, 0)} bytes for them{unpacked}; it is truncated or its header "
             "is damaged, copy it again"
         )
+
+
+def check_no_more(path: str | os.PathLike, shape: Sequence[int], each: int, behind: int) -> None:
+    """Refuse a file that holds another slice behind the voxels that its header declares.
+
+    Args:
+        path: the file.
+        shape: the sizes of the axes.
+        each: bytes of a voxel.
+        behind: bytes behind the voxels.
+
+    Raises:
+        DataError: they are more than padding.
+
+    Example:
+        >>> check_no_more("a.nii", (100, 100, 6), 2, 20_000)
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: a.nii: holds more slices than the 100 x 100 x 6 voxels that its header ...
+    """
+    if behind >= spare_bytes(shape, each):
+        raise DataError(
+            f"{path}: holds more slices than the {' x '.join(str(int(n)) for n in shape)} voxels that its header "
+            "declares; correct the header or copy the file again"
+        )
+
+
+def spare_bytes(shape: Sequence[int], each: int) -> int:
+    """How many bytes behind the voxels are no padding any more: those of a slice, and not too few.
+
+    Example:
+        >>> spare_bytes((100, 100, 6), 2)
+        20000
+    """
+    return max(math.prod(int(n) for n in shape[:2]) * each, PADDING)
 
 
 def voxel_file(header: str | os.PathLike, name: str) -> Path:

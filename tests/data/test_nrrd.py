@@ -74,3 +74,17 @@ def test_damaged_compressed_voxels(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.nrrd: cannot be read"):
         read_volume(path)
+
+
+@pytest.mark.parametrize(("more", "fine"), [(16, True), (70 * 60 * 2, False)])
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_bytes_behind_the_voxels(tmp_path, suffix, more, fine):
+    values = np.random.default_rng(0).integers(0, 99, (3, 60, 70)).astype(np.int16)
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(values), path)
+    path.write_bytes(path.read_bytes() + bytes(more))
+    if fine:
+        np.testing.assert_array_equal(read_volume(path).image[0], values.T)
+        return
+    with pytest.raises(DataError, match=rf"a\{suffix}: holds more slices than the 70 x 60 x 3 voxels"):
+        read_volume(path)
