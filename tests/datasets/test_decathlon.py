@@ -112,6 +112,17 @@ def test_invalid_json(tmp_path):
         decathlon(tmp_path)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_label_values_and_geometry_of_the_caller(task, listed):
+    root = task()
+    if not listed:
+        (root / "dataset.json").unlink()
+    pool = decathlon(root, label_values={0: 0, 1: 1, 2: 1, 255: 255}, affine_tolerated=True)
+    assert pool.label_values == {0: 0, 1: 1, 2: 1, 255: 255}
+    assert pool.affine_tolerated
+    assert not decathlon(root).affine_tolerated
+
+
 def test_without_a_list_files_are_paired_by_name(task, write):
     root = task()
     (root / "dataset.json").unlink()
