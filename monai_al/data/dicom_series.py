@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ UNEVEN = 0.01  # of the step
 ROUNDING = 0.015  # mm, of steps between positions with two decimals
 SAME_PLACE = 1e-4  # mm
 SHOWN = 5
+_WITHOUT_PREAMBLE = re.compile(rb"\x08\x00[\x00\x01\x05\x08\x12-\x18]\x00")  # first element of an old file
 # objects that accompany images: presentation states, reports, registrations, waveforms, documents, plans, a DICOMDIR
 NO_IMAGES = (
     *("1.2.840.10008.5.1.4.1.1." + kind for kind in ("11.", "88.", "66", "9.", "104.")),
@@ -139,7 +141,9 @@ def is_dicom_image(path: str | os.PathLike) -> bool:
         False
     """
     try:
-        return _should_be_an_image(Path(path))
+        with open(path, "rb") as file:
+            bare = _WITHOUT_PREAMBLE.match(file.read(4))
+        return bool(bare) or _should_be_an_image(Path(path))
     except OSError:  # a broken link, say
         return False
 

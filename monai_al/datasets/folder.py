@@ -88,6 +88,8 @@ def folder(
     base = existing_folder(root)
     found = _collect(base, images, labels)
     pairs, strangers = _paired(found)
+    predicted = [label for label in strangers if is_of_this_package(label.path)]
+    strangers = [label for label in strangers if label not in predicted]
     problems = [f"label without image: {_shown(label.path, base)}" for label in strangers]
     if require_labels and labels is not None:
         without = [pair for pair in pairs.values() if pair.label is None]
@@ -102,6 +104,8 @@ def folder(
     notes = [f"{len(problems)} files without partner are left out: {shortened(problems)}."] if problems else []
     pairs, patient_notes = with_patients(pairs, patient)
     notes += [*found.notes, *patient_notes]
+    if predicted:
+        notes.append(f"{len(predicted)} segmentations that this package wrote are not read as labels.")
     if channel is not None:
         pairs = {key: replace(pair, image=of_channel(pair.image, channel)) for key, pair in pairs.items()}
     if classes is None:

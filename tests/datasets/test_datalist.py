@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import monai.bundle
 import numpy as np
 import pytest
 
 from monai_al.data import DataError, read_volume
 from monai_al.datasets import datalist, decathlon, describe
 
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
 CLASSES = ("background", "organ")
 
 
@@ -201,3 +205,41 @@ def test_channels_on_different_grids(listed, write):
         datalist(root, classes=CLASSES)
     with pytest.raises(DataError, match="different shapes"):
         read_volume("|".join(str(root / name) for name in ("t1.nii", "t2.nii")))
+
+
+def test_two_rounds_inside_the_folder(write, tmp_path, one_thread):
+    rng = np.random.default_rng(0)
+    for case in range(4):
+        label = np.zeros((20, 16, 3), np.uint8)
+        label[4:9, 5:12] = 1
+        write(f"labelsTr/case_{case}.nii.gz", label)
+        for channel in range(2):
+            write(f"imagesTr/case_{case}_{channel:04d}.nii.gz", 90 * label + rng.integers(0, 60, label.shape))
+    labels, names = {"background": 0, "lesion": 1}, {"0": "T1", "1": "T2"}
+    content = {"channel_names": names, "labels": labels, "file_ending": ".nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    for rounds in (1, 2):
+        monai.bundle.run(
+            config_file=[str(CONFIGS / "active_learning.yaml"), str(ROOT / "configs/datasets/datalist.yaml")],
+            dataset_dir=str(tmp_path),
+            output_dir=str(tmp_path / "run"),
+            in_channels=2,
+            image_size=[16, 16],
+            rounds=rounds,
+            budget=3,
+            steps=2,
+            progress=False,
+        )
+    assert json.loads((tmp_path / "run/round_01/metrics.json").read_text())["labeled"] == 6
+    pool = json.loads((tmp_path / "run/pool.json").read_text())
+    assert pool["items"][0]["image"] == "imagesTr/case_0_0000.nii.gz|imagesTr/case_0_0001.nii.gz"
+    write("new/x_0000.nii.gz", (20, 16, 2))
+    write("new/x_0001.nii.gz", (20, 16, 2))
+    monai.bundle.run(
+        config_file=str(CONFIGS / "inference.yaml"),
+        run_dir=str(tmp_path / "run"),
+        dataset_dir=str(tmp_path / "new"),
+        output_dir=str(tmp_path / "segmented"),
+        progress=False,
+    )
+    assert [path.name for path in (tmp_path / "segmented").iterdir()] == ["x_seg.nii.gz"]

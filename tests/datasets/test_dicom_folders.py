@@ -113,3 +113,14 @@ def test_a_damaged_slice_is_named(write_dicom, tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(DataError, match=r"p1(.|\n)*1\.2\.3-2\.dcm"):
         unlabeled_images(tmp_path)
+
+
+def test_files_without_suffix_and_preamble(write_dicom, tmp_path):
+    values = write_dicom("old/p1", name="{}")
+    for path in (tmp_path / "old/p1").iterdir():
+        content = path.read_bytes()
+        meta = 132 + 12 + int.from_bytes(content[140:144], "little")  # the preamble and the group that follows it
+        path.write_bytes(content[meta:])
+    pool = unlabeled_images(tmp_path)
+    assert pool.volumes == ("old/p1",)
+    np.testing.assert_array_equal(read_volume(pool[0].image).image[0], values.transpose(1, 2, 0))

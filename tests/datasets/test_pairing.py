@@ -84,8 +84,12 @@ def test_a_prediction_is_no_truth(write, tmp_path):
     write_label_map(tmp_path / "p.nii.gz", np.zeros((4, 5, 3), np.uint8), like=image, affine=None)
     (tmp_path / "predicted").mkdir()
     (tmp_path / "p.nii.gz").rename(tmp_path / "predicted/case_1_seg.nii.gz")
-    with pytest.raises(DataError, match="image without label: scans/case_1"):
+    with pytest.raises(DataError, match="1 files have no partner(.|\n)*image without label: scans/case_1"):
         folder(tmp_path)
+    write("scans/case_1_seg.nii.gz")
+    pool = folder(tmp_path, classes=("background", "organ"))
+    assert pool[0].label.endswith("scans/case_1_seg.nii.gz")
+    assert "1 segmentations that this package wrote are not read as labels." in pool.notes
 
 
 def test_an_image_named_like_a_label_stays_one(write, tmp_path):
