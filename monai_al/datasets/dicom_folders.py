@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from monai_al.data.dicom_series import is_dicom_image, series_files, series_number
@@ -14,7 +15,7 @@ from monai_al.datasets.files import folders_below
 from monai_al.datasets.pairing import Named
 from monai_al.records.stored_files import StoredPart
 
-__all__ = ["dicom_volumes"]
+__all__ = ["dicom_folders", "dicom_volumes"]
 
 OTHER_SUFFIXES = (
     *READABLE_SUFFIXES, ".bval", ".bvec", ".csv", ".db", ".gz", ".h5", ".html", ".json", ".log", ".mat", ".md", ".npy",
@@ -39,12 +40,23 @@ def dicom_volumes(folder: Path, *, deep: bool = True) -> list[Named]:
         []
     """
     found: list[Named] = []
+    for place in dicom_folders(folder, deep=deep):
+        key = place.name if place == folder else place.relative_to(folder).as_posix()
+        found += _series_of(place, key, at_top=place == folder)
+    return found
+
+
+def dicom_folders(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    """The folders that hold DICOM images, by the first bytes of their files.
+
+    Example:
+        >>> list(dicom_folders(Path("monai_al")))
+        []
+    """
     for place, names in folders_below(folder, deep=deep):
         candidates = (place / name for name in names if not name.lower().endswith(OTHER_SUFFIXES))
         if any(is_dicom_image(path) for path in candidates):
-            key = place.name if place == folder else place.relative_to(folder).as_posix()
-            found += _series_of(place, key, at_top=place == folder)
-    return found
+            yield place
 
 
 def _series_of(place: Path, key: str, *, at_top: bool) -> list[Named]:

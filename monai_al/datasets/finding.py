@@ -10,12 +10,12 @@ from pathlib import Path
 
 from monai_al.data.folder_volumes import PICTURE_SUFFIXES
 from monai_al.data.reading import name_without_suffix
-from monai_al.datasets.dicom_folders import dicom_volumes
+from monai_al.datasets.dicom_folders import dicom_folders, dicom_volumes
 from monai_al.datasets.files import readable_files
 from monai_al.datasets.names import is_accompanying, is_label_name
 from monai_al.datasets.pairing import Named, named_apart
 
-__all__ = ["FoundImages", "found_images", "found_labels", "is_stored_folder"]
+__all__ = ["FoundImages", "found_images", "found_labels", "holds_images", "is_stored_folder"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,18 @@ def found_images(folder: Path, *, without: Path | None = None, deep: bool = True
     notes = [f"{accompanying} scribble files beside the images are not read as images."] if accompanying else []
     notes += [f"{beside_slices} pictures beside DICOM slices are not read."] if beside_slices else []
     return FoundImages(images, labels, notes)
+
+
+def holds_images(folder: Path, *, deep: bool = True) -> bool:
+    """Whether a folder holds an image; nothing but names and first bytes are read.
+
+    Example:
+        >>> holds_images(Path("monai_al"))
+        False
+    """
+    names = (name_without_suffix(path) for path in readable_files(folder, deep=deep))
+    files = any(not is_label_name(name) and not is_accompanying(name) for name in names)
+    return files or any(not is_label_name(place.name) for place in dicom_folders(folder, deep=deep))
 
 
 def found_labels(folder: Path, *, picture_folders: bool) -> list[Named]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +171,9 @@ def _sub_folder(base: Path, name: str, default: str) -> Path | None:
 def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
     """Key of an image -> its pair, and the labels without image."""
     images = sorted(with_channels(found.images, found.labels), key=lambda one: natural_key(one.key))
+    twice = [key for key, count in Counter(image.key for image in images).items() if count > 1]
+    if twice:
+        raise listed_error("images that differ in nothing but the kind of file; rename or remove one of each", twice)
     label_of, strangers = pair_by_name(images, found.labels, far=lambda label: not is_of_this_package(label.path))
     real = {os.path.realpath(label.path) for label in label_of.values()}
     strangers = [label for label in strangers if os.path.realpath(label.path) not in real]

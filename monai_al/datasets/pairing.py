@@ -191,7 +191,7 @@ def joined_channels(images: Sequence[Named]) -> list[Named]:
     """The images, where all that end in ``_0000``, ``_0001`` and so on are channels.
 
     Example:
-        >>> [image.key for image in joined_channels([Named(f"{n}.png", n) for n in ("a_0000", "a_0001", "b")])]
+        >>> sorted(image.key for image in joined_channels([Named(f"{n}.png", n) for n in ("a_0000", "a_0001", "b")]))
         ['a', 'b']
     """
     return with_channels(images, [Named("", _CHANNEL.sub("", image.key)) for image in images])
@@ -212,20 +212,23 @@ def with_channels(images: Sequence[Named], labels: Sequence[Named]) -> list[Name
         >>> with_channels(images, [Named("a.png", "a")])
         [Named(path='a_0000.png|a_0001.png', key='a', folder='')]
     """
-    own = {image.key for image in images}
-    named = {key for label in labels for key in _label_keys(label)} - own
-    groups: dict[str, list[Named]] = {}
+    keys = {key for label in labels for key in _label_keys(label)}
+    cores = keys - {image.key for image in images}
+    found: list[Named] = []
+    groups: dict[str, dict[int, Named]] = {}
     for image in images:
-        core = _CHANNEL.sub("", image.key)
-        groups.setdefault(core if core in named else image.key, []).append(image)
-    found = []
+        channel, core = _CHANNEL.search(image.key), _CHANNEL.sub("", image.key)
+        if channel and core in cores and image.key not in keys:
+            groups.setdefault(core, {})[int(channel[1])] = image
+        else:
+            found.append(image)
     for key, group in groups.items():
-        numbers = [int(image.key[-4:]) for image in group if image.key != key]
-        if numbers and 0 not in numbers:
-            found += group
-            continue
-        if numbers != list(range(len(numbers))):
-            missing = next(n for n in range(max(numbers)) if n not in numbers)
-            raise DataError(f"{group[0].path}: the image {key} has no channel {key}_{missing:04d}; add it")
-        found.append(replace(group[0], key=key, path=as_channels(image.path for image in group)))
+        missing = [number for number in range(max(group)) if number not in group]
+        if 0 in missing:  # the numbers tell something else
+            found += group.values()
+        elif missing:
+            raise DataError(f"{group[0].path}: the image {key} has no channel {key}_{missing[0]:04d}; add it")
+        else:
+            paths = as_channels(group[number].path for number in sorted(group))
+            found.append(replace(group[0], key=key, path=paths))
     return found

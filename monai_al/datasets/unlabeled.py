@@ -11,7 +11,7 @@ from pathlib import Path
 from monai_al.data.dicom_series import is_dicom_image
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.files import Pair, natural_key, pool_of, readable_files
-from monai_al.datasets.finding import found_images
+from monai_al.datasets.finding import found_images, holds_images
 from monai_al.datasets.pairing import Named, joined_channels
 from monai_al.records import DataError, Pool
 from monai_al.records.stored_files import of_channel
@@ -88,7 +88,7 @@ def image_folder(folder: Path) -> Path | None:
         True
     """
     places = (folder, *(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()))
-    return next((place for place in places if found_images(place, deep=place != folder).images), None)
+    return next((place for place in places if holds_images(place, deep=place != folder)), None)
 
 
 def _labels_hint(folder: Path) -> str:

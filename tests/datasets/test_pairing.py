@@ -138,3 +138,17 @@ class TestChannels:
             write(f"{name}.nii.gz")
         with pytest.raises(DataError, match="the image a has no channel a_0001"):
             folder(tmp_path)
+
+    def test_each_with_a_label_of_its_own(self, write, tmp_path):
+        for name in ("images/a_0000", "images/a_0001", "labels/a_0000", "labels/a_0001"):
+            write(f"{name}.nii.gz")
+        assert folder(tmp_path, classes=("background", "organ")).volumes == ("a_0000", "a_0001")
+
+
+def test_two_images_of_one_name(write, tmp_path):
+    for name in ("images/a.nii", "images/a.nii.gz", "labels/a.nii"):
+        write(name)
+    with pytest.raises(DataError, match="differ in nothing but the kind of file(.|\n)*  a$"):
+        folder(tmp_path)
+    with pytest.raises(DataError, match="more than once(.|\n)*  a$"):
+        unlabeled_images(tmp_path)
