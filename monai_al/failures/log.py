@@ -111,5 +111,9 @@ def log_of(errors: list[BaseException]) -> Path | None:
 
 
 class _Quiet(logging.FileHandler):
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # of opening the file
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
         """A full disk is told by whoever cannot do without it."""

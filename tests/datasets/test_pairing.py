@@ -81,7 +81,7 @@ def test_nothing_is_guessed(write, tmp_path, files):
 
 def test_a_prediction_is_no_truth(write, tmp_path):
     image = write("scans/case_1.nii.gz")
-    write_label_map(tmp_path / "p.nii.gz", np.zeros((4, 5, 3), np.uint8), like=image, affine=None)
+    write_label_map(tmp_path / "p.nii.gz", np.zeros((4, 5, 3), np.uint8), like=image, affine=np.eye(4))
     (tmp_path / "predicted").mkdir()
     (tmp_path / "p.nii.gz").rename(tmp_path / "predicted/case_1_seg.nii.gz")
     with pytest.raises(DataError, match="1 files have no partner(.|\n)*image without label: scans/case_1"):

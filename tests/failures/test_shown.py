@@ -194,3 +194,20 @@ def test_warnings_and_errors_are_kept(tmp_path, capsys):
         pass
     logging.getLogger("monai_al.engines").warning("afterwards")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capsys):
+    (tmp_path / LOG_NAME).mkdir()
+
+    @log_to(tmp_path)
+    def work():
+        logging.getLogger().warning("too few items")
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        work()
+    assert show_failure(caught.value) == 1
+    log = log_named_in(capsys.readouterr().err)
+    assert log.parent != tmp_path
+    assert log.read_text().endswith("ZeroDivisionError: division by zero\n")
+    log.unlink()
