@@ -98,6 +98,10 @@ TOLD = {
     "no reference": (lambda: resolve("a", a="@b"), "@b: the config has no such id"),
     "no id": (lambda: resolve("b", a=1), "b: the config has no such id"),
     "no id to override": (lambda: ConfigParser({"a": 1}).update({"b#c": 1}), "b: the config has no such id"),
+    "no run": (
+        from_(ValueError("run ID 'train' doesn't exist in the config file.")),
+        "train: the config has no such id; correct its name",
+    ),
     "a circle": (lambda: resolve("a", a="@b", b="@a"), "the ids a and b of the config refer to each other"),
     "an expression": (lambda: resolve("a", b=1, a="$@b.nope()"), "$@b.nope(), as the config asks for it: Attr"),
     "no Python": (lambda: resolve("a", a="$f("), "a $ expression of the config is not valid Python"),
