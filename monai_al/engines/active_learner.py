@@ -144,22 +144,24 @@ class ActiveLearner(Engine):
             DataError: the data set cannot be used.
             RunFolderError: the folder belongs to another run, is in use, or holds a file that is not as it was written.
         """
-        self.folder.refuse_foreign()
-        self._prepare()
-        self.folder.lock()
-        try:
-            check_intact(self.folder.path)
-            hashes = self.source.hashes()
-            pool = pool_to_json(self.source.data, hashes)
-            self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
-            started = self.folder.start(asked := self._record(), pool, threads=self.settings.threads)
-            if all(plain(asked[key]) == started.get(key) for key in EXECUTED):  # it is what this command says
-                sign_run(self.folder.path)
-            with log_to(self.folder.path), torch_threads(started["threads"]):
-                follow_corrections(self.folder, self.source, self.annotator.name)
-                return self._tell_done() if self._finished() else self._run_rounds()
-        finally:
-            self.folder.unlock()
+        with log_to(self.folder.path, begun=False) as log:
+            self.folder.refuse_foreign()
+            self._prepare()
+            self.folder.lock()
+            try:
+                check_intact(self.folder.path)
+                hashes = self.source.hashes()
+                pool = pool_to_json(self.source.data, hashes)
+                self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
+                started = self.folder.start(asked := self._record(), pool, threads=self.settings.threads)
+                log.begin()
+                if all(plain(asked[key]) == started.get(key) for key in EXECUTED):  # it is what this command says
+                    sign_run(self.folder.path)
+                with torch_threads(started["threads"]):
+                    follow_corrections(self.folder, self.source, self.annotator.name)
+                    return self._tell_done() if self._finished() else self._run_rounds()
+            finally:
+                self.folder.unlock()
 
     def _run_rounds(self) -> Any:
         tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())

@@ -15,33 +15,70 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LOG_NAME", "keep_traceback", "log_of", "log_to"]
+__all__ = ["LOG_NAME", "LogFile", "keep_traceback", "log_of", "log_to"]
 
 LOG_NAME = "log.txt"
 _APART = ("monai_al", "monai", "ignite")  # loggers that a bundle's logging.conf may cut off from the root
 _KEPT_IN = "_kept_in"  # attribute of an error
 
 
-@contextlib.contextmanager
-def log_to(folder: str | Path) -> Iterator[Path]:
-    r"""Keep what is warned of in the block, and the traceback of an error that ends it, in the folder's ``log.txt``.
-
-    The file appears with its first entry. Yields its path.
+class LogFile(logging.FileHandler):
+    """Writes warnings to a file; one that cannot be written is told by whoever cannot do without it.
 
     Args:
-        folder: an existing folder, such as that of a run.
+        path: the file.
+        begun: whether it may be written already.
+
+    Example:
+        >>> LogFile(Path("runs/a/log.txt"), begun=False).begun
+        False
+    """
+
+    def __init__(self, path: Path, *, begun: bool) -> None:
+        super().__init__(path, delay=True, encoding="utf-8")
+        self.path, self.begun = path, begun
+        self._waiting: list[logging.LogRecord] = []
+        self.setLevel(logging.WARNING)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+
+    def begin(self) -> None:
+        """From here on the file may be written; what came before is."""
+        self.begun = True
+        for record in self._waiting:
+            self.handle(record)
+        self._waiting = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write an entry, or let it wait."""
+        if not self.begun:
+            self._waiting.append(record)
+            return
+        with contextlib.suppress(OSError):  # of opening the file
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
+        """Go on: a full disk, for instance, does not end a training because of its log."""
+
+
+@contextlib.contextmanager
+def log_to(folder: str | Path, *, begun: bool = True) -> Iterator[LogFile]:
+    r"""Keep what is warned of in the block, and the traceback of an error that ends it, in the folder's ``log.txt``.
+
+    The file appears with its first entry. Yields the log.
+
+    Args:
+        folder: such as that of a run.
+        begun: whether the folder may be written. Otherwise entries wait until :meth:`LogFile.begin` is called, and are
+            lost where it is not.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with log_to(folder) as path:
+        ...     with log_to(folder) as log:
         ...         logging.getLogger("monai_al").warning("too few items")
-        ...     path.read_text().split(" ", 2)[2]
+        ...     log.path.read_text().split(" ", 2)[2]
         'WARNING too few items\n'
     """
-    path = Path(folder) / LOG_NAME
-    handler = _Quiet(path, delay=True, encoding="utf-8")
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler = LogFile(Path(folder) / LOG_NAME, begun=begun)
     loggers = [logging.root, *(one for one in map(logging.getLogger, _APART) if not one.propagate)]
     show = warnings.showwarning
 
@@ -57,12 +94,12 @@ def log_to(folder: str | Path) -> Iterator[Path]:
         logger.addHandler(handler)
     warnings.showwarning = show_and_keep
     try:
-        yield path
+        yield handler
     except BaseException as error:
-        if isinstance(error, Exception):
+        if handler.begun and isinstance(error, Exception):
             keep_traceback(error, Path(folder))
-        else:  # it was stopped
-            setattr(error, _KEPT_IN, path)
+        elif handler.begun:  # it was stopped
+            setattr(error, _KEPT_IN, handler.path)
         raise
     finally:
         warnings.showwarning = show
@@ -108,12 +145,3 @@ def log_of(errors: list[BaseException]) -> Path | None:
         True
     """
     return next((getattr(error, _KEPT_IN) for error in errors if hasattr(error, _KEPT_IN)), None)
-
-
-class _Quiet(logging.FileHandler):
-    def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # of opening the file
-            super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
-        """A full disk is told by whoever cannot do without it."""

@@ -203,7 +203,9 @@ def test_what_failed_before_a_model_is_asked_for_again_otherwise(learner, tmp_pa
     assert folder.metrics(0) is not None
     learner(Random(), "new", rounds=1, seed=4).run()
     assert results(tmp_path / "run") == results(tmp_path / "new")
-    assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "Traceback" in log
+    assert "it holds no model yet, so it starts afresh" in log
 
 
 def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):

@@ -196,6 +196,27 @@ def test_warnings_and_errors_are_kept(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_folder_is_not_touched_before_it_may_be(tmp_path, begins):
+    @log_to(tmp_path, begun=False)
+    def refused():
+        logging.getLogger().warning("too few items")
+        return 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        refused()
+    assert list(tmp_path.iterdir()) == []
+    with log_to(tmp_path, begun=False) as log:
+        logging.getLogger().warning("before")
+        assert list(tmp_path.iterdir()) == []
+        if begins:
+            log.begin()
+            logging.getLogger().warning("after")
+    if begins:
+        assert [line.split()[-1] for line in log.path.read_text().splitlines()] == ["before", "after"]
+    assert [path.name for path in tmp_path.iterdir()] == [LOG_NAME] * begins
+
+
 def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capsys):
     (tmp_path / LOG_NAME).mkdir()
 
