@@ -78,27 +78,30 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, lambda file: file.write(text.encode()))
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
 
     An object of the file that lacks a key which is asked for says so, and names the file.
 
     Raises:
-        ValueError: the file is not valid JSON; the message names it.
+        ValueError: the file is not valid JSON, or holds no object; the message names it.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / "a.json").write_text("[1, null]")
+        ...     _ = (Path(folder) / "a.json").write_text('{"dice": null}')
         ...     read_json(Path(folder) / "a.json")
-        [1, None]
+        {'dice': None}
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_hook=lambda content: _Object(content, path))
+        content = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda content: _Object(content, path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); restore it, or remove it with all that came later"
         ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no JSON object; restore it, or remove it with all that came later")
+    return content
 
 
 class _Object(dict):
@@ -110,6 +113,9 @@ class _Object(dict):
 
     def __missing__(self, key: str) -> NoReturn:
         raise DataError(f"{self._path} holds no {key!r}; restore it, or remove it with all that came later")
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+        return _Object({**self, **other}, self._path)
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
         return dict, (dict(self),)

@@ -358,6 +358,39 @@ APPLIED = [
     ),
 ]
 
+READERS = {  # command -> the files of a run that it reads
+    "the loop": (again(), ["run.json", "pool.json", "round_01/labels/0000.json"]),
+    "the status": (["status", "{run}"], ["round_00/metrics.json"]),
+    "the report": (["report", "{run}"], ["run.json", "round_00/query.json", "round_01/metrics.json"]),
+    "inference": (applied("inference", "--run_dir", "{run}"), ["run.json", "pool.json"]),
+    "evaluation": (applied("evaluate", "--run_dir", "{run}"), ["run.json", "pool.json"]),
+}
+BROKEN = {
+    "is cut off": lambda text: text[: len(text) // 2],
+    "is empty": lambda text: "",
+    "holds a list": lambda _: "[1]",
+    "holds nothing": lambda _: "{}",
+}
+FINE = [  # which show what there is
+    ("the status", "round_00/metrics.json", "holds nothing"),
+    ("the report", "run.json", "holds nothing"),
+]
+FILES = [
+    Case(
+        name=f"{file} {how} ({who})",
+        command=command,
+        make=changed(file, change),
+        says=[file],
+        keeps=False,
+        leaves=["cache"],
+        nightly=True,
+    )
+    for who, (command, files) in READERS.items()
+    for file in files
+    for how, change in BROKEN.items()
+    if (who, file, how) not in FINE
+]
+
 MACHINE = [
     Case(
         name="not enough memory",
@@ -572,4 +605,4 @@ COMMANDS = [
     ),
 ]
 
-CASES = [*CONFIGS, *FOLDERS, *AGAIN, *APPLIED, *MACHINE, *BUGS, *STOPS, *COMMANDS]
+CASES = [*CONFIGS, *FOLDERS, *AGAIN, *APPLIED, *FILES, *MACHINE, *BUGS, *STOPS, *COMMANDS]
