@@ -43,6 +43,12 @@ def test_every_plain_id_of_our_configs_is_declared_and_has_a_valid_value(file):
     assert checked_options(config) == {}
 
 
+@pytest.mark.parametrize("file", sorted([*ROOT.glob("bundles/*/configs/*"), *ROOT.glob("configs/*/*")]), ids=str)
+def test_configs_are_ascii(file):
+    """MONAI opens them in the encoding of the machine."""
+    assert file.read_text(encoding="utf-8").isascii()
+
+
 def test_every_option_stands_in_a_section_and_belongs_to_some_config():
     ids = set().union(*(config_of(file) for file in CONFIGS))
     assert {option.section for option in OPTIONS.values()} == set(SECTIONS)
