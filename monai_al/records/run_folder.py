@@ -169,13 +169,13 @@ class RunFolder:
         asked = json.loads(json.dumps(run)) | {"config_hash": config_hash(run["config"])}
         before = read_json(self.path / "run.json") if (self.path / "run.json").exists() else None
         otherwise = self._otherwise(before, asked, pool, threads)
-        if otherwise and not is_beginning(self.path):
+        if otherwise and (before is None or not is_beginning(self.path)):
             raise RunFolderError(f"{self.path} {otherwise}")
-        if before is None or otherwise:
-            if otherwise:
-                what = otherwise.partition("; give ")[0]
-                logger.warning("%s %s; it holds no model yet, so it starts afresh", self.path, what)
+        if otherwise:
+            what = otherwise.partition("; give ")[0]
+            logger.warning("%s %s; it holds no model yet, so it starts afresh", self.path, what)
             drop_beginning(self.path)
+        if before is None or otherwise:
             write_json(self.path / "pool.json", pool)
             write_json(self.path / "run.json", asked)
             before = asked
@@ -187,9 +187,10 @@ class RunFolder:
         self, before: Mapping[str, Any] | None, asked: Mapping[str, Any], pool: Mapping[str, Any], threads: int | None
     ) -> str | None:
         """What was asked otherwise before, and what to do; None where nothing was."""
-        if before is None:
+        if before is None:  # then nothing in the folder is known to be a run's, and nothing of it may be dropped
             gone = "holds rounds but no run.json: restore it, or give another output_dir"
-            return None if is_beginning(self.path) else gone
+            left = (*self.path.glob("round_*"), *self.path.glob("extension_*.json"))
+            return gone if left else None
         if before["config_hash"] != asked["config_hash"]:
             difference = config_difference(before["config"], asked["config"])
             return f"was started with another config: {difference}; give another output_dir, or the config as it was"

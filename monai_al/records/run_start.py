@@ -70,7 +70,7 @@ def drop_beginning(path: Path) -> None:
     """Remove what a start wrote; ``run.json`` goes last, so that a killed removal is done again.
 
     Args:
-        path: the run folder, for which :func:`is_beginning` holds.
+        path: the run folder, which holds a ``run.json`` and for which :func:`is_beginning` holds.
 
     Example:
         >>> drop_beginning(Path("no/such/folder"))

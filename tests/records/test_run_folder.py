@@ -289,6 +289,7 @@ def test_lock_and_unlock_in_one_process(tmp_path):
 
 def test_scratch_is_new_each_time_and_dropped_with_the_next_start(tmp_path):
     folder = RunFolder(tmp_path)
+    folder.start(run_json(), pool_json())
     (folder.scratch(1) / "a").write_text("a")
     path = folder.scratch(1)
     assert list(path.iterdir()) == []
@@ -545,6 +546,19 @@ def test_a_start_that_was_killed_between_its_files_starts_again(tmp_path):
     other = without(pool_of(), "b/0001")
     folder.start(run_json(), pool_json(other))
     assert len(json.loads((tmp_path / "pool.json").read_text())["items"]) == 5
+
+
+@pytest.mark.parametrize("name", ["report/thesis.tex", "models/best.pt", "cache/a", "round_1/a.nii.gz", "round_01/a"])
+def test_nothing_is_dropped_where_no_run_is_known(tmp_path, name):
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text("of somebody")
+    folder = RunFolder(tmp_path)
+    if name.startswith("round_"):
+        with pytest.raises(RunFolderError, match=r"holds rounds but no run\.json"):
+            folder.start(run_json(), pool_json())
+    else:
+        folder.start(run_json(), pool_json())
+    assert (tmp_path / name).read_text() == "of somebody"
 
 
 def test_pool_json():
