@@ -107,6 +107,8 @@ def read_json(path: Path) -> dict[str, Any]:
 class _Object(dict):
     """An object of a JSON file, which knows its file."""
 
+    __slots__ = ("_path",)
+
     def __init__(self, content: Mapping[str, Any], path: Path) -> None:
         super().__init__(content)
         self._path = path

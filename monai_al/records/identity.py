@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -60,6 +61,7 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
         {'a.png': 'e3b0'}
     """
 
+    @functools.cache  # a volume has hundreds of items
     def shown(path: str | None) -> str | None:
         if path is None or pool.root is None:
             return path

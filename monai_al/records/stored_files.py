@@ -9,6 +9,7 @@ slices; and behind a path ``#channel=1``, one channel of it, or ``#series=1.2.3`
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import os
@@ -16,6 +17,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "StoredPart",
@@ -132,8 +134,10 @@ def _part(text: str) -> StoredPart:
     return StoredPart(text, found.get("series", ""), None if channel is None else int(channel))
 
 
+META = re.compile(rb"\s*ElementDataFile\s*[=:]\s*(.+?)\s*$")
 NAMED = {
-    ".mhd": re.compile(rb"\s*ElementDataFile\s*[=:]\s*(.+?)\s*$"),
+    ".mhd": META,
+    ".mha": META,
     ".nrrd": re.compile(rb"data ?file:\s*(.+?)\s*$", re.IGNORECASE),
 }
 LINE_AT_MOST = 1 << 16  # bytes
@@ -156,10 +160,17 @@ def file_identity(path: str | Path) -> str:
         ...     file_identity(file.name) == before
         False
     """
-    reals = [os.path.realpath(part) for part in stored_parts(path)]
-    stats = [os.stat(real) for real in reals]
-    selections = [part.selection for part in stored_channels(path) if part.selection]
-    return "|".join([f"{real}|{s.st_size}|{s.st_mtime_ns}" for real, s in zip(reals, stats, strict=True)] + selections)
+    return BETWEEN.join(map(_identity, stored_channels(path)))
+
+
+def _identity(part: StoredPart) -> str:
+    files = []
+    for file in _with_voxels(part):
+        real = os.path.realpath(file)
+        stat = os.stat(real)
+        files.append(f"{real}|{stat.st_size}|{stat.st_mtime_ns}")
+    kind = "slices|" if part.is_folder else ""  # the same files may also be channels
+    return kind + BETWEEN.join(files) + part.selection
 
 
 def content_hash(path: str | Path) -> str:
@@ -174,18 +185,34 @@ def content_hash(path: str | Path) -> str:
         ...     content_hash(file.name)[:8]
         'e3b0c442'
     """
-    digest = hashlib.sha256()
     parts = stored_channels(path)
+    if len(parts) == 1 and parts[0].series:  # a folder has many series, each of which counts all of its files
+        digest = _digest_of_folder(parts[0].path, _identity(replace(parts[0], series="", channel=None))).copy()
+        digest.update(parts[0].selection.encode())
+        return digest.hexdigest()
+    digest = hashlib.sha256()
     for one in parts:
-        for file in _with_voxels(one):
-            if one.is_folder or len(parts) > 1:
-                name = os.path.basename(file) if one.is_folder else ""
-                digest.update(f"{name}|{os.path.getsize(file)}|".encode())
-            with open(file, "rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+        _add(digest, one, named=one.is_folder or len(parts) > 1)
         digest.update(one.selection.encode())
     return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=16)
+def _digest_of_folder(path: str, identity: str) -> Any:
+    """SHA-256 of a folder's files, as long as they are the same ones."""
+    digest = hashlib.sha256()
+    _add(digest, StoredPart(path), named=True)
+    return digest
+
+
+def _add(digest: Any, part: StoredPart, *, named: bool) -> None:
+    for file in _with_voxels(part):
+        if named:
+            name = os.path.basename(file) if part.is_folder else ""
+            digest.update(f"{name}|{os.path.getsize(file)}|".encode())
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
 
 
 def stored_parts(path: str | Path) -> list[str]:
@@ -218,6 +245,8 @@ def _voxel_files(path: str | Path) -> list[str]:
                 return []  # the voxels follow
             if found := named.match(line):
                 entry = os.fsdecode(found[1])
+                if entry.upper() == "LOCAL":
+                    return []
                 if entry.upper().split()[0] == "LIST":
                     return [os.fsdecode(name.strip()) for name in file if name.strip()]
                 return _numbered(Path(path).parent, entry) if "%" in entry else [entry]

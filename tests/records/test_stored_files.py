@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from monai_al.records import Item, Pool, content_hash, file_identity
+from monai_al.records import Item, Pool, content_hash, file_identity, stored_files
 from monai_al.records.identity import pool_to_json
 from monai_al.records.stored_files import stored_parts
 
@@ -34,7 +36,31 @@ def test_every_file_counts(files, read, name):
 def test_what_is_meant_of_a_file_counts(files, read):
     path = files / "a.tif"
     names = [f"{path}", f"{path}#channel=0", f"{path}#channel=1", f"{path}|{path}", f"{files}", f"{files}#series=1"]
+    names += [f"{files}#series=2", f"{files}/a.tif|{files}/a_mask.tif|{files}/b.tif"]  # channels, not slices
+    names += [f"{path}#channel=0|{path}", f"{path}|{path}#channel=0"]
     assert len({read(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("read", [content_hash, file_identity])
+@pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
+def test_voxels_beside_a_header_count(tmp_path, read, name):
+    (tmp_path / name).write_text("DimSize = 2 2\nElementDataFile = a.raw\n")
+    found = []
+    for content in (b"1234", b"123456"):
+        (tmp_path / "a.raw").write_bytes(content)
+        found.append(read(tmp_path / name))
+    assert found[0] != found[1]
+    assert [Path(part).name for part in stored_parts(tmp_path / name)] == [name, "a.raw"]
+
+
+def test_the_series_of_a_folder_read_its_files_once(files, monkeypatch):
+    read = []
+    monkeypatch.setattr(stored_files, "_add", lambda digest, part, named: read.append(part))
+    hashes = {content_hash(f"{files}#series={n}") for n in range(20)}
+    assert (len(hashes), len(read)) == (20, 1)
+    (files / "a.tif").write_text("longer than before")
+    content_hash(f"{files}#series=1")
+    assert len(read) == 2
 
 
 def test_a_file_that_is_called_so_is_one(files):
