@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,8 @@ __all__ = [
 
 POSITION, ORIENTATION, PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 NEEDED = {POSITION: "ImagePositionPatient", ORIENTATION: "ImageOrientationPatient", PIXEL_SPACING: "PixelSpacing"}
-MODALITY, DESCRIPTION, SERIES_NUMBER = "0008|0060", "0008|103e", "0020|0011"
+MODALITY, DESCRIPTION = "0008|0060", "0008|103e"
+SERIES_UID, SERIES_NUMBER = "0020|000e", "0020|0011"
 STEP_OF_ONE_SLICE = ("0018|0088", "0018|0050")  # SpacingBetweenSlices, else SliceThickness
 UNEVEN = 0.01  # of the step
 ROUNDING = 0.015  # mm, of steps between positions with two decimals
@@ -103,17 +105,37 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
 def series_files(folder: str | os.PathLike) -> dict[str, tuple[str, ...]]:
     """The files of each series in a folder, by its SeriesInstanceUID; sub-folders are not searched.
 
+    Raises:
+        DataError: one of several series has a file that cannot be read.
+
     Example:
         >>> series_files("monai_al")
         {}
     """
+    with os.scandir(folder) as entries:
+        files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    state = frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+    return dict(_series_files(os.fspath(folder), state)) if state else {}
+
+
+@functools.lru_cache(maxsize=64)  # each series of a folder is asked for several times
+def _series_files(folder: str, state: frozenset[tuple[str, int, int]]) -> dict[str, tuple[str, ...]]:
+    """The same, of the files that the folder holds now."""
     from SimpleITK import ImageSeriesReader
 
-    place = os.fspath(folder)
-    if not any(entry.is_file() for entry in os.scandir(place)):
-        return {}
-    uids = ImageSeriesReader.GetGDCMSeriesIDs(place)
-    return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(place, uid) for uid in uids}
+    uids = ImageSeriesReader.GetGDCMSeriesIDs(folder)
+    if len(uids) < 2:
+        return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(folder, uid) for uid in uids}
+    found: dict[str, list[str]] = {uid: [] for uid in uids}  # GDCM would read all files again for each of them
+    for path in (os.path.join(folder, name) for name in sorted(name for name, *_ in state)):
+        try:
+            uid = _text(_header(path), SERIES_UID)
+        except DataError:
+            if is_dicom_image(path):
+                raise
+        else:
+            found.setdefault(uid, []).append(path)
+    return {uid: tuple(files) for uid, files in found.items() if files}
 
 
 def series_number(file: str) -> str:

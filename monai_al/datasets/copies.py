@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from monai_al.data.reading import read_volume
 from monai_al.records import DataError, content_hash
-from monai_al.records.stored_files import stored_parts
+from monai_al.records.stored_files import stored_channels, stored_parts
 
 __all__ = ["copies"]
 
@@ -55,8 +55,10 @@ def _parted(images: Iterable[str], same: Callable[[str], object]) -> list[list[s
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _sizes(image: str) -> tuple[int, ...]:
-    return tuple(os.path.getsize(part) for part in stored_parts(image))
+def _sizes(image: str) -> tuple[int | str, ...]:
+    """The sizes of the files, and what is meant of them, as several images may lie in the same files."""
+    selections = (part.selection for part in stored_channels(image))
+    return (*(os.path.getsize(part) for part in stored_parts(image)), *selections)
 
 
 def _glance(image: str) -> bytes:

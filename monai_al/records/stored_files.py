@@ -165,8 +165,10 @@ def file_identity(path: str | Path) -> str:
 
 def _identity(part: StoredPart) -> str:
     files = []
+    real_folder = functools.cache(os.path.realpath)
     for file in _with_voxels(part):
-        real = os.path.realpath(file)
+        folder, name = os.path.split(file)
+        real = os.path.realpath(file) if os.path.islink(file) else os.path.join(real_folder(folder), name)
         stat = os.stat(real)
         files.append(f"{real}|{stat.st_size}|{stat.st_mtime_ns}")
     kind = "slices|" if part.is_folder else ""  # the same files may also be channels
