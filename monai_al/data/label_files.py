@@ -99,6 +99,7 @@ def write_label_map(
         image = _like_nifti(labels, first)
     else:
         placed = not picture_files(first.path) if os.path.isdir(first.path) else name.endswith(ITK_SUFFIXES)
+        placed = placed or bool(first.series)  # pictures may lie beside it
         image = _new_nifti(labels, first, affine if placed else None)
     image.header["descrip"] = _mark(labels)
     content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)

@@ -314,4 +314,4 @@ def _spacing(affine: np.ndarray, path) -> tuple[float, float, float]:
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     if not (np.isfinite(affine).all() and (spacing > 0).all()):
         raise DataError(f"{path}: the header gives no usable geometry (voxel size {spacing.tolist()}); correct it")
-    return tuple(round(float(s), 6) for s in spacing)  # type: ignore[return-value]
+    return tuple(float(f"{s:.7g}") for s in spacing)  # type: ignore[return-value]  # microns, too, without noise

@@ -14,6 +14,7 @@ from monai_al.datasets.dicom_folders import dicom_folders, dicom_volumes
 from monai_al.datasets.files import readable_files
 from monai_al.datasets.names import is_accompanying, is_label_name
 from monai_al.datasets.pairing import Named, named_apart
+from monai_al.records.stored_files import stored_channels
 
 __all__ = ["FoundImages", "found_images", "found_labels", "holds_images", "is_stored_folder"]
 
@@ -58,7 +59,7 @@ def found_images(folder: Path, *, without: Path | None = None, deep: bool = True
         (['a'], ['a.seg'], ['1 scribble files beside the images are not read as images.'])
     """
     series = _dicom(folder, without, deep=deep)
-    slices = {Path(one.path.partition("#")[0]) for one in series}
+    slices = {Path(stored_channels(one.path)[0].path) for one in series}
     files, beside_slices, accompanying = [], 0, 0
     for path in readable_files(folder, deep=deep):
         if without is not None and path.is_relative_to(without):
@@ -114,7 +115,7 @@ def is_stored_folder(image: str) -> bool:
         >>> is_stored_folder("monai_al#series=1.2.3"), is_stored_folder("a.nii.gz")
         (True, False)
     """
-    return Path(image.partition("#")[0]).is_dir()
+    return stored_channels(image)[0].is_folder
 
 
 def _dicom(folder: Path, without: Path | None = None, *, deep: bool = True) -> list[Named]:

@@ -18,7 +18,7 @@ from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
 from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
-from monai_al.records.stored_files import of_channel
+from monai_al.records.stored_files import of_channel, stored_channels
 
 __all__ = ["classes_found", "folder"]
 
@@ -187,7 +187,7 @@ def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
 
 def _called(pair: Pair) -> str:
     """The name of a series, which a label may bear."""
-    return f" (volume {pair.volume})" if "#" in str(pair.image) else ""
+    return f" (volume {pair.volume})" if stored_channels(pair.image)[0].series else ""
 
 
 def _shown(path: str, base: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from monai_al.datasets.files import Pair, listed_error, shortened
 from monai_al.datasets.finding import is_stored_folder
 from monai_al.records import DataError
-from monai_al.records.stored_files import stored_parts
+from monai_al.records.stored_files import stored_channels, stored_parts
 
 __all__ = ["by_rule", "named_alike_note", "one_patient_per_file", "subject_of", "with_patients"]
 
@@ -77,7 +77,7 @@ def _case_folders(pairs: Mapping[str, Pair]) -> dict[str, str]:
 def _folders(key: str, image: str) -> tuple[str, ...]:
     """The parts of a series' name, without what tells it from others in its folder."""
     *above, last = PurePosixPath(key).parts
-    folder = os.path.basename(image.partition("#")[0])
+    folder = os.path.basename(stored_channels(image)[0].path)
     return (*above, folder) if last.startswith(folder) else (*above, last)
 
 
@@ -143,8 +143,8 @@ def _real_file(pair: Pair) -> tuple:
         stats = [os.stat(part) for part in stored_parts(str(pair.image))]
     except OSError:  # the reader tells what is wrong
         return (str(pair.image),)
-    selection = str(pair.image).partition("#")[2]
-    return (*((s.st_dev, s.st_ino) for s in stats), selection)
+    selections = (part.selection for part in stored_channels(str(pair.image)))
+    return (*((s.st_dev, s.st_ino) for s in stats), *selections)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -98,6 +98,16 @@ def test_the_best_compression_is_not_refused(tmp_path):
     assert stored_shape(tmp_path / "a.nii.gz") == (200, 200, 200)
 
 
+@pytest.mark.parametrize("size", [0.1625, 0.0045, 0.7, 0.2734375])
+@pytest.mark.parametrize(("unit", "millimetres"), [("micron", 1e-3), ("mm", 1)])
+def test_small_voxels_keep_their_size(tmp_path, size, unit, millimetres):
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.diag([size, size, 3 * size, 1]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "a.nii")
+    expected = np.array([size, size, 3 * size]) * millimetres
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii").spacing, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("unit", "millimetres"), [("micron", 1e-3), ("meter", 1e3), ("mm", 1), ("unknown", 1)])
 @pytest.mark.parametrize("form", ["sform", "qform", "pixdim"])
 @pytest.mark.parametrize("read", [read_volume, reader])

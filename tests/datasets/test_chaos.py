@@ -163,7 +163,7 @@ class TestVolumes:
         np.testing.assert_array_equal(volume.label, truth)
         levels = LIVER + np.arange(12)[::-1]
         np.testing.assert_array_equal(volume.image[0], np.where(truth, levels, AIR))
-        assert volume.spacing == (0.726562, 0.726562, STEP)
+        assert volume.spacing == (SPACING, SPACING, STEP)
         # row, column, slice to RAS; the last file is the lowest slice
         np.testing.assert_allclose(volume.affine @ [0, 0, 0, 1], [180, 150, 1690.5 - 11 * STEP, 1])
         np.testing.assert_allclose(volume.affine @ [1, 2, 3, 1] - volume.affine @ [0, 0, 0, 1],

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
-from monai_al.data import DataError, read_volume
-from monai_al.datasets import folder
+from monai_al.data import DataError, dicom_series, read_volume
+from monai_al.data.label_files import write_label_map
+from monai_al.datasets import copies, folder
 from monai_al.datasets.unlabeled import unlabeled_images
 
 DICOMDIR = bytes(128) + b"DICM" + b"\x02\x00\x02\x00UI" + bytes([20, 0]) + b"1.2.840.10008.1.3.10"
@@ -105,6 +109,38 @@ def test_pictures_beside_the_slices(write_dicom, write_mask, tmp_path):
     assert pool.volumes == ("p1",)
     assert read_volume(pool[0].image).image.shape == (1, 6, 5, 4)
     assert "1 pictures beside DICOM slices are not read." in pool.notes
+
+
+def test_a_label_of_a_series_beside_pictures_has_its_place(write_dicom, tmp_path):
+    write_dicom("p1")
+    Image.new("L", (9, 9)).save(tmp_path / "p1/preview.jpg")
+    image = unlabeled_images(tmp_path)[0].image
+    stored = read_volume(image)
+    write_label_map(tmp_path / "seg.nii.gz", np.ones((6, 5, 4), np.uint8), like=image, affine=stored.affine)
+    np.testing.assert_allclose(read_volume(tmp_path / "seg.nii.gz").affine, stored.affine, atol=1e-5)
+
+
+def test_many_series_of_one_folder_are_read_once(write_dicom, tmp_path, monkeypatch):
+    uids = [f"1.2.{'7' * n}" for n in range(1, 9)]  # of odd and even length
+    for number, uid in enumerate(uids):
+        write_dicom("images/all", 3, uid=uid, number=number, seed=number)
+    (tmp_path / "images/all/DICOMDIR").write_bytes(DICOMDIR)
+    place, read, hashed = str(tmp_path / "images/all"), [], []
+    expected = {uid: set(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(place, uid)) for uid in uids}
+    header, content_hash = dicom_series._header, copies.content_hash
+    monkeypatch.setattr(dicom_series, "_header", lambda path: read.append(path) or header(path))
+    monkeypatch.setattr(copies, "content_hash", lambda image: hashed.append(image) or content_hash(image))
+    assert {uid: set(files) for uid, files in dicom_series.series_files(place).items()} == expected
+    pool = folder(tmp_path, labels=None, patient=r"series(\d+)")
+    assert len(pool.patients) == 8
+    assert len(read) <= 4 * 8 * 3  # each file a few times, however many series there are
+    assert hashed == []  # series of one folder are no copies of each other
+    write_dicom("images/all", 3, uid="1.3", number=9)
+    assert len(dicom_series.series_files(place)) == 9
+    slice_of_first = sorted(expected[uids[0]])[0]
+    Path(slice_of_first).write_bytes(Path(slice_of_first).read_bytes()[:300])
+    with pytest.raises(DataError, match=Path(slice_of_first).name):
+        folder(tmp_path, labels=None)
 
 
 def test_a_damaged_slice_is_named(write_dicom, tmp_path):

@@ -90,6 +90,16 @@ def test_a_folder_that_is_linked_into_itself(write, tmp_path):
     assert folder(tmp_path, **OPTIONS).volumes == ("a_b",)
 
 
+@pytest.mark.parametrize("name", ["#1", "study#1", "a#series=1.2", "b#channel=0"])
+def test_a_hash_in_the_path_means_nothing(write, tmp_path, name):
+    (tmp_path / "study").mkdir()
+    for case in "ab":
+        write(f"{name}/images/{case}.nii.gz", GREY + ord(case))
+    pool = folder(tmp_path / name, labels=None)
+    assert pool.patients == ("a", "b")
+    assert not any("DICOM" in note for note in pool.notes)
+
+
 def test_copies_are_named(write, tmp_path):
     for name, volume in (("a", GREY), ("b", GREY + 1), ("c", np.zeros_like(GREY)), ("d", np.zeros_like(GREY))):
         write(f"{name}.nii", volume)
