@@ -201,6 +201,7 @@ class VolumeCache:
         if item.label is None:
             return image_entry, None
         key = (self.recipe, image, self._identity(item.label), self._values_of(item))
+        key += ("affine tolerated",) * self.affine_tolerated  # else it was never compared with that of its image
         return image_entry, self.cache_dir / "labels" / fingerprint(key)[:32]
 
     def _values_of(self, item: Item) -> dict[int, int] | None:

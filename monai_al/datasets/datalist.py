@@ -144,7 +144,7 @@ def _usable(
     """The entries that can be used, and notes on the others."""
     untested = [entry for entry in entries if entry.part == "test" and entry.label is None]
     notes = [f"{len(untested)} images of the test list have no label and are left out."] if untested else []
-    entries = [entry for entry in entries if entry not in untested]
+    entries = [entry for entry in entries if entry.part != "test" or entry.label is not None]
     problems: dict[str, str] = {}
     for entry in entries:
         missing = [_below(file, base) for file in entry.missing()]

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ def entries_of(
     if not any(isinstance(listing.get(key), list) for key in parts):
         return list(_of_nnunet(listing, path, base))
     keys = [image_key] if isinstance(image_key, str) else list(image_key)
+    last_channels = functools.cache(_last_channels)
     found = []
     for key in parts:
         entries = listing.get(key) or []
@@ -180,7 +182,8 @@ def entries_of(
             raise DataError(f"{path}: {key!r} is no list of images")
         for number, entry in enumerate(entries):
             content = {keys[0]: entry} if isinstance(entry, str) else entry
-            found.append(_entry(content, path, base, f"{key} entry {number}", keys, label_key, PARTS[key], inside))
+            entry = _entry(content, path, base, f"{key} entry {number}", keys, label_key, PARTS[key], inside)
+            found.append(_with_channels(entry, last_channels))
     return found
 
 
@@ -199,10 +202,8 @@ def _entry(
     fold = content.get("fold")
     if fold is not None and not isinstance(fold, int):
         raise DataError(f"{path}: {place}: its 'fold' is {fold!r}, not a whole number")
-    listed = [_place(base, text, inside) for text in images]
-    files = tuple(file for image in listed for file in _with_channels(image))
-    name = name_without_suffix(listed[0]) if len(listed) == 1 and files != tuple(listed) else ""
-    return Entry(files, _place(base, labels[0], inside) if labels else None, part, fold, place, name)
+    files = tuple(_place(base, text, inside) for text in images)
+    return Entry(files, _place(base, labels[0], inside) if labels else None, part, fold, place)
 
 
 def _paths(value: Any, path: Path, place: str, key: str) -> list[str]:
@@ -218,13 +219,30 @@ def _place(base: Path, text: str, inside: bool) -> Path:
     return contained(base, text) if inside else Path(os.path.normpath(base / Path(text).expanduser()))
 
 
-def _with_channels(image: Path) -> list[Path]:
-    """The file, or where it is not there its channels ``<name>_0000``, ``<name>_0001`` as nnU-Net names them."""
-    stem = name_without_suffix(image)
-    if image.exists() or not image.parent.is_dir():
-        return [image]
-    channel = re.compile(re.escape(stem) + r"_\d{4}" + re.escape(image.name[len(stem) :]))
-    return sorted(path for path in image.parent.iterdir() if channel.fullmatch(path.name)) or [image]
+def _with_channels(entry: Entry, last_channels: Callable[[Path], Mapping[str, int]]) -> Entry:
+    """The entry, where files that are not there are channels ``<name>_0000``, ``<name>_0001`` as nnU-Net names them."""
+    files: list[Path] = []
+    for image in entry.images:
+        last = None if image.exists() else last_channels(image.parent).get(image.name)
+        stem = name_without_suffix(image)
+        channels = [f"{stem}_{k:04d}{image.name[len(stem) :]}" for k in range(0 if last is None else last + 1)]
+        files += [image.with_name(channel) for channel in channels] or [image]
+    if tuple(files) == entry.images:
+        return entry
+    name = name_without_suffix(entry.images[0]) if len(entry.images) == 1 else ""
+    return replace(entry, images=tuple(files), name=name)
+
+
+def _last_channels(folder: Path) -> dict[str, int]:
+    """Name of an image -> the last number of its channels, of all files in a folder that end in such a number."""
+    found: dict[str, int] = {}
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        stem = name_without_suffix(name)
+        number = _CHANNEL.search(stem)
+        if number:
+            image = stem[: number.start()] + name[len(stem) :]
+            found[image] = max(int(number[1]), found.get(image, 0))
+    return found
 
 
 # --- nnU-Net ----------------------------------------------------------------------------------------------------------

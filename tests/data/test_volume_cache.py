@@ -205,6 +205,17 @@ def test_unlabeled_first_labeled_later(tmp_path, reads):
     assert volume.label.shape == (4, 8, 8)
 
 
+def test_a_label_that_was_tolerated_is_compared_where_it_is_not(tmp_path):
+    [item, *_] = make(tmp_path, "a")
+    moved = np.diag([1.5, 1.5, 5.0, 1.0])
+    moved[0, 3] = 1.5
+    write(tmp_path / "a_label.nii", np.zeros(SHAPE, np.uint8), moved)
+    with pytest.warns(UserWarning, match="the image's geometry is used for both"):
+        VolumeCache(tmp_path / "cache", None, VALUES, progress=False, affine_tolerated=True).get(item)
+    with pytest.raises(DataError, match="have one shape but affines that differ"):
+        cache_of(tmp_path).get(item)
+
+
 @pytest.mark.parametrize("size", [(8, 8, -1), (8, 3, -1), (4, 9, -1)])
 def test_padding_is_not_valid_and_not_annotated(tmp_path, size):
     items = make(tmp_path, "a")

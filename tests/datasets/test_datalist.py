@@ -183,6 +183,15 @@ class TestNnunet:
             pool = read(root(training=cases, labels=labels))
             assert (pool.volumes, pool[0].image.count("|")) == (("liver_2", "liver_10"), 1)
 
+    @pytest.mark.parametrize("gone", ["0000", "0001"])
+    def test_the_list_of_the_first_version_lacks_a_channel(self, root, tmp_path, gone):
+        case = {"image": "./imagesTr/liver_2.nii.gz", "label": "./labelsTr/liver_2.nii.gz"}
+        place = root(("liver_2",), channels=3, training=[case], labels={"0": "background", "1": "liver"})
+        (tmp_path / f"imagesTr/liver_2_{gone}.nii.gz").unlink()
+        for read in (datalist, decathlon):
+            with pytest.raises(DataError, match=rf"imagesTr/liver_2_{gone}\.nii\.gz"):
+                read(place)
+
     def test_files_by_name(self, root, tmp_path, write):
         one = {"images": ["imagesTr/liver_2_0000.nii.gz"], "label": "labelsTr/liver_2.nii.gz"}
         assert datalist(root(dataset={"x": one})).volumes == ("x",)
