@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shutil
 from pathlib import Path
 
 from monai_al.records.files import read_json
@@ -19,6 +19,15 @@ _OURS = re.compile(
     r"config_\d+_\d+\.json|mlruns.*|tensorboard|events\.out\.tfevents.*|models"
 )
 _OF_A_CACHE = "images/*/geometry.json"
+_WORTH = ("round_*/model_*.pt", "round_*/metrics.json", "round_*/manifest.json", "annotate/round_*")
+# what a start may have written until then, run.json last; whatever else lies there is somebody's
+_WRITTEN = (
+    *(f"round_[0-9]*/{name}" for name in ("query.json", "timings.json", "labels/[0-9]*.json")),
+    *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*")),
+    *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png")),
+    *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
+    "curve.csv", "extension_*.json", "encoder.json", "pool.json", "run.json",
+)  # fmt: skip
 
 
 def foreign_entries(path: Path) -> list[str]:
@@ -57,7 +66,7 @@ def is_beginning(path: Path) -> bool:
         >>> is_beginning(Path("no/such/folder"))
         True
     """
-    if next(path.glob("round_*/model_*.pt"), None) or next(path.glob("annotate/round_*"), None):
+    if any(next(path.glob(kind), None) for kind in _WORTH):  # also of a run whose models were removed to save space
         return False
     if next(path.glob("round_*/query.json"), None) is None:
         return True
@@ -67,16 +76,27 @@ def is_beginning(path: Path) -> bool:
 
 
 def drop_beginning(path: Path) -> None:
-    """Remove what a start wrote; ``run.json`` goes last, so that a killed removal is done again.
+    """Remove the files that a start wrote; ``run.json`` goes last, so that a killed removal is done again.
+
+    Nothing else is touched: files of other names stay, and so do the folders that hold them. Without a ``run.json`` no
+    start has come to its end, and only what a new one would take for its own goes.
 
     Args:
         path: the run folder, which holds a ``run.json`` and for which :func:`is_beginning` holds.
 
     Example:
-        >>> drop_beginning(Path("no/such/folder"))
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("run.json", "curve.csv", "notes.txt"):
+        ...         _ = (Path(folder) / name).write_text("{}")
+        ...     drop_beginning(Path(folder))
+        ...     [entry.name for entry in Path(folder).iterdir()]
+        ['notes.txt']
     """
-    for folder in (*path.glob("round_*"), path / "report"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for file in (*path.glob("extension_*.json"), *(path / name for name in ("curve.csv", "encoder.json", "pool.json"))):
-        file.unlink(missing_ok=True)
-    (path / "run.json").unlink(missing_ok=True)
+    kinds = _WRITTEN if (path / "run.json").exists() else ("extension_*.json", "encoder.json")
+    for file in [file for kind in kinds for file in path.glob(kind) if file.is_file()]:
+        file.unlink()
+    for folder in [folder for kind in ("round_[0-9]*/*", "round_[0-9]*", "report") for folder in path.glob(kind)]:
+        if folder.is_dir():
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()

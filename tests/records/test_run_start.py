@@ -1,0 +1,66 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monai_al.records import RunFolder
+from monai_al.records.run_start import drop_beginning, is_beginning
+
+SOMEBODYS = (
+    "report/thesis.tex", "report/figures/a.png", "round_01/scan.nii.gz", "round_trip/query.json", "models/best.pt",
+    "cache/images/ab/geometry.json", "phantom/a.nii.gz", "log.txt", "notes.txt", "round_00/labels/mine.json",
+)  # fmt: skip
+OURS = (
+    "round_00/query.json", "round_00/labels/0000.json", "round_00/timings.json", "round_00/pseudo.json",
+    "round_00/pseudo/a.nii.gz", "report/index.html", "report/round_00_item_01.png", "curve.csv", "extension_00.json",
+    "encoder.json", "pool.json",
+)  # fmt: skip
+
+
+def write(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text('{"annotator": "oracle"}')
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_files_that_a_start_wrote_go(tmp_path):
+    outside = tmp_path / "outside"
+    write(outside, ["thesis.tex"])
+    run = tmp_path / "run"
+    write(run, [*SOMEBODYS, *OURS, "run.json"])
+    (run / "round_02").symlink_to(outside)
+    (run / "round_03" / "labels").mkdir(parents=True)
+    drop_beginning(run)
+    assert files(run) - {"round_02/thesis.tex"} == set(SOMEBODYS)
+    assert files(outside) == {"thesis.tex"}
+    assert not (run / "round_03").exists()
+
+
+def test_without_a_run_json_only_what_would_be_taken_for_the_new_runs_goes(tmp_path):
+    write(tmp_path, [*SOMEBODYS, *OURS])
+    drop_beginning(tmp_path)
+    assert files(tmp_path) == {*SOMEBODYS, *OURS} - {"extension_00.json", "encoder.json"}
+
+
+@pytest.mark.parametrize("names", [["report/thesis.tex"], ["round_00/scan.nii.gz", "models/best.pt"], ["curve.csv"]])
+def test_a_start_in_a_folder_with_names_like_ours_removes_nothing(tmp_path, names):
+    write(tmp_path, names)
+    run = RunFolder(tmp_path)
+    run.start({"config": {}, "rounds": 1, "budget": 1, "sizes": [1]}, {"items": []})
+    assert files(tmp_path) == {*names, "pool.json", "run.json"}
+
+
+@pytest.mark.parametrize("kept", ["round_00/model_0.pt", "round_00/metrics.json", "round_00/manifest.json"])
+def test_a_run_whose_models_were_removed_to_save_space_is_missed(tmp_path, kept):
+    write(tmp_path, ["round_00/query.json", "round_00/labels/0000.json"])
+    (tmp_path / "run.json").write_text(json.dumps({"annotator": "oracle"}))
+    assert is_beginning(tmp_path)
+    write(tmp_path, [kept])
+    assert not is_beginning(tmp_path)
