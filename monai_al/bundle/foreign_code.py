@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from monai_al.assets import CONFIG_SUFFIXES, asset_folders
+from monai_al.options import literal_of
 
 __all__ = ["foreign_code"]
 
@@ -38,10 +39,14 @@ def foreign_code(config: Mapping[str, Any], folders: Mapping[str, Path] | None =
     files = [path for folder in folders.values() for path in folder.rglob("*") if path.suffix in CONFIG_SUFFIXES]
     known = {code for path in files for code in _code(ConfigParser.load_config_file(path)).values()}
     found = {id: text for id, (is_target, text) in _code(config).items() if (is_target, text) not in known}
-    root = config.get(_ROOT)
-    if isinstance(root, str) and Path(root).is_dir() and not any(map(Path(root).is_relative_to, folders.values())):
+    root = literal_of(config.get(_ROOT))
+    if root is not None and Path(root).is_dir() and not any(map(Path(root).is_relative_to, folders.values())):
         found[_ROOT] = root
     return found
+
+
+def _is_code(text: str) -> bool:
+    return text.strip().startswith(_CODE) and literal_of(text.strip()) is None
 
 
 def _code(config: Any) -> dict[str, tuple[bool, str]]:
@@ -56,5 +61,5 @@ def _leaves(config: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[boo
     elif isinstance(config, (list, tuple)):
         for i, value in enumerate(config):
             yield from _leaves(value, (*path, str(i)))
-    elif isinstance(config, str) and (path[-1:] == (_TARGET,) or config.strip().startswith(_CODE)):
+    elif isinstance(config, str) and (path[-1:] == (_TARGET,) or _is_code(config)):
         yield "#".join(path), (path[-1:] == (_TARGET,), config)

@@ -13,10 +13,9 @@ from monai.bundle import ConfigExpression, ConfigItem, ConfigParser
 
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError
 from monai_al.bundle.knobs import KNOBS
-from monai_al.bundle.literals import literal
-from monai_al.options import Option, options_of
+from monai_al.options import Option, is_expression, literal, options_of
 
-__all__ = ["checked_options", "set_option", "typed_on_the_command_line"]
+__all__ = ["checked_options", "is_theirs", "set_option", "typed_on_the_command_line"]
 
 _AS_TYPED = ("path", "text")
 _OF_OURS = ("data", "training")  # sections whose ids mean in another bundle what that bundle says
@@ -49,15 +48,16 @@ def checked_options(
         monai_al.bundle.errors.BundleConfigError: --rounds must be a whole number of at least 1, got 0
     """
     changed, wrong = {}, []
+    typed = typed or {}
     for option in options_of(config):
-        if foreign and option.section in _OF_OURS and option.name not in KNOBS:
-            continue
         value = config[option.name]
         try:
-            if option.kind in _AS_TYPED and option.name in (typed or {}):
-                meant = _as_typed(option, (typed or {})[option.name])
+            if option.kind in _AS_TYPED and option.name in typed:
+                meant = _as_typed(option, typed[option.name])
+            elif foreign and is_theirs(option):
+                continue
             else:
-                meant = option.checked(value)
+                meant = _as_written(option, value)
             if option.name == "device":
                 _check_device(meant)
         except ValueError as error:
@@ -70,12 +70,31 @@ def checked_options(
     return changed
 
 
+def is_theirs(option: Option) -> bool:
+    """Whether an option means in another bundle what that bundle says.
+
+    Example:
+        >>> from monai_al.options import OPTIONS
+        >>> [is_theirs(OPTIONS[name]) for name in ("image_size", "batch_size", "rounds")]
+        [True, False, False]
+    """
+    return option.section in _OF_OURS and option.name not in KNOBS
+
+
 def _as_typed(option: Option, text: str) -> Any:
     """MONAI's own command line takes a text that begins with ``$``, ``@`` or ``%`` as its configs do."""
-    if text[:1] in ("$", "@", "%"):
+    if is_expression(text):
         return text
     meant = option.typed(text)
     return literal(meant) if isinstance(meant, str) else meant
+
+
+def _as_written(option: Option, value: Any) -> Any:
+    """In a config that MONAI has read, each ``#`` of a path has become ``::``."""
+    meant = option.checked(value)
+    if option.kind == "path" and isinstance(meant, str) and "::" in meant and not is_expression(meant):
+        return literal(meant.replace("::", "#"))
+    return meant
 
 
 def _check_device(value: Any) -> None:
@@ -84,7 +103,7 @@ def _check_device(value: Any) -> None:
     Raises:
         ValueError: it is not, or there is no such kind of device.
     """
-    if not isinstance(value, str) or value[:1] in ("$", "@", "%"):
+    if not isinstance(value, str) or is_expression(value):
         return
     try:
         device = torch.device(value)

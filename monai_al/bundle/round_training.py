@@ -21,10 +21,10 @@ from monai.utils import set_determinism
 
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import BundleConfigError, own_errors
-from monai_al.bundle.literals import literal
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
+from monai_al.options import literal
 
 __all__ = ["RoundTraining"]
 

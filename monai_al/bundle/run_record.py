@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from monai_al.data import fingerprint
+from monai_al.options import literal, literal_of
 
 __all__ = ["EXECUTED", "plain", "results_of", "run_record", "training_of"]
 
@@ -114,7 +115,8 @@ def _without_places(config: Any, path: tuple[str, ...], places: dict[str, Any]) 
 
 def _absolute(value: Any) -> Any:
     """A path as it is found from any folder; expressions and references stay."""
-    return str(Path(value).resolve()) if isinstance(value, (str, Path)) and str(value)[:1] not in "$@%" else value
+    path = literal_of(str(value) if isinstance(value, Path) else value)
+    return value if path is None else literal(str(Path(path).resolve()))
 
 
 def plain(value: Any) -> Any:

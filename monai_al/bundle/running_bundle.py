@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,11 @@ class RunningBundle:
     parser: ConfigParser | None = field(default=None, repr=False, compare=False)
 
     def file(self, name: str) -> Path:
-        """A config file: a path as it is, a mere name in this bundle's ``configs``, else in those for any bundle."""
+        """A config file: a path as it is, a mere name in this bundle's ``configs``, else in those for any bundle.
+
+        A ``::`` in it was a ``#``, which MONAI replaces in every text of a config.
+        """
+        name = os.path.expanduser(name.replace("::", "#"))
         path = Path(name if Path(name).suffix else f"{name}.yaml")
         if path.is_absolute() or len(path.parts) > 1:
             return path

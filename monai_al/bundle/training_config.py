@@ -17,9 +17,9 @@ from monai.inferers import SimpleInferer
 
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.knobs import has_place_for, targets_of
-from monai_al.bundle.literals import literal
 from monai_al.bundle.training_options import infer_activation
 from monai_al.inferers import TrainedNetwork
+from monai_al.options import literal
 from monai_al.uncertainty import ACTIVATIONS
 
 __all__ = ["TrainingConfig"]

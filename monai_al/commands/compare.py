@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from monai_al.assets import asset_candidates, asset_folders, find_asset
 from monai_al.commands.parsing import add_command, existing_folder
+from monai_al.options import literal
 
 if TYPE_CHECKING:
     from monai_al.comparison import Comparison
@@ -116,7 +117,7 @@ def _asked_comparison(path: Path, arguments: argparse.Namespace) -> Comparison:
     if arguments.seeds:
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
     if arguments.dataset_dir:
-        folder = str(Path(arguments.dataset_dir).expanduser().resolve())
+        folder = literal(str(Path(arguments.dataset_dir).expanduser().resolve()))
         comparison = replace(comparison, options={**comparison.options, "dataset_dir": folder})
     return comparison
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from monai_al.commands.parsing import add_command, existing_folder
+from monai_al.options import literal
 
 __all__ = ["add_to", "report"]
 
@@ -58,6 +59,6 @@ def report(arguments: argparse.Namespace) -> None:
     folder = existing_folder(arguments.run_folder)
     from monai_al.engines.run_report import write_report
 
-    overrides = {"dataset_dir": arguments.dataset_dir} if arguments.dataset_dir else None
+    overrides = {"dataset_dir": literal(arguments.dataset_dir)} if arguments.dataset_dir else None
     asked = {"items": arguments.items, "volumes": arguments.volumes, "trust": arguments.trust}
     print(write_report(folder, overrides=overrides, **asked))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.assets import bundle_config, find_overlay
-from monai_al.options import OPTIONS
+from monai_al.options import OPTIONS, is_expression, literal, literals_in
 
 __all__ = ["add_to", "config_values", "run_bundle", "words_and_options"]
 
@@ -72,7 +72,8 @@ def run_bundle(arguments: argparse.Namespace) -> None:
 
         print(bundle_help(USAGE, files))
         return
-    _run(files, config_values(typed, _read(files)))
+    read = _read(files)
+    _run(files, config_values(typed, read, foreign=_is_foreign(config, read, typed)))
 
 
 def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
@@ -104,12 +105,15 @@ def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | 
     return names, typed
 
 
-def config_values(typed: Mapping[str, str | None], config: Mapping[str, Any]) -> dict[str, Any]:
+def config_values(
+    typed: Mapping[str, str | None], config: Mapping[str, Any], *, foreign: bool = False
+) -> dict[str, Any]:
     """What MONAI gets for the typed options: id -> value.
 
     Args:
         typed: option -> its text, None where it stands alone, which switches it on.
         config: the merged config files, unresolved. Nested ids that are not in it are handed to the training config.
+        foreign: the training config is another bundle's, which says itself what its options take.
 
     Raises:
         ValueError: texts that are no values of their options; the message has a line for each.
@@ -119,36 +123,64 @@ def config_values(typed: Mapping[str, str | None], config: Mapping[str, Any]) ->
         {'rounds': 3, 'nested_overrides': {'train#dataloader#num_workers': 2}}
     """
     values: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     wrong = []
     for id, text in typed.items():
         try:
-            value = _value(id, text)
+            value = _value(id, text, foreign)
         except ValueError as error:
             wrong.append(str(error))
             continue
         if "#" in id and id.split("#")[0] not in config and "nested_overrides" in config:
-            values.setdefault("nested_overrides", dict(config["nested_overrides"] or {}))[id] = value
+            nested[id] = value
         else:
             values[id] = value
     if wrong:
         raise ValueError("\n       ".join(wrong))
+    if nested:
+        values["nested_overrides"] = (values.get("nested_overrides", config["nested_overrides"]) or {}) | nested
     return values
 
 
-def _value(id: str, text: str | None) -> Any:
-    from fire.parser import DefaultParseValue
+def _value(id: str, text: str | None, foreign: bool) -> Any:
+    if id == "config_file":
+        raise ValueError(f"--config_file: name the configs without it: {USAGE}")
+    if foreign and id in OPTIONS and OPTIONS[id].kind not in ("text", "path"):
+        from monai_al.bundle.option_checks import is_theirs
 
-    from monai_al.bundle.literals import literal
-
+        if is_theirs(OPTIONS[id]):
+            return True if text is None else _undeclared(text)
     if text is None:
         if id in OPTIONS and OPTIONS[id].kind != "flag":
             raise ValueError(f"--{id} needs a value: {OPTIONS[id].takes}")
         return True
     if id not in OPTIONS:
-        return literal(text) if "#" in text else DefaultParseValue(text)
+        return _undeclared(text)
     option = OPTIONS[id]
     value = option.typed(text)
-    return literal(value) if option.kind in ("text", "path") and isinstance(value, str) else value
+    if option.kind in ("text", "path") and isinstance(value, str):
+        return literal(value)
+    return value
+
+
+def _undeclared(text: str) -> Any:
+    """What MONAI's command line reads in a text, without its taking what follows a ``#`` for a comment."""
+    from fire.parser import DefaultParseValue
+
+    if is_expression(text):
+        return text
+    return literals_in(text if "#" in text and text[0] not in "[{('\"" else DefaultParseValue(text))
+
+
+def _is_foreign(config: Path, content: Mapping[str, Any], typed: Mapping[str, str | None]) -> bool:
+    """Whether the training config that is asked for belongs to a bundle that knows nothing of this package."""
+    named = typed.get("training_config") or content.get("training_config")
+    if not named or is_expression(named):
+        return False
+    from monai_al.bundle.running_bundle import RunningBundle, bundle_root
+
+    file = RunningBundle(bundle_root(config), {}).file(str(named))
+    return file.is_file() and "pool" not in _read([file])
 
 
 def _read(files: Sequence[Path]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.comparison.config import Comparison, PlannedRun
+from monai_al.options import literal_of
 from monai_al.records import RunFolder, config_hash
 from monai_al.records.files import read_json
 
@@ -143,7 +144,7 @@ def said_by(own: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, list
         add({id: list(said[knob]) for id in targets_of(knob, parser, knobs) if id != knob})
     if "train_overlays" in said:
         names = command.get("train_overlays") or ()
-        bundle = RunningBundle(Path((record.get("places") or {}).get("bundle_root", ".")), {})
+        bundle = RunningBundle(Path(literal_of((record.get("places") or {}).get("bundle_root")) or "."), {})
         files = [bundle.file(name) for name in names]
         if all(file.is_file() for file in files):
             for file in files:

@@ -22,6 +22,7 @@ from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.plan import time_text, work_left
 from monai_al.comparison.state import asked_for, asked_otherwise, beside, is_done
 from monai_al.failures import stopping
+from monai_al.options import literal
 from monai_al.records.files import write_json
 
 __all__ = ["run_all"]
@@ -103,7 +104,7 @@ class _Bar(tqdm):
 
 def _start(run: PlannedRun) -> subprocess.Popen:
     options, log = beside(run, ".json"), beside(run, ".log")
-    write_json(options, {**run.options, "output_dir": str(run.folder), "progress": False})
+    write_json(options, {**run.options, "output_dir": literal(str(run.folder)), "progress": False})
     files = [*run.config_files, str(options)]
     with open(log, "a", encoding="utf-8") as file:
         print(f"{_HEADER}{time.strftime('%Y-%m-%d %H:%M:%S')}", file=file, flush=True)

@@ -20,6 +20,7 @@ from monai_al.engines.threads import torch_threads
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
+from monai_al.options import literal
 from monai_al.records import SPLITS, DataError, Item, Pool, pool_from_json, shown
 from monai_al.records.csv_files import write_csv
 from monai_al.records.files import read_json, write_json
@@ -143,7 +144,9 @@ def apply_to_scans(
         monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
     path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
-    run = _own_run(run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": str(path)})}, trust)
+    run = _own_run(
+        run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": literal(str(path))})}, trust
+    )
     pool, part = _scans(run, path, overrides or {})
     run.training.share(**{POOL_ID: pool})
     return _applied(run, pool.items, round, part)

@@ -24,6 +24,7 @@ from monai_al.bundle.run_record import results_of
 from monai_al.data import fingerprint
 from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
+from monai_al.options import literal
 from monai_al.passes.run import run_pass
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import copy_stored, new_folder, read_json, write_json
@@ -128,7 +129,7 @@ class EncoderTraining:
         start = time.perf_counter()
         logger.info("training the encoder of %s on %d items, without labels", self.training.name, len(items))
         self.training.share(pool=source.data, cache=source.cache)
-        places = {id: str(under_way) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
+        places = {id: literal(str(under_way)) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
         seeds = {"seed": seed} if self.training.declares("seed") else {}
         weights = self.training.run(source.entries(items), seed=seed, overrides={**places, **seeds})
         bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]

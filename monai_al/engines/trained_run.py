@@ -14,6 +14,7 @@ from monai_al.bundle.run_record import training_of
 from monai_al.engines.checked_run import check_run
 from monai_al.engines.members import MEAN, Members
 from monai_al.inferers import TrainedNetwork
+from monai_al.options import literal, literal_of
 from monai_al.records import DataError, RunFolder
 from monai_al.records.files import read_json
 from monai_al.sources import Source, source_of
@@ -61,12 +62,12 @@ class TrainedRun:
         self.record = read_json(self.folder.path / "run.json") | {"sizes": self.folder.sizes()}
         training = training_of(self.record)
         if "output_dir" in training and "pool" in training:  # it may have been moved, and its cache lies beside it
-            training["output_dir"] = str(self.folder.path.resolve())
-        root = Path(str(training.get("bundle_root")))
+            training["output_dir"] = literal(str(self.folder.path.resolve()))
+        root = literal_of(training.get("bundle_root"))  # gone: what needs no scripts of the bundle works all the same
         self.training = TrainingConfig(
             training,
             overrides,
-            root=root if root.is_dir() else None,  # gone: what needs no scripts of the bundle works all the same
+            root=Path(root) if root and Path(root).is_dir() else None,
             name=f"the training config of {self.folder.path}",
         )
         settings = self.record["config"]["learner"]

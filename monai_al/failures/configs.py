@@ -18,7 +18,9 @@ _EXTRAS = {"tensorboard": "tensorboard", "tensorboardX": "tensorboard", "mlflow"
 _TARGET = re.compile(r"Cannot locate class or function path: '(.*)'")
 _REFERENCE = re.compile(r"the referring item `@(.*)` is not defined")
 _CIRCLE = re.compile(r"detected circular references '(.*)' for id='(.*)'")
-_ID = re.compile(r"(?:id|run ID|query key)\W+([\w#:]+)'? ?(?:is not found in the config|doesn't exist in the config|$)")
+_ID = re.compile(
+    r"id='([\w#:]+)' is not found in the config|run ID '([\w#:]+)' doesn't exist in the config|^query key: ([\w#:]+)$"
+)
 _KEYWORDS = re.compile(r"Failed to instantiate component '(.*)' with keywords: (\S*)")
 _TYPED = {"monai_al.strategies.": "--strategy#", "monai_al.engines.": "--"}  # whose arguments have ids of their names
 _BUILT = re.compile(r"Failed to instantiate component '(.*)' with keywords")
@@ -127,7 +129,7 @@ def of_config(error: BaseException) -> str | None:
     if found := _CIRCLE.search(text):
         return f"the ids {found[1]} and {found[2]} of the config refer to each other: break the circle"
     if found := _ID.search(text):
-        return f"{found[1]}: the config has no such id; correct its name"
+        return f"{found[1] or found[2] or found[3]}: the config has no such id; correct its name"
     return None
 
 

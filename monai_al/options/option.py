@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+
+from monai_al.options.literals import is_expression
 
 __all__ = ["Option"]
 
@@ -112,7 +116,7 @@ class Option:
             ...
             ValueError: --rate must be a number above 0, got -1
         """
-        if value is None and self.optional or isinstance(value, str) and value[:1] in ("$", "@", "%"):
+        if value is None and self.optional or is_expression(value):
             return value
         found = getattr(self, f"_{self.kind}")(value)
         if found is None:
@@ -120,7 +124,9 @@ class Option:
         return found
 
     def typed(self, text: str) -> Any:
-        """The value of what was typed on a command line: texts and paths as they stand, the rest as YAML reads it.
+        """The value of what was typed on a command line: texts and paths as they stand, the rest as Python or YAML.
+
+        A ``~`` at the start of a path is the home folder.
 
         Raises:
             ValueError: it is no value of this option.
@@ -134,13 +140,8 @@ class Option:
         if self.kind in ("text", "path"):
             if not text.strip():
                 raise ValueError(f"--{self.name} must be {self.takes}, got nothing")
-            return text
-        if text[:1] in ("$", "@", "%"):
-            return text
-        try:
-            return self.checked(text if text in self.choices else yaml.safe_load(text))
-        except yaml.YAMLError:
-            return self.checked(text)
+            return os.path.expanduser(text) if self.kind == "path" else text
+        return self.checked(text if text in self.choices or is_expression(text) else _read(text))
 
     # -- one method for each kind: the value, or None where it is none ------------------------------------------------
 
@@ -166,7 +167,9 @@ class Option:
     def _text(self, value: Any) -> str | None:
         return value if isinstance(value, str) and value.strip() else None
 
-    _path = _text
+    def _path(self, value: Any) -> str | None:
+        text = self._text(value)
+        return None if text is None else os.path.expanduser(text)
 
     def _choice(self, value: Any) -> str | None:
         return value if value in self.choices else None
@@ -174,7 +177,7 @@ class Option:
     def _wholes(self, value: Any) -> list[Any] | None:
         if not isinstance(value, (list, tuple)) or not self._as_many(value):
             return None
-        found = [entry if _is_reference(entry) else self._whole(entry) for entry in value]
+        found = [entry if is_expression(entry) else self._whole(entry) for entry in value]
         return None if None in found else found
 
     def _names(self, value: Any) -> list[str] | None:
@@ -224,8 +227,20 @@ def _number(value: Any) -> int | float | None:
     return value if fits else None
 
 
-def _is_reference(value: Any) -> bool:
-    return isinstance(value, str) and value[:1] in ("$", "@", "%")
+def _read(text: str) -> Any:
+    """What a text says: a number, what Python reads in it, as MONAI's command line does, or what YAML reads."""
+    number = _number(text)
+    if number is not None:
+        return number  # YAML reads 010 as 8 and 1:30 as 90
+    try:
+        return ast.literal_eval(text)
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        pass
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if isinstance(found, float) or type(found) is int else found
 
 
 def _shown(value: Any) -> str:

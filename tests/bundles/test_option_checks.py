@@ -10,18 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
 from monai_al.bundle import BundleConfigError
-from monai_al.bundle.literals import literal
 from monai_al.bundle.option_checks import checked_options, typed_on_the_command_line
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_literal_arrives_as_it_stands(text):
-    assert ConfigParser({"a": literal(text), "b": "@a"}).get_parsed_content("b") == text
+from monai_al.options import literal
 
 
 def test_all_wrong_options_are_told_at_once():
@@ -35,6 +28,13 @@ def test_the_data_and_training_of_another_bundle_are_its_own():
     assert checked_options(theirs, foreign=True) == {}
     with pytest.raises(BundleConfigError, match="--batch_size"):
         checked_options(theirs | {"batch_size": 0}, foreign=True)
+    typed = {"dataset_dir": "scans #1"}
+    assert checked_options({"dataset_dir": "scans ::1"}, typed, foreign=True) == {"dataset_dir": literal("scans #1")}
+
+
+def test_paths_of_a_config_are_those_of_its_file_though_monai_reads_their_characters():
+    found = checked_options({"dataset_dir": "scans ::1", "cache_dir": "$@a::b", "mlflow_uri": "a::b"})
+    assert found == {"dataset_dir": literal("scans #1")}
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "gpu", "mps"])

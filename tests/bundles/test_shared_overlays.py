@@ -24,6 +24,7 @@ def test_a_bundle_s_own_overlay_comes_first(tmp_path):
     own.write_text("")
     assert bundle.file("whole_volumes") == own
     assert bundle.file("a/whole_volumes.yaml") == Path("a/whole_volumes.yaml")
+    assert bundle.file("a ::1/b.yaml") == Path("a #1/b.yaml")  # as MONAI hands it on
     assert bundle.file("missing") == tmp_path / "configs" / "missing.yaml"  # what an error names
 
 

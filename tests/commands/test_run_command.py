@@ -11,6 +11,7 @@ import pytest
 from monai_al.assets import bundle_config, find_asset, find_overlay
 from monai_al.commands import main
 from monai_al.commands.run import config_values, words_and_options
+from monai_al.engines import TrainedRun
 
 OWN = find_asset("group_contrastive_cardiac") / "configs"
 
@@ -59,6 +60,7 @@ def test_an_overlay_is_found_by_name_or_path(name, end):
         (["active_learning", "--image_size", "[64,", "64]"], "quotes"),
         (["active_learning", "--rounds", "x", "--threads", "0"], "--threads must be"),
         (["no/such/config.yaml"], "no/such/config.yaml"),
+        (["active_learning", "--config_file", "a.yaml"], "name the configs without it"),
     ],
 )
 def test_a_wrong_name_or_option_is_one_message(words, told, capsys):
@@ -83,6 +85,27 @@ def test_options_become_what_monai_is_to_get():
         "nested_overrides": {"train#dataloader#num_workers": 0},
         "selector": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ({"a#b": "1", "nested_overrides": "{'c#d': 2}"}, {"nested_overrides": {"a#b": 1, "c#d": 2}}),
+        ({"strategy#x": "@train#dataset"}, {"strategy#x": "@train#dataset"}),
+        ({"strategy#x": "a #1"}, {"strategy#x": "$'a \\x231'"}),
+        ({"mine": "['a#b', 2]"}, {"mine": ["$'a\\x23b'", 2]}),
+    ],
+)
+def test_options_that_are_not_declared(typed, found):
+    assert config_values(typed, {"nested_overrides": {}, "strategy": {}}) == found
+
+
+def test_what_another_bundle_says_itself_of_its_options():
+    typed = {"image_size": "96", "model": "unet", "amp": None, "dataset_dir": "a #1"}
+    found = config_values(typed, {}, foreign=True)
+    assert found == {"image_size": 96, "model": "unet", "amp": True, "dataset_dir": "$'a \\x231'"}
+    with pytest.raises(ValueError, match="--batch_size"):
+        config_values({"batch_size": "0"}, {}, foreign=True)
 
 
 def test_help_lists_the_options_with_the_bundles_defaults(capsys):
@@ -113,3 +136,4 @@ def test_a_run_goes_on_with_either_command_and_keeps_names_as_typed(tmp_path, mo
     assert json.loads((folder / "round_01" / "metrics.json").read_text())["labeled"] == 4
     training = json.loads((folder / "run.json").read_text())["config"]["training"]
     assert training["validate"]["dataloader"]["batch_size"] == 8
+    assert TrainedRun(folder).training.resolve("output_dir") == [str(folder)]

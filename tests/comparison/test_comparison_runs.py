@@ -416,10 +416,11 @@ BROKEN = {"overlays": ["datasets/hippocampus"], "options": {"dataset_dir": "no w
     ids=["one run", "two runs"],
 )
 def test_a_comparison_from_its_start_to_its_end(tmp_path, capsys, runs):
-    output = tmp_path / "out put"
+    output = tmp_path / "out put #1"  # MONAI reads # as ::
     compare = command(tmp_path / "tiny.json", output, **runs)
     assert main(compare) == 0
     text = capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "tiny.json"]
     assert (output / "tiny.md").read_text(encoding="utf-8") == text
     assert (output / "tiny.png").read_bytes()[1:4] == b"PNG"
     record = json.loads((output / "target" / "seed_1" / "run.json").read_text())

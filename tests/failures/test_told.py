@@ -150,6 +150,7 @@ def test_what_is_told(kind):
 BUGS = {
     "a key": lambda: {}["x"],
     "a wrong call of another library": lambda: np.zeros(3).reshape(2, 2),
+    "no id, only words that end like it": from_(ValueError("not valid: abc"), RuntimeError("item id: case_1")),
     "an assertion": from_(AssertionError("never")),
     "in a worker": in_worker(IndexError("list index out of range")),
 }

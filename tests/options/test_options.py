@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from pathlib import Path
 
@@ -133,12 +134,22 @@ def test_what_an_option_refuses_and_says(declared, value, told):
         (option("number"), "1e-4", 1e-4),
         (option("wholes"), "[64, 64]", [64, 64]),
         (option("flag"), "no", False),
+        (option("path"), "~/scans", os.path.expanduser("~/scans")),
+        (option("wholes"), "64,64", [64, 64]),
+        (option("wholes"), "(64, 64)", [64, 64]),
         (option("budget"), "[0.1,0.2]", [0.1, 0.2]),
         (option("whole"), "$@a", "$@a"),
+        (option("whole"), "010", 10),
+        (option("config"), "{a: 1, 'b#c': x}", {"a": 1, "b#c": "x"}),
     ],
 )
 def test_how_a_typed_value_is_read(declared, text, value):
     assert declared.typed(text) == value
+
+
+def test_no_number_is_one_that_only_yaml_reads():
+    with pytest.raises(ValueError, match="got '1:30'"):
+        option("whole").typed("1:30")
 
 
 def test_the_page_of_options_is_what_the_table_says():
