@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def draw_once(path: str | Path, inputs: Any, draw: Callable[[], str]) -> str:
 
     path, wanted = Path(path), config_hash(inputs)
     if path.is_file():
-        with Image.open(path) as image:
-            if image.info.get(_INPUTS) == wanted:
+        with contextlib.suppress(OSError), Image.open(path) as image:  # one that cannot be read is drawn anew
+            if image.info.get(_INPUTS) == wanted and _TEXT in image.info:
                 return image.info[_TEXT]
     text = draw()
     known = PngImagePlugin.PngInfo()

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from monai_al.engines.active_learner import ActiveLearner
-from monai_al.engines.applied_run import AppliedRun, apply_to_part, apply_to_scans, evaluation_text, write_evaluation
+from monai_al.engines.applied_run import AppliedRun, apply_to_part, apply_to_scans
 from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.evaluation import evaluation_text, write_evaluation
 from monai_al.engines.members import Members
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.settings import LoopSettings

@@ -48,7 +48,7 @@ from monai_al.records import (
     rng,
     round_sizes,
 )
-from monai_al.records.manifest import check_intact, close_round
+from monai_al.records.manifest import MANIFEST, check_intact, close_round
 from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
 from monai_al.sources import source_of
@@ -182,8 +182,11 @@ class ActiveLearner(Engine):
 
     def _finished(self) -> bool:
         """Whether there is nothing left to do, not even a picture."""
-        drawn = all((self.folder.path / name).exists() for name in ("curve.csv", _CURVE))
-        return drawn and self.folder.is_done() and self.folder.sizes() == self.sizes
+        if not (self.folder.is_done() and self.folder.sizes() == self.sizes):
+            return False
+        closed, drawn = self.folder.round_path(len(self.sizes) - 1) / MANIFEST, self.folder.path / _CURVE
+        written = all(path.exists() for path in (closed, drawn, self.folder.path / "curve.csv"))
+        return written and drawn.stat().st_mtime_ns >= closed.stat().st_mtime_ns  # else it was stopped just before
 
     def _tell_done(self) -> Any:
         self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
@@ -228,8 +231,8 @@ class ActiveLearner(Engine):
         if not (last or selected):
             self._select(number + 1)
             self.fire_event(RoundEvents.QUERY_SELECTED)
-        close_round(self.folder.path, number)
         self._finish_round(number)
+        close_round(self.folder.path, number)
         return metrics
 
     def _annotate(self, number: int) -> Sequence[str]:

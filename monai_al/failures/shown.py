@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import logging
 import os
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ def show_failure(error: BaseException) -> int:
         >>> show_failure(ValueError("somebody else's")), show_failure(KeyboardInterrupt())
         (1, 130)
     """
-    if isinstance(error, BrokenPipeError) and error.filename is None:
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
         _leave_stdout()
         return _PIPE
     _end_output()
@@ -146,6 +147,17 @@ def _flush_stdout() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):  # nobody reads it, or it is closed
         _leave_stdout()
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout or stderr is a pipe without a reader; another pipe may have broken as well."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _leave_stdout() -> None:

@@ -187,6 +187,12 @@ def test_a_finished_run_ends_at_once(learner, tmp_path, caplog, monkeypatch):
         f"{tmp_path / 'run'} is done: all 2 rounds are evaluated"
     ]
     assert changes == {path: path.stat().st_mtime_ns for path in changes}
+    manifest, curve = again.folder.round_path(1) / "manifest.json", again.folder.path / "curve.csv"
+    before = manifest.read_bytes(), curve.read_bytes()
+    manifest.unlink()  # as where the last round was killed just before it closed
+    curve.write_text("round\n0\n")
+    learner(Random(), rounds=2).run()
+    assert (manifest.read_bytes(), curve.read_bytes()) == before
     with pytest.raises(RunFolderError, match="another config"):
         learner(Random(), rounds=2, seed=3).run()
     learner(Random(), rounds=3).run()  # which is more than there is

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -118,6 +119,11 @@ def test_nobody_reads_what_is_printed(command, status):
     done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (status, b"")
+
+
+def test_a_pipe_between_processes_that_broke_is_told(capfd):
+    assert show_failure(BrokenPipeError(errno.EPIPE, "Broken pipe")) == 2
+    assert capfd.readouterr().err == "error: BrokenPipeError: broken pipe\n"
 
 
 def test_nothing_changes_where_no_command_runs(monkeypatch):
