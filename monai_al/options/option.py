@@ -141,7 +141,8 @@ class Option:
             if not text.strip():
                 raise ValueError(f"--{self.name} must be {self.takes}, got nothing")
             return os.path.expanduser(text) if self.kind == "path" else text
-        return self.checked(text if text in self.choices or is_expression(text) else _read(text))
+        stands = self.kind == "choice" or text in self.choices or is_expression(text)
+        return self.checked(text if stands else _read(text))
 
     # -- one method for each kind: the value, or None where it is none ------------------------------------------------
 
@@ -212,7 +213,7 @@ class Option:
 
             near = difflib.get_close_matches(value.lower(), self.choices, n=1)
             return f"; did you mean {near[0]}?" if near else ""
-        if self.kind == "config" and isinstance(value, str):
+        if "an overlay of" in self.help and isinstance(value, str) and value.lower() not in _UNSET:
             return f"; name its overlay instead, such as python -m monai_al run NAME {value}"
         if self.kind == "wholes" and self._whole(value) is not None:
             return f'; such as --{self.name} "[{value},{value}]"'

@@ -57,7 +57,7 @@ def test_every_option_stands_in_a_section_and_belongs_to_some_config():
 
 
 def option(kind: str, **limits) -> Option:
-    return Option(name="x", section="loop", kind=kind, help="", **limits)
+    return Option(**{"name": "x", "section": "loop", "kind": kind, "help": ""} | limits)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_what_an_option_takes(declared, value, meant):
         (option("path"), "", "got ''"),
         (option("choice", choices=("last", "best")), "Best", "did you mean best?"),
         (option("choice", choices=("last", "best")), 3, "last or best"),
+        (option("config", help="an overlay of configs/strategies"), "null", "a part of a config, got 'null'$"),
         (option("wholes", entries=(2, 3), low=8), 64, r"such as --x \"\[64,64\]\""),
         (option("wholes", entries=(2, 3), low=8), [64], "2 to 3"),
         (option("wholes", entries=(2, 3), low=8), [64, 0], "at least 8"),
@@ -116,7 +117,7 @@ def test_what_an_option_takes(declared, value, meant):
         (option("budget"), [], "items per round"),
         (option("budget"), [0.5, 1.5], "shares"),
         (option("config", choices=("top_k",)), "topk", "did you mean top_k?"),
-        (option("config"), "entropy", "monai_al run NAME entropy"),
+        (option("config", help="an overlay of configs/strategies"), "entropy", "monai_al run NAME entropy"),
     ],
 )
 def test_what_an_option_refuses_and_says(declared, value, told):
@@ -150,6 +151,16 @@ def test_how_a_typed_value_is_read(declared, text, value):
 def test_no_number_is_one_that_only_yaml_reads():
     with pytest.raises(ValueError, match="got '1:30'"):
         option("whole").typed("1:30")
+
+
+def test_a_path_below_the_home_folder_is_written_out(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")  # the shell leaves --output_dir=~/runs as it is
+    assert option("path").typed("~/runs") == option("path").checked("~/runs") == "/home/me/runs"
+
+
+def test_a_choice_is_what_was_typed():
+    with pytest.raises(ValueError, match="got 'no'"):
+        option("choice", choices=("last", "best")).typed("no")
 
 
 def test_the_page_of_options_is_what_the_table_says():
