@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.failures.words import one_line
 
-__all__ = ["read_config"]
+__all__ = ["check_overlays", "read_config"]
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -45,6 +47,42 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     return _Reader.load_config_files(list(files))
 
 
+def check_overlays(files: Sequence[str | Path]) -> None:
+    """Refuse what MONAI takes the last of, or ends over with a traceback.
+
+    Args:
+        files: a config and what is laid over it, in their order.
+
+    Raises:
+        BundleConfigError: an id stands twice in a file, or a nested one has no parent in it or in those before it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "mine.yaml"
+        ...     _ = file.write_text("train#dataloader#num_workers: 2")
+        ...     check_overlays([file])
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: ...mine.yaml: train#dataloader#num_workers: ...
+    """
+    known: set[str] = set()
+    for file in files:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Duplicate key")
+            try:
+                config = _parsed(str(file), Path(file).read_bytes())
+            except UserWarning as error:
+                raise BundleConfigError(f"{file}: {one_line(str(error)).replace('`', '')}: keep one") from None
+        known |= {id for id in config if "#" not in id}
+        for id in config:
+            if id.lstrip("+~").partition("#")[0] not in known and "#" in id:
+                raise BundleConfigError(
+                    f"{file}: {id}: no config has {id.partition('#')[0]}; set a part of the training config by "
+                    f"nested_overrides: {{{id}: {config[id]!r}}}"
+                )
+
+
 class _Reader(ConfigParser):
     @classmethod
     def load_config_file(cls, filepath: Any, **kwargs: Any) -> dict:
@@ -64,6 +102,9 @@ def _parsed(file: str, content: bytes) -> dict:
         why = str(error) if file.endswith((".yaml", ".yml", ".json")) else f"a config's name ends in {known}"
         raise BundleConfigError(f"{file}: {why}") from None
     if not isinstance(config, dict):
-        kind = "nothing" if config is None else f"a {type(config).__name__}"
+        kind = {type(None): "nothing", str: "a text", list: "a list"}.get(type(config), f"a {type(config).__name__}")
         raise BundleConfigError(f"{file}: holds {kind}, not ids and their values (id: value)")
+    no_text = [id for id in config if not isinstance(id, str)]
+    if no_text:
+        raise BundleConfigError(f"{file}: the id {json.dumps(no_text[0])} is no text; ids are names such as rounds")
     return config

@@ -25,6 +25,7 @@ class BundleConfigError(ValueError):
     """
 
 
+_MOST_TOLD = 4  # unknown ids that one message names
 NEXT_PROBLEM = "\n       "  # between problems that one message tells, below each other after "error: "
 
 
@@ -55,9 +56,18 @@ def unknown_ids(ids: Sequence[str], known: Any, why: str) -> str:
     Example:
         >>> unknown_ids(["roundz"], ["rounds", "seed"], "nothing refers to it")
         '--roundz: nothing refers to it; did you mean rounds?'
+        >>> unknown_ids(["lr"], ["learning_rate", "seed"], "nothing refers to it")
+        '--lr: nothing refers to it; did you mean learning_rate?'
     """
     lines = []
-    for id in ids:
-        near = difflib.get_close_matches(id, sorted(known), n=3)
+    for id in ids[:_MOST_TOLD]:
+        near = difflib.get_close_matches(id, sorted(known), n=3) or [
+            one for one in sorted(known) if _initials(one) == id
+        ]
         lines.append(f"--{id}: {why}" + (f"; did you mean {', '.join(near)}?" if near else ""))
-    return "; ".join(lines)
+    more = len(ids) - len(lines)
+    return "; ".join([*lines, *([f"and so for {more} more"] if more else [])])
+
+
+def _initials(id: str) -> str:
+    return "".join(part[:1] for part in id.split("_"))

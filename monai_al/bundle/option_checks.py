@@ -18,6 +18,7 @@ from monai_al.options import Option, is_expression, literal, options_of
 __all__ = ["checked_options", "is_theirs", "set_option", "typed_on_the_command_line"]
 
 _AS_TYPED = ("path", "text")
+_DEVICES = "cpu, cuda, cuda:1 or mps"
 _OF_OURS = ("data", "training")  # sections whose ids mean in another bundle what that bundle says
 
 
@@ -52,6 +53,8 @@ def checked_options(
     for option in options_of(config):
         value = config[option.name]
         try:
+            if option.name == "device" and not isinstance(value, str):
+                raise ValueError(f"--device must be {_DEVICES}, got {value!r}")
             if option.kind in _AS_TYPED and option.name in typed:
                 meant = _as_typed(option, typed[option.name])
             elif foreign and is_theirs(option):
@@ -108,7 +111,7 @@ def _check_device(value: Any) -> None:
     try:
         device = torch.device(value)
     except RuntimeError:
-        raise ValueError(f"--device must be cpu, cuda, cuda:1 or mps, got {value!r}") from None
+        raise ValueError(f"--device must be {_DEVICES}, got {value!r}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {value}: torch finds no CUDA GPU here; give --device cpu, or leave it out")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -123,6 +126,9 @@ def typed_on_the_command_line(argv: Sequence[str] | None = None) -> dict[str, st
     Args:
         argv: the arguments. Default: those of the process, where it is ``python -m monai.bundle``.
 
+    Raises:
+        BundleConfigError: an option stands there twice, of which MONAI would take the last.
+
     Example:
         >>> typed_on_the_command_line(["run", "--output_dir", "run #1", "--dataset-dir=2024", "--progress"])
         {'output_dir': 'run #1', 'dataset_dir': '2024'}
@@ -130,12 +136,17 @@ def typed_on_the_command_line(argv: Sequence[str] | None = None) -> dict[str, st
     if argv is None:
         spec = getattr(sys.modules.get("__main__"), "__spec__", None)
         argv = sys.argv[1:] if spec is not None and spec.name.startswith("monai.bundle") else []
-    found = {}
+    found: dict[str, str] = {}
+    seen = set()
     for word, following in zip(argv, [*argv, "--"][1:], strict=True):
         if word.startswith("--"):
             name, equals, text = word[2:].partition("=")
+            name = name.replace("-", "_")
+            if name in seen and name:
+                raise BundleConfigError(f"--{name} is given twice: give it once")
+            seen.add(name)
             if equals or not following.startswith("--"):
-                found[name.replace("-", "_")] = text if equals else following
+                found[name] = text if equals else following
     return found
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -31,6 +32,8 @@ _NEVER_FORWARDED = _ENTRIES | {"bundle_root", "ckpt_dir"}
 _EACH_ITS_OWN = {"network_def", "train", "validate", "val_interval"}
 OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
 _REFERENCE = re.compile(r"@(\w+)")
+# options that say which configs are read and what is handed to them
+_OF_CONFIGS = ("training_config", "train_overlays", "train_map", "nested_overrides", "encoder", "encoder_overlays")
 # overlays of the training config for any bundle: in the installed package, or in the source checkout around it
 _SHARED_OVERLAYS = [Path(__file__).resolve().parents[up] / "configs" / "training" for up in (1, 2)]
 
@@ -60,9 +63,9 @@ class RunningBundle:
 
         A ``::`` in it was a ``#``, which MONAI replaces in every text of a config.
         """
-        name = os.path.expanduser(name.replace("::", "#"))
+        name = os.path.expanduser(str(name).replace("::", "#"))  # MONAI's command line reads a folder 2024 as a number
         path = Path(name if Path(name).suffix else f"{name}.yaml")
-        if path.is_absolute() or len(path.parts) > 1:
+        if path.is_absolute() or os.sep in name:
             return path
         own = self.root / "configs" / path
         return own if own.is_file() else next((f / path for f in _SHARED_OVERLAYS if (f / path).is_file()), own)
@@ -89,7 +92,7 @@ class RunningBundle:
                 and overrides say is handed on.
             nested: nested id -> value; those that the training config has a place for are handed on.
         """
-        inner = _read(self.files(training, overlays))
+        inner = self.read(training, overlays)
         handed_on = self._handed_on(inner, train_map)
         kept = {} if own is None else _parsed(self.file(own))
         flat = {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
@@ -108,7 +111,7 @@ class RunningBundle:
             overlays: names of the overlays that are laid over it.
             nested: nested id -> value; those that the config has a place for are handed on.
         """
-        inner = _read(self.files(config, overlays))
+        inner = self.read(config, overlays, of="encoder")
         declared = set(inner) - _NEVER_FORWARDED - _EACH_ITS_OWN
         return {id: value for id, value in self.config.items() if id in declared} | _with_a_place(nested, inner)
 
@@ -143,21 +146,28 @@ class RunningBundle:
         if self.of_a_round:
             return
         show_errors_briefly()
+        self._check_options(only=_OF_CONFIGS)
         known = _ENTRIES | _referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
         inner: dict[str, Any] = {}
         pretraining: dict[str, Any] = {}
         if training is None:
             known |= _OF_TRAINING
         else:
-            inner = _read(self.files(training, overlays))
+            inner = self.read(training, overlays)
+            if "trainer" not in (inner.get("train") or ()):
+                raise BundleConfigError(
+                    f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
+                    "name a training config, such as train.yaml, and change a part of one by --nested_overrides"
+                )
             used = _referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         if encoder:
-            known |= _referred_ids(pretraining := _read(self.files(encoder[0], encoder[1:]))) & set(pretraining)
+            pretraining = self.read(encoder[0], encoder[1:], of="encoder")
+            known |= _referred_ids(pretraining) & set(pretraining)
         own_values = None if defaults is None else self.file(defaults)
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
-        problems = _homeless(nested, inner, pretraining)
+        problems = [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
         unknown = [id for id in self.config if id not in known]
         if unknown:
             problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
@@ -165,13 +175,42 @@ class RunningBundle:
             self._check_options(inner)
         except BundleConfigError as error:
             problems.append(str(error))
+        run_dir, output_dir = self.config.get("run_dir"), self.config.get("output_dir")
+        if (
+            isinstance(run_dir, str)
+            and isinstance(output_dir, str)
+            and Path(run_dir).resolve() == Path(output_dir).resolve()
+        ):
+            problems.append(
+                f"--output_dir {output_dir} is the run itself, whose files stay as they are: give another one"
+            )
         if problems:
             raise BundleConfigError(NEXT_PROBLEM.join(problems))
 
-    def _check_options(self, inner: Mapping[str, Any]) -> None:
+    def read(self, config: str, overlays: Sequence[str] = (), *, of: str = "training") -> dict[str, Any]:
+        """A config with its overlays, by name or path, merged and unresolved.
+
+        Args:
+            config: its name.
+            overlays: names of the overlays that are laid over it.
+            of: ``training`` or ``encoder``, for the message.
+
+        Raises:
+            BundleConfigError: one of them is not there; the message names the option.
+        """
+        options = ("--training_config", "--train_overlays") if of == "training" else ("--encoder", "--encoder_overlays")
+        for number, name in enumerate((config, *overlays)):
+            file = self.file(name)
+            if not file.is_file():
+                where = _where_else(str(name), file)
+                raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
+        return read_config(self.files(config, overlays))
+
+    def _check_options(self, inner: Mapping[str, Any] | None = None, only: Sequence[str] | None = None) -> None:
         """Check the values of the declared options, and put what was meant in place of what arrived."""
-        foreign = bool(inner) and "pool" not in inner
-        changed = checked_options({**inner, **self.config}, typed_on_the_command_line(), foreign=foreign)
+        foreign = bool(inner) and "pool" not in (inner or {})
+        config = {id: v for id, v in {**(inner or {}), **self.config}.items() if only is None or id in only}
+        changed = checked_options(config, typed_on_the_command_line(), foreign=foreign)
         for id, value in changed.items():
             if self.parser is not None and id in self.config:
                 set_option(self.parser, id, value)
@@ -224,16 +263,18 @@ def bundle_root(config_file: Path) -> Path:
     return folder.parent if folder.name == "configs" else folder
 
 
-def _read(files: Sequence[str]) -> dict[str, Any]:
-    missing = [file for file in files if not Path(file).is_file()]
-    if missing:
-        raise BundleConfigError(f"training config {missing[0]} does not exist")
-    return read_config(files)
+def _where_else(name: str, file: Path) -> str:
+    """What may have been meant by a name that is none of a config."""
+    if Path(name).is_file() and os.sep not in name:
+        return f"; for the file in this folder write ./{name}"
+    folders = [file.parent, *(_SHARED_OVERLAYS if os.sep not in name else ())]
+    near = difflib.get_close_matches(file.stem, {found.stem for folder in folders for found in folder.glob("*.yaml")})
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _parsed(file: Path) -> dict[str, Any]:
     """A config as a workflow holds it, with the names of its ids written out."""
-    parser = ConfigParser(_read([str(file)]))
+    parser = ConfigParser(read_config([file]))
     parser.parse()
     return dict(parser.get())
 
@@ -250,6 +291,20 @@ def _homeless(nested: Mapping[str, Any] | None, *configs: Mapping[str, Any]) -> 
     homeless = [id for id in nested or {} if id not in housed]
     known = [id.replace("::", "#") for config in configs for id in _all_ids(config)]
     return [unknown_ids(homeless, known, "no config of the bundle has a place for it")] if homeless else []
+
+
+def _aimless(train_map: Mapping[str, Any] | None, inner: Mapping[str, Any]) -> list[str]:
+    """A sentence about knobs that a ``train_map`` sends to ids that the training config does not declare."""
+    parser, known = ConfigParser(dict(inner)), [id.replace("::", "#") for id in _all_ids(inner)]
+    lines = []
+    for knob, ids in (train_map or {}).items():
+        places = [ids] if isinstance(ids, str) else ids
+        if not isinstance(places, (list, tuple)) or not all(isinstance(id, str) for id in places):
+            lines.append(f"--train_map: {knob} must go to an id of the training config, or a list of ids, got {ids!r}")
+        elif not any(has_place_for(id, parser) for id in places):
+            unknown = unknown_ids([id.replace("::", "#") for id in places], known, "no such id of the training config")
+            lines.append(unknown.replace("--", "--train_map: "))
+    return lines
 
 
 def _all_ids(config: Any, above: str = "") -> list[str]:

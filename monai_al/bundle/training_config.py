@@ -98,7 +98,12 @@ class TrainingConfig:
         parser = self.parser(self.all_overrides())
         missing = [id for id in ids if id not in parser]
         if missing:
-            raise BundleConfigError(f"{self.name} declares no {missing[0].replace('::', '#')!r}")
+            head, *inner = missing[0].replace("::", "#").split("#")
+            raise BundleConfigError(
+                f"{self.name} declares no {'#'.join([head, *inner])!r}"
+                + (f"; an overlay or option that sets {head} takes the place of all of it: set a part of it by "
+                   "--nested_overrides" if inner and head in self.overrides else "")
+            )  # fmt: skip
         with own_errors(), self.importing():
             return [parser.get_parsed_content(id) for id in ids]
 

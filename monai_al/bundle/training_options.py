@@ -52,7 +52,7 @@ def training_length(
         (20, None)
     """
     if steps is not None and epochs is not None:
-        raise BundleConfigError(f"steps ({steps}) and epochs ({epochs}) are both given: give one, the other None")
+        raise BundleConfigError(f"--steps ({steps}) and --epochs ({epochs}) are both given: give one, the other null")
     total = default_steps if steps is None and epochs is None else steps
     for name, number in (("epochs", epochs), ("steps", total)):
         if number is not None and (not isinstance(number, int) or number < 1):

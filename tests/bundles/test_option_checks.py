@@ -78,3 +78,5 @@ def test_the_command_line_is_read_only_where_it_is_monais():
     assert typed_on_the_command_line(["run", "--a-b", "1", "--c=2", "--d", "--e", "-1"]) == {
         "a_b": "1", "c": "2", "e": "-1"
     }  # fmt: skip
+    with pytest.raises(BundleConfigError, match="--a_b is given twice"):
+        typed_on_the_command_line(["run", "--a-b", "1", "--a_b=2"])

@@ -108,7 +108,9 @@ def test_an_id_that_only_refers_to_itself_is_refused(bundle):
 
 
 def test_overlays_of_the_training_add_ids(bundle, tmp_path):
-    (tmp_path / "configs" / "more.json").write_text(json.dumps({"extra": 1, "train": {"extra": "@extra"}}))
+    (tmp_path / "configs" / "more.json").write_text(
+        json.dumps({"extra": 1, "train": {"trainer": {}, "extra": "@extra"}})
+    )
     with pytest.raises(BundleConfigError, match="--extra"):
         bundle(extra=2).check_overrides("train.json")
     bundle(extra=2).check_overrides("train.json", ["more.json"])
