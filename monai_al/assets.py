@@ -24,6 +24,11 @@ CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 LOOP = "active_learning"  # the config of a bundle that runs the loop
 # folders of configs that are laid over a bundle's loop, in the order in which a short name is looked up
 OVERLAY_KINDS = ("datasets", "strategies", "selectors", "annotators", "tracking", "handlers")
+_NO_OVERLAYS = {  # other folders of configs, and what theirs are for
+    "comparisons": "python -m monai_al compare --config {}",
+    "encoders": 'it is laid over the encoder\'s config: --encoder_overlays "[PATH]" with the path that where {} prints',
+    "training": 'it is laid over the training config: --train_overlays "[{}]"',
+}
 
 
 def asset_folders() -> dict[str, Path]:
@@ -86,7 +91,8 @@ def find_asset(name: str, folders: Mapping[str, Path] | None = None) -> Path:
             f"no bundles and no configs are installed, so {name!r} is not there; install the package again"
         )
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    close += [k for k in known if k.rsplit("/", 1)[-1] == Path(name).stem and k not in close]
+    stems = difflib.get_close_matches(Path(name).stem, {k.rsplit("/", 1)[-1] for k in known}, n=3, cutoff=0.7)
+    close += [k for k in known if k.rsplit("/", 1)[-1] in stems and k not in close][: 3 - len(close)]
     hint = f"did you mean {' or '.join(close)}?" if close else "'where' without a name lists all there is"
     raise ValueError(f"no bundle or config is called {name!r}; {hint}")
 
@@ -140,10 +146,12 @@ def bundle_config(name: str, folders: Mapping[str, Path] | None = None) -> Path:
     known, _, config = name.removeprefix("bundles/").strip("/").partition("/")
     if known in bundles:
         place, config = root / known / "configs", config.removeprefix("configs/") or LOOP
-    elif path.is_dir():
+    elif name and path.is_dir():
         place, config = path / "configs", LOOP
     else:
-        raise ValueError(f"no bundle is called {name!r}; {_hint(known, bundles)}")
+        stems = [Path(entry).name for entry in asset_names("configs", root.parent / "configs")]
+        of_it = f"it is an overlay: run active_learning {name}" if known in stems else _hint(known, bundles)
+        raise ValueError(f"no bundle is called {name!r}; {_file_hint(path) or of_it}")
     found = _config_in(place, config)
     if found is None:
         configs = [file.stem for file in sorted(place.glob("*")) if file.suffix in CONFIG_SUFFIXES]
@@ -180,13 +188,17 @@ def find_overlay(name: str, own: Path, folders: Mapping[str, Path] | None = None
         return path
     configs = (asset_folders() if folders is None else folders).get("configs", Path("configs"))
     inner = name.removeprefix("configs/")
+    kind, _, rest = inner.partition("/")
+    if kind in _NO_OVERLAYS and _config_in(configs, inner) is not None:
+        raise ValueError(f"{name!r} is no overlay of a loop; {_NO_OVERLAYS[kind].format(rest)}")
     places = [(configs, inner), *((configs / kind, inner) for kind in OVERLAY_KINDS), (own, inner)]
     found = next(filter(None, (_config_in(*place) for place in places)), None)
     if found is None:
         known = asset_names("configs", configs)
         short = [entry.partition("/")[2] for entry in known if entry.partition("/")[0] in OVERLAY_KINDS]
         own_names = [file.stem for file in sorted(own.glob("*")) if file.suffix in CONFIG_SUFFIXES]
-        raise ValueError(f"no overlay is called {name!r}; {_hint(inner, [*short, *known, *own_names])}")
+        hint = _file_hint(path) or _hint(inner, [*short, *known, *own_names])
+        raise ValueError(f"no overlay is called {name!r}; {hint}")
     return found
 
 
@@ -197,6 +209,15 @@ def _config_in(folder: Path, name: str) -> Path | None:
     return next((folder / f"{stem}{end}" for end in CONFIG_SUFFIXES if (folder / f"{stem}{end}").is_file()), None)
 
 
+def _file_hint(path: Path) -> str:
+    """What to say of a name that may be the path of a config."""
+    if path.is_file():
+        return f"a config's name ends in {', '.join(CONFIG_SUFFIXES)}"
+    if path.suffix in CONFIG_SUFFIXES:
+        return f"{path} is {'a folder' if path.is_dir() else 'no file, either'}"
+    return ""
+
+
 def _hint(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else "'python -m monai_al where' lists all names"

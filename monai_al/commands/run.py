@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from monai_al.options import OPTIONS, is_expression, literal, literals_in
 
 __all__ = ["add_to", "config_values", "run_bundle", "words_and_options"]
 
+_OF_THE_COMMAND = {  # options of MONAI's run that this command gives
+    "config_file": "give the config as NAME, and what is laid over it as OVERLAY",
+    "workflow_type": "the config decides it",
+    "workflow_name": "it is MONAI's ConfigWorkflow",
+}
 EXAMPLES = """examples:
   python -m monai_al run active_learning
   python -m monai_al run active_learning hippocampus entropy --dataset_dir Task04_Hippocampus --output_dir runs/entropy
@@ -80,7 +86,7 @@ def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | 
     """Names, and option -> its text; None where an option stands without a value.
 
     Raises:
-        ValueError: an option is given twice, or the shell tore a list apart.
+        ValueError: an option is given twice, is no option, or the shell tore a list apart.
 
     Example:
         >>> words_and_options(["active_learning", "--rounds", "2", "entropy", "--progress"])
@@ -94,11 +100,16 @@ def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | 
         if not word.startswith("--") or word == "--":
             if word.endswith("]") and typed:
                 raise ValueError(f'{word!r} stands alone: put a list into quotes, such as --image_size "[64, 64]"')
+            if word[:1] == "-" and word not in ("-h", "-", "--") or re.match(r"\w+=", word):
+                option, _, text = word.lstrip("-").partition("=")
+                raise ValueError(f"{word!r}: write an option as --{option} {text or 'VALUE'}")
             names.append(word)
             continue
         option, equals, text = word[2:].partition("=")
         head, *inner = option.replace("::", "#").split("#")
         option = "#".join([head.replace("-", "_"), *inner])
+        if option in _OF_THE_COMMAND:
+            raise ValueError(f"--{option} is no option here: {_OF_THE_COMMAND[option]}")
         if option in typed:
             raise ValueError(f"--{option} is given twice: give it once")
         typed[option] = text if equals else None if not rest or rest[0].startswith("--") else rest.pop(0)
@@ -128,6 +139,7 @@ def config_values(
     for id, text in typed.items():
         try:
             value = _value(id, text, foreign)
+            _check_parent(id, config)
         except ValueError as error:
             wrong.append(str(error))
             continue
@@ -177,16 +189,51 @@ def _is_foreign(config: Path, content: Mapping[str, Any], typed: Mapping[str, st
     named = typed.get("training_config") or content.get("training_config")
     if not named or is_expression(named):
         return False
+    from monai_al.bundle.config_files import read_config
     from monai_al.bundle.running_bundle import RunningBundle, bundle_root
 
     file = RunningBundle(bundle_root(config), {}).file(str(named))
-    return file.is_file() and "pool" not in _read([file])
+    return file.is_file() and "pool" not in read_config([file])
+
+
+def _check_parent(id: str, config: Mapping[str, Any]) -> None:
+    """Refuse a nested id whose parent has no parts.
+
+    Raises:
+        ValueError: it stands below a plain value, an expression or a reference.
+    """
+    part: Any = config
+    path: list[str] = []
+    for key in id.split("#"):
+        known = isinstance(part, Mapping) and key in part or isinstance(part, list) and key.isdigit()
+        if path and not isinstance(part, (Mapping, list)) or isinstance(part, list) and not known:
+            parent = "#".join(path)
+            raise ValueError(
+                f"--{id}: {parent} is {part!r}, which has no part {key!r}; give --{parent} as a whole, or lay an "
+                "overlay that sets it over it"
+            )
+        if not known or isinstance(part, list) and int(key) >= len(part):
+            return
+        part = part[key] if isinstance(part, Mapping) else part[int(key)]
+        path.append(key)
 
 
 def _read(files: Sequence[Path]) -> dict[str, Any]:
-    from monai_al.bundle.config_files import read_config
+    """The merged config.
 
-    return read_config(files)
+    Raises:
+        ValueError: a file is no config or no overlay, or there is nothing in them that runs.
+    """
+    from monai_al.bundle.config_files import check_overlays, read_config
+
+    check_overlays(files)
+    whole = [file for file in files[1:] if file.parent == files[0].parent and "run" in read_config([file])]
+    if whole:
+        raise ValueError(f"{whole[0].stem!r} is no overlay, but a config of its own: run {whole[0]}")
+    config = read_config(files)
+    if "run" not in config:
+        raise ValueError(f"{files[0]}: there is nothing to run in it, no id 'run'; name a bundle first: {USAGE}")
+    return config
 
 
 def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
