@@ -25,6 +25,7 @@ from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
+from monai_al.engines.components import check_components
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.loop_log import tell_budget, tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
 from monai_al.engines.members import BEST, Members
@@ -128,6 +129,7 @@ class ActiveLearner(Engine):
         self.training = RoundTraining(config_file, overrides, train_map)
         self.strategy = strategy
         self.annotator = annotator or Oracle()
+        check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
         self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and needs_encoder(strategy) else None
         self.folder = RunFolder(output_dir)
         self.members = Members(

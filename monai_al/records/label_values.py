@@ -18,7 +18,7 @@ def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
     """Stored label values and class numbers as whole numbers; JSON, and so a run's record, has them as text.
 
     Raises:
-        ValueError: one is no whole number.
+        ValueError: one is no whole number, or it is no mapping.
 
     Example:
         >>> whole_label_values({"0": 0, "7": 1, 9: 255})
@@ -28,9 +28,12 @@ def whole_label_values(label_values: Mapping[Any, Any]) -> dict[int, int]:
         found = {int(value): int(number) for value, number in label_values.items()}
         if all(float(v) == int(v) and float(n) == int(n) for v, n in label_values.items()):
             return found
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         pass
-    raise ValueError(f"label_values {dict(label_values)}: give whole numbers, stored value -> class number or 255")
+    shown = dict(label_values) if isinstance(label_values, Mapping) else repr(label_values)
+    raise ValueError(
+        f"label_values {shown}: give whole numbers, stored value -> class number or 255, such as {{0: 0, 127: 1}}"
+    )
 
 
 def label_values_found(found: Mapping[str, Collection[int]]) -> dict[int, int]:

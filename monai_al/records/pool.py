@@ -34,7 +34,7 @@ class Pool(Sequence[Item]):
 
     Raises:
         ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
-            whole number.
+            whole number, or the classes are one text.
 
     Example:
         >>> from monai_al.records import Item
@@ -54,6 +54,8 @@ class Pool(Sequence[Item]):
         affine_tolerated: bool = False,
         slice_axis: int | str = SLICE_AXIS,
     ) -> None:
+        if isinstance(classes, str):
+            raise ValueError(f"classes must be a list of names, background first, got {classes!r}")
         self.items = tuple(items)
         self.classes = tuple(classes)
         own = {c: c for c in range(len(self.classes))}
@@ -153,7 +155,7 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
         The same items in the same order with their ``split`` set.
 
     Raises:
-        ValueError: a fraction is out of range, or too few patients are there for the parts asked for.
+        ValueError: it is no pool, a fraction is out of range, or too few patients are there for the parts asked for.
 
     Example:
         >>> from monai_al.records import Item
@@ -163,6 +165,8 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
     """
     from monai_al.records.randomness import rng
 
+    if not isinstance(pool, Pool):
+        raise ValueError(f"--datalist must give a pool, as those of configs/datasets do, got {pool!r}")
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 <= fraction < 1:
             raise ValueError(f"{name} fraction must lie in [0, 1), got {fraction}")
@@ -174,10 +178,12 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
     n_test, n_validation = counts.get("test", 0), counts.get("validation", 0)
     if n_test + n_validation >= len(patients) and (counts or not placed):
         found = (
-            "only one patient, and one patient cannot be split" if len(patients) == 1 else f"{len(patients)} patients"
+            "there is only one patient, and one patient cannot be split"
+            if len(patients) == 1
+            else f"there are {len(patients)} patients"
         )
         raise ValueError(
-            f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: there is "
+            f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: "
             f"{found}. Splits are by patient, never by slice; add patients, or lower --test_fraction and "
             "--validation_fraction"
         )

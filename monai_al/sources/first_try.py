@@ -15,13 +15,14 @@ from monai_al.uncertainty import Measure
 __all__ = ["check_samples", "output_channels"]
 
 
-def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str) -> int:
+def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False) -> int:
     """Predict one image and count the channels of what comes out.
 
     Args:
         trained: network, inferer and device.
         image: ``(C, *spatial)``.
         name: what errors call it.
+        same_size: refuse a prediction of another size than the image, which its label does not fit.
 
     Raises:
         DataError: the network cannot predict such an image, or gives something other than ``(B, C, *spatial)``.
@@ -44,7 +45,17 @@ def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str) -> 
     if not isinstance(output, torch.Tensor) or output.ndim != image.ndim + 1:
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise DataError(f"the network gives {found} for {name!r}; one segmentation (1, C, *spatial) is needed")
+    size, predicted = tuple(image.shape[1:]), tuple(output.shape[2:])
+    if same_size and size != predicted:
+        raise DataError(
+            f"the network gives {_size(predicted)} pixels for {name!r}, an image of {_size(size)}: give an "
+            "--image_size that it can halve as often as it does, such as multiples of 16"
+        )
     return output.shape[1]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def check_samples(network: torch.nn.Module, measures: Iterable[Measure]) -> None:

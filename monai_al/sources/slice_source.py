@@ -72,7 +72,7 @@ class SliceSource:
                 f"{len(without)} items of the test part have no label, such as {without[0]}: they cannot be tested on"
             )
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
-        channels = output_channels(trained, first["image"], first["id"])
+        channels = output_channels(trained, first["image"], first["id"], same_size=True)
         if channels != len(classes) and not (channels == 1 and len(classes) == 2):
             raise DataError(
                 f"the network has {channels} output channels for the {len(classes)} classes {', '.join(classes)}"
