@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import difflib
+import inspect
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +28,8 @@ _ID = re.compile(
 _KEYWORDS = re.compile(r"Failed to instantiate component '(.*)' with keywords: (\S*)")
 _TYPED = {"monai_al.strategies.": "--strategy#", "monai_al.engines.": "--"}  # whose arguments have ids of their names
 _BUILT = re.compile(r"Failed to instantiate component '(.*)' with keywords")
-_EVALUATED = re.compile(r"Failed to evaluate ConfigExpression: *\n?['\"]?(\$.*?)['\"]?$", re.DOTALL)
+_EVALUATED = re.compile(r"Failed to evaluate ConfigExpression: *\n?(.*)$", re.DOTALL)
+_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
 _RESOLVED = re.compile(r"__local_refs\['(.*?)'\]")  # how MONAI writes @id before it evaluates
 _SHAPES = re.compile(
     r"size of tensor|shapes? cannot be multiplied|Sizes of tensors must match|expected input|"
@@ -148,12 +153,33 @@ def within_config(errors: Sequence[BaseException]) -> str | None:
         built, evaluated = _BUILT.search(text_of(outer)), _EVALUATED.search(text_of(outer))
         if not (built or evaluated):
             continue
-        if passes_through_us(inner):
+        unexpected = _UNEXPECTED.search(text_of(inner))
+        asked = _KEYWORDS.search(text_of(outer))
+        if passes_through_us(inner) and not (unexpected and asked and unexpected[1] in asked[2].split(",")):
             return None
-        what = built[1] if built else one_line(_RESOLVED.sub(r"@\1", evaluated[1])) if evaluated else ""
+        what = built[1] if built else one_line(_RESOLVED.sub(r"@\1", _as_written(evaluated[1]))) if evaluated else ""
         kind = "" if isinstance(inner, (TypeError, ValueError)) else f"{type(inner).__name__}: "
-        return f"{what}, as the config asks for it: {kind}{one_line(text_of(inner))}"
+        near = _near_argument(built[1], unexpected[1]) if built and unexpected else ""
+        return f"{what}, as the config asks for it: {kind}{one_line(text_of(inner))}{near}"
     return None
+
+
+def _as_written(expression: str) -> str:
+    """An expression of a config, which MONAI tells as Python would, over several lines where it is long."""
+    with contextlib.suppress(SyntaxError, ValueError):
+        return str(ast.literal_eval(expression.strip()))
+    return expression
+
+
+def _near_argument(target: str, name: str) -> str:
+    """The argument of a class or function that may be meant."""
+    module, _, attribute = target.rpartition(".")
+    with contextlib.suppress(TypeError, ValueError):
+        component: Any = getattr(sys.modules.get(module), attribute, None)
+        known = inspect.signature(component).parameters
+        near = difflib.get_close_matches(name, known, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
+    return ""
 
 
 def as_typed(error: BaseException, outer: Sequence[BaseException]) -> str:
@@ -179,8 +205,6 @@ def as_typed(error: BaseException, outer: Sequence[BaseException]) -> str:
 
 def _near(target: str) -> str:
     """Public names of the module that a target names, of which one may be meant."""
-    import sys
-
     module, _, name = target.rpartition(".")
     near = difflib.get_close_matches(name, [one for one in dir(sys.modules.get(module)) if one[0] != "_"], n=1)
     return f"; did you mean {module}.{near[0]}?" if near and module in sys.modules else ""

@@ -25,6 +25,7 @@ _DEVICE = re.compile(
     re.I,
 )
 _WRITING = re.compile(r"PytorchStreamWriter failed|file write failed|disk full", re.I)
+_UNFINISHED = re.compile(r"\.([^/\\]+)\.[0-9a-f]{32}(?=$|[/\\])")  # what is written before it gets its name
 _ADVICE = {
     errno.EACCES: "permission denied: give a folder that may be written, or change its permissions",
     errno.EPERM: "not permitted: give a folder that may be written, or change its permissions",
@@ -124,4 +125,5 @@ def of_device(error: BaseException) -> str | None:
 
 def _name(error: OSError) -> str:
     name = error.filename2 or error.filename
-    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name)
+    name = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name)
+    return _UNFINISHED.sub(r"\1", name)

@@ -176,7 +176,7 @@ def _output_dir(errors: list[BaseException]) -> Path | None:
     for error in errors:
         traceback = error.__traceback__
         while traceback is not None:
-            parser: Any = getattr(traceback.tb_frame.f_locals.get("self"), "parser", None)
+            parser = _parser_of(traceback.tb_frame.f_locals.get("self"))
             if hasattr(parser, "get_parsed_content"):
                 folder = parser.get("output_dir")
                 path = Path(folder) if isinstance(folder, str) and folder[:1] not in ("$", "@") else None
@@ -184,3 +184,10 @@ def _output_dir(errors: list[BaseException]) -> Path | None:
                 return path if path and path.is_dir() and (of_a_run or "learner" not in parser) else None
             traceback = traceback.tb_next
     return None
+
+
+def _parser_of(workflow: Any) -> Any:
+    try:
+        return getattr(workflow, "parser", None)
+    except Exception:  # of a workflow of MONAI that is half built
+        return None
