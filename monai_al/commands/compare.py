@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from monai_al.assets import asset_candidates, asset_folders, find_asset
 from monai_al.commands.parsing import add_command, existing_folder
-from monai_al.options import literal
+from monai_al.options import OPTIONS, literal
 
 if TYPE_CHECKING:
     from monai_al.comparison import Comparison
@@ -84,7 +84,11 @@ def compare(arguments: argparse.Namespace) -> None:
 
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
+    if arguments.dataset_dir and not Path(arguments.dataset_dir).expanduser().exists():
+        raise ValueError(f"--dataset_dir {arguments.dataset_dir}: does not exist; give the folder of the data set")
     path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
+    if output.is_file():
+        raise ValueError(f"{output} is a file: give a folder by --output_dir")
     comparison = _asked_comparison(path, arguments)
     if arguments.table_only:
         existing_folder(arguments.output_dir, of="a comparison")
@@ -115,6 +119,8 @@ def _asked_comparison(path: Path, arguments: argparse.Namespace) -> Comparison:
 
     comparison = read_comparison(path, find_asset)
     if arguments.seeds:
+        for seed in arguments.seeds:
+            OPTIONS["seed"].checked(seed)
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(arguments.seeds)))
     if arguments.dataset_dir:
         folder = literal(str(Path(arguments.dataset_dir).expanduser().resolve()))

@@ -164,7 +164,7 @@ def datalist(arguments: argparse.Namespace) -> None:
         arguments: as the parser gives them.
 
     Raises:
-        ValueError: the data set cannot be used, or an option does not belong to it.
+        ValueError: the data set cannot be used, an option does not belong to it, or the JSON file cannot be written.
 
     Example:
         >>> import tempfile
@@ -180,6 +180,8 @@ def datalist(arguments: argparse.Namespace) -> None:
     from monai_al.datasets import describe, description_text
     from monai_al.records import split_by_patient
 
+    if arguments.json and (Path(arguments.json).is_dir() or not Path(arguments.json).absolute().parent.is_dir()):
+        raise ValueError(f"--json {arguments.json}: is a folder, or lies in one that is not there; name a file")
     pool = _pool(arguments)
     if arguments.test_fraction or arguments.validation_fraction:
         pool = split_by_patient(

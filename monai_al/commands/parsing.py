@@ -65,5 +65,7 @@ def existing_folder(name: str, *, of: str = "a run") -> Path:
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the output_dir of {of}")
+        raise ValueError(
+            f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; give the output_dir of {of}"
+        )
     return folder

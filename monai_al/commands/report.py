@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from monai_al.commands.parsing import add_command, existing_folder
 from monai_al.options import literal
@@ -49,7 +50,7 @@ def report(arguments: argparse.Namespace) -> None:
 
     Raises:
         RunFolderError: the folder has changed since it was written, or is not known and not trusted.
-        ValueError: there is no run folder, or a number is negative.
+        ValueError: there is no run folder, no such data set, or a number is negative.
 
     Example:
         >>> from monai_al.commands import main
@@ -59,6 +60,8 @@ def report(arguments: argparse.Namespace) -> None:
     folder = existing_folder(arguments.run_folder)
     from monai_al.engines.run_report import write_report
 
+    if arguments.dataset_dir and not Path(arguments.dataset_dir).expanduser().exists():
+        raise ValueError(f"--dataset_dir {arguments.dataset_dir}: does not exist; give the folder of the data set")
     overrides = {"dataset_dir": literal(arguments.dataset_dir)} if arguments.dataset_dir else None
     asked = {"items": arguments.items, "volumes": arguments.volumes, "trust": arguments.trust}
     print(write_report(folder, overrides=overrides, **asked))

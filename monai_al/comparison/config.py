@@ -16,6 +16,7 @@ import yaml
 from monai_al.comparison.asked_figures import asked_figures, check_figures
 from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
 from monai_al.failures.configs import of_syntax
+from monai_al.options import OPTIONS
 from monai_al.records import DataError
 
 __all__ = ["Comparison", "PlannedRun", "read_comparison"]
@@ -159,7 +160,7 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         raise DataError(f"{path}: no such comparison; 'where' lists those that are installed")
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_EachKeyOnce)  # noqa: S506
     except (ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read: {of_syntax(error) or error}") from None
     _check(content, path)
@@ -219,6 +220,8 @@ def _check(content: Any, path: Path) -> None:
     need(content.get("everything") in (None, *runs), f"everything, {content.get('everything')!r}, is none of the runs")
     different = isinstance(seeds, list) and {*map(type, seeds)} == {int} and len(set(seeds)) == len(seeds)
     need(different, f"seeds must be a list of different whole numbers, got {seeds!r}")
+    for seed in seeds:
+        _check_option("seeds", "seed", seed, need)
     _check_part("all runs", {key: content[key] for key in ("overlays", "options") if key in content}, need)
     for name, own in runs.items():
         named = isinstance(name, str) and _NAME.fullmatch(name) is not None and name != "cache"
@@ -239,12 +242,33 @@ def _check_part(where: str, part: Any, need: Callable[[bool, str], None]) -> Non
     names = isinstance(overlays, list) and all(isinstance(name, str) for name in overlays)
     need(names, f"overlays of {where} must be a list of names or paths, got {overlays!r}")
     need(isinstance(options, dict), f"options of {where} must be {{id: value}}, got {options!r}")
-    for id in options:
+    for id, value in options.items():
         need(id not in _NOT_OPTIONS, f"{id!r} is no option of {where}; {_NOT_OPTIONS.get(id)} sets it")
+        _check_option(f"options of {where}", id, value, need)
     try:
         json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
         need(False, f"options of {where} hold what JSON does not know ({error})")
+
+
+def _check_option(where: str, id: str, value: Any, need: Callable[[bool, str], None]) -> None:
+    """Check the value of an option that means the same in every bundle."""
+    if id in OPTIONS and OPTIONS[id].section in ("loop", "machine"):
+        try:
+            OPTIONS[id].checked(value)
+        except ValueError as error:
+            need(False, f"{where}: {error}")
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML in which a key that stands twice in a mapping is an error; YAML itself takes the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1 and key != "<<"), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _check_summary(content: Mapping[str, Any], need: Callable[[bool, str], None]) -> None:

@@ -33,6 +33,8 @@ class TestCompare:
 
     def test_own_file_seeds_workers_and_data_set(self, tmp_path, asked):
         (tmp_path / "my own.yaml").write_text("{bundle: selective_uncertainty_spleen, runs: {a: {}}, seeds: [9]}")
+        for folder in ("data", "da ta"):
+            (tmp_path / folder).mkdir()
         command = ["compare", "--config", "my own.yaml", "--output_dir", "out"]
         assert main([*command, "--seeds", "3", "4", "3", "--workers", "2", "--dataset_dir", "data/../da ta"]) == 0
         ((runs, options),) = asked

@@ -23,12 +23,11 @@ class TestReport:
     def test_hands_on_what_is_asked_and_prints_the_page(self, tmp_path, capsys, asked):
         assert main(["report", str(tmp_path)]) == 0
         assert capsys.readouterr().out == f"{tmp_path / 'report' / 'index.html'}\n"
-        assert (
-            main(["report", str(tmp_path), "--items", "3", "--volumes", "0", "--dataset_dir", "/data", "--trust"]) == 0
-        )
+        data = str(tmp_path)
+        assert main(["report", data, "--items", "3", "--volumes", "0", "--dataset_dir", data, "--trust"]) == 0
         assert asked == [
             (tmp_path, {"items": 8, "volumes": 4, "overrides": None, "trust": False}),
-            (tmp_path, {"items": 3, "volumes": 0, "overrides": {"dataset_dir": "/data"}, "trust": True}),
+            (tmp_path, {"items": 3, "volumes": 0, "overrides": {"dataset_dir": data}, "trust": True}),
         ]
 
     def test_missing_folder(self, tmp_path, capsys, asked):
