@@ -12,6 +12,7 @@ exit of Python runs in a process of its own.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import logging
@@ -58,8 +59,8 @@ class Case:
         make: what else happens before, given the folder.
         during: what is replaced while it runs: dotted name -> the function that takes its place.
         status: the exit status.
-        says: texts that the last message must hold.
-        lines: of stderr, at most.
+        says: texts that the last message must hold, or all output where the exit status is 0.
+        lines: of stderr, at most; at least one where the exit status is not 0.
         leaves: patterns of what may be new in the folder.
         keeps: the folder ``{run}`` must be as before.
         stop: the signal that a process of its own gets once its first query is there.
@@ -130,7 +131,9 @@ def run_case(case: Case, here: Path, finished: Callable[[], Path]) -> Outcome:
         case.make(here)
     names = {"here": here, "run": here / "finished", "pretrain": PRETRAIN}
     names |= {name: CONFIGS / f"{name}.yaml" for name in ("active_learning", "train", "inference", "evaluate")}
-    words = [word.format(**names) if "{" in word and "': " not in word else word for word in case.command]
+    words = [
+        word.format(**names) if "{" in word and ": " not in word and word != "{0" else word for word in case.command
+    ]
     before = set(here.iterdir())
     content = _content(here / "finished")
     try:
@@ -182,8 +185,10 @@ def _call(words: Sequence[str]) -> None:
     import fire
     import monai.bundle
 
+    from monai_al.bundle import option_checks
     from monai_al.failures import show_failure, stopping
 
+    typed = functools.partial(option_checks.typed_on_the_command_line, ["run", *words[1:]])
     begun = []  # once a config's imports are evaluated, our message takes the place of the traceback
     initialize = monai.bundle.ConfigWorkflow.initialize
 
@@ -192,7 +197,11 @@ def _call(words: Sequence[str]) -> None:
         return initialize(workflow)
 
     try:
-        with mock.patch.object(monai.bundle.ConfigWorkflow, "initialize", begin), stopping():
+        with (
+            mock.patch.object(monai.bundle.ConfigWorkflow, "initialize", begin),
+            mock.patch("monai_al.bundle.running_bundle.typed_on_the_command_line", typed),
+            stopping(),
+        ):
             fire.Fire({"run": monai.bundle.run}, command=["run", *words[1:]])
     except (Exception, KeyboardInterrupt) as error:
         if not begun:
@@ -245,12 +254,13 @@ def problems_of(case: Case, outcome: Outcome) -> list[str]:
     lines, found = outcome.lines, []
     if outcome.status != case.status:
         found.append(f"exit status {outcome.status}, not {case.status}")
-    if len(lines) > case.lines or not lines:
+    if len(lines) > case.lines or not lines and case.status:
         found.append(f"{len(lines)} lines on stderr, not 1 to {case.lines}")
     if "Traceback" in outcome.err + outcome.out:
         found.append("a traceback")
     start = "stopped" if case.status > 128 else "error: "
     message = "\n".join(lines[next((i for i, line in enumerate(lines) if line.startswith(start)), len(lines)) :])
+    message = message if case.status else outcome.out + outcome.err
     found += [f"the message does not say {text!r}" for text in case.says if text not in message]
     new = [name for name in outcome.left if not any(fnmatch(name, pattern) for pattern in case.leaves)]
     return found + ([f"it left {', '.join(new)}"] if new else [])
