@@ -7,8 +7,6 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,15 +210,12 @@ def _pool(arguments: argparse.Namespace) -> Pool:
 def _write_json(path: Path, pool: Pool, summary: Mapping[str, Any]) -> None:
     from dataclasses import asdict
 
+    from monai_al.records.files import write_json
+
     content = {
         "summary": summary,
         "root": pool.root,
         "label_values": {str(value): number for value, number in pool.label_values.items()},
         "items": [asdict(item) for item in pool],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json(path, content)

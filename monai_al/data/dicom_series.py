@@ -106,26 +106,41 @@ def series_files(folder: str | os.PathLike) -> dict[str, tuple[str, ...]]:
     """The files of each series in a folder, by its SeriesInstanceUID; sub-folders are not searched.
 
     Raises:
-        DataError: one of several series has a file that cannot be read.
+        DataError: one of several series has a file that cannot be read, or something in the folder is no file, such as
+            a broken link.
 
     Example:
         >>> series_files("monai_al")
         {}
     """
-    with os.scandir(folder) as entries:
-        files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    state = frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
-    return dict(_series_files(os.fspath(folder), state)) if state else {}
+    place = os.fspath(folder)
+    with os.scandir(place) as scanned:
+        entries = list(scanned)
+    files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    if not files:
+        return {}
+    others = sorted(entry.name for entry in entries if not (entry.is_file() or entry.is_dir()))
+    if others:  # GDCM reads nothing at all beside one
+        raise DataError(
+            f"{os.path.join(place, others[0])}: is a broken link, a pipe, a socket or a device beside DICOM slices; "
+            "remove it"
+        )
+    return dict(_series_files(place, frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)))
 
 
 @functools.lru_cache(maxsize=64)  # each series of a folder is asked for several times
 def _series_files(folder: str, state: frozenset[tuple[str, int, int]]) -> dict[str, tuple[str, ...]]:
     """The same, of the files that the folder holds now."""
-    from SimpleITK import ImageSeriesReader
+    from SimpleITK import ImageSeriesReader, ProcessObject
 
-    uids = ImageSeriesReader.GetGDCMSeriesIDs(folder)
-    if len(uids) < 2:
-        return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(folder, uid) for uid in uids}
+    shown = ProcessObject.GetGlobalWarningDisplay()
+    ProcessObject.GlobalWarningDisplayOff()  # a folder without a series is told by an error of ours
+    try:
+        uids = ImageSeriesReader.GetGDCMSeriesIDs(folder)
+        if len(uids) < 2:
+            return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(folder, uid) for uid in uids}
+    finally:
+        ProcessObject.SetGlobalWarningDisplay(shown)
     found: dict[str, list[str]] = {uid: [] for uid in uids}  # GDCM would read all files again for each of them
     for path in (os.path.join(folder, name) for name in sorted(name for name, *_ in state)):
         try:
@@ -162,11 +177,13 @@ def is_dicom_image(path: str | os.PathLike) -> bool:
         >>> is_dicom_image("setup.cfg")
         False
     """
+    if not os.path.isfile(path):  # a pipe would wait for somebody to write into it
+        return False
     try:
         with open(path, "rb") as file:
             bare = _WITHOUT_PREAMBLE.match(file.read(4))
         return bool(bare) or _should_be_an_image(Path(path))
-    except OSError:  # a broken link, say
+    except OSError:  # no permission, say
         return False
 
 

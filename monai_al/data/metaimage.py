@@ -49,12 +49,12 @@ def check_voxel_file(path: str | os.PathLike, *, inflate: bool = False) -> None:
         inflate: also unpack compressed voxels, count them and check their checksum, which SimpleITK passes over.
 
     Raises:
-        DataError: a voxel file is absent, lies outside the header's folder, is damaged or has another size; the message
-            names both files and the bytes expected.
+        DataError: the header does not tell where the voxels are; or a voxel file is absent, lies outside the header's
+            folder, is damaged or has another size; the message names both files and the bytes expected.
 
     Example:
         >>> import tempfile
-        >>> header = "DimSize = 4 5 6\nElementType = MET_SHORT\nElementDataFile = a.raw\n"
+        >>> header = "NDims = 3\nDimSize = 4 5 6\nElementType = MET_SHORT\nElementDataFile = a.raw\n"
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "a.mhd").write_text(header), Path(folder, "a.raw").write_bytes(bytes(100))
         ...     try:
@@ -64,9 +64,10 @@ def check_voxel_file(path: str | os.PathLike, *, inflate: bool = False) -> None:
         /a.mhd: its voxel file /a.raw has 100 bytes, expected 240 (4 x 5 x 6 voxels of 2 bytes); copy both files again
     """
     header = _header(path)
-    name = header.fields.get("ElementDataFile", "")
-    if not name:
-        return
+    missing = [field for field in ("NDims", "DimSize", "ElementDataFile") if not header.fields.get(field)]
+    if missing:
+        raise DataError(f"{path}: cannot be read: its header states no {' and no '.join(missing)}; copy it again")
+    name = header.fields["ElementDataFile"]
     if name.upper().split()[0] == "LIST" or "%" in name:
         _check_list(path, header, name)
         return

@@ -124,8 +124,18 @@ def _header(path: str) -> Any:
     """The image of nibabel without its voxels, which the file can hold."""
     import nibabel
 
-    stored: Any = nibabel.load(path, mmap=False)
     packed = _compressed(path)
+    try:
+        stored: Any = nibabel.load(path, mmap=False)
+    except nibabel.filebasedimages.ImageFileError:
+        with open(path, "rb") as file:
+            if (file.read(2) == b"\x1f\x8b") == packed:
+                raise
+        what, ending = ("not compressed", ".nii") if packed else ("compressed", ".nii.gz")
+        raise DataError(
+            f"{path}: cannot be read: it is {what} by gzip, other than its name says; if it is a NIfTI file, let its "
+            f"name end in {ending}, else copy it again"
+        ) from None
     found = os.path.getsize(path) - (0 if packed else stored.dataobj.offset)
     each = stored.get_data_dtype().itemsize
     check_room(path, stored.shape, each, found, at_most=DEFLATED_AT_MOST if packed else 1)
@@ -136,11 +146,15 @@ def _grid(path: str, dtype: Any) -> StoredGrid:
     with open_nifti(path) as stored:
         if stored.get_data_dtype().kind not in "buif":
             raise DataError(f"{path}: voxels are {stored.get_data_dtype()}; store real numbers, channels as 4th axis")
-        values = np.asanyarray(stored.dataobj, dtype=dtype)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+            values = np.asanyarray(stored.dataobj, dtype=dtype)
     if values.ndim == 5 and values.shape[3] == 1:
         values = values[:, :, :, 0]
     if values.ndim not in (2, 3, 4):
-        raise ValueError(f"{values.ndim} dimensions of shape {values.shape}, expected 2 to 4")
+        raise DataError(
+            f"{path}: has {values.ndim} dimensions, {' x '.join(map(str, values.shape))}, expected 2 or 3, and "
+            "channels as the 4th; store each volume in a file of its own"
+        )
     values = values.reshape(values.shape + (1,) * (4 - values.ndim), order="A")
     header = stored.header
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)

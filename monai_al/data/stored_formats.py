@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from monai_al.data.nifti import NIFTI_SUFFIXES, nifti_image, nifti_label, nifti_
 from monai_al.data.pictures import PICTURE_SUFFIXES, picture_image, picture_label, picture_shape
 from monai_al.data.stored_grid import StoredFormat
 from monai_al.records.errors import DataError
-from monai_al.records.stored_files import stored_channels
+from monai_al.records.stored_files import StoredPart, stored_channels
 
 __all__ = ["READABLE_SUFFIXES", "format_of", "guarded", "name_without_suffix"]
 
+_ITK = re.compile(r"^Exception thrown in SimpleITK .*?ITK ERROR: (?:\w+\(\w+\): )?")  # tells nothing to users
 READABLE_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
 
 
@@ -47,7 +50,8 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
     """Read a file, or the files of a folder; whatever goes wrong becomes an error that names it.
 
     Raises:
-        DataError: there is no such file, it cannot be read, or its voxels do not fit into memory.
+        DataError: there is no such file, it is empty, a pipe or a device, it cannot be read, or its voxels do not fit
+            into memory.
 
     Example:
         >>> guarded("gone.nii", len)
@@ -56,21 +60,44 @@ def guarded(path: str | os.PathLike, read: Callable[[str], Any]) -> Any:
         monai_al.records.errors.DataError: gone.nii: does not exist; check the path and that the data set is complete
     """
     for part in stored_channels(path):
-        if not (part.files() if part.is_pattern else os.path.exists(part.path)):
-            raise DataError(f"{part}: does not exist; check the path and that the data set is complete")
+        _check_is_there(part)
     try:
         return read(os.fspath(path))
     except (DataError, ImportError):
         raise
     except MemoryError as error:
         raise _out_of_memory(path) from error
+    except PermissionError as error:
+        raise DataError(f"{path}: you have no permission to read it; change its mode or its owner") from error
     except Exception as error:
         if "allocate memory" in str(error):  # ITK's word for it
             raise _out_of_memory(path) from error
-        cause = " ".join(str(error).split())[-300:]
+        cause = _ITK.sub("", " ".join(str(error).split()))[-300:]
         raise DataError(
             f"{path}: cannot be read ({type(error).__name__}: {cause}); it may be truncated or damaged, copy it again"
         ) from error
+
+
+def _check_is_there(part: StoredPart) -> None:
+    """That a part can be opened, without waiting for somebody to write into a pipe."""
+    if part.is_pattern:
+        if not part.files():
+            raise DataError(f"{part}: does not exist; check the path and that the data set is complete")
+        return
+    try:
+        found = os.stat(part.path)
+    except PermissionError as error:
+        raise DataError(f"{part}: you have no permission to look into its folder; change the folder's mode") from error
+    except OSError as error:
+        link = os.readlink(part.path) if os.path.islink(part.path) else ""
+        what = f"is a link to {link}, which does not exist" if link else "does not exist"
+        raise DataError(f"{part}: {what}; check the path and that the data set is complete") from error
+    if stat.S_ISDIR(found.st_mode):
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{part}: is a pipe, a socket or a device, not a file; remove it from the data set")
+    if found.st_size == 0:
+        raise DataError(f"{part}: is empty (0 bytes); copy it again")
 
 
 def _out_of_memory(path: str | os.PathLike) -> DataError:

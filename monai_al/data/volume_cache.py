@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import logging
+import math
 import shutil
 import time
 from collections import Counter
@@ -27,6 +29,8 @@ from monai_al.records.files import TEMPORARY, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS, STORED_CODES, Item
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = 2
 _SHOWN = 20
@@ -66,7 +70,7 @@ class VolumeCache:
 
     An entry is found by the identity of its files (path, size, time of change), the slice axis, the transform and the
     meaning of the label values; it is written to a temporary folder and renamed, so that runs and processes may share
-    the cache.
+    the cache. One that was cut off or lost a file is made again, with a warning.
 
     Args:
         cache_dir: where the entries lie; it may be deleted at any time between runs.
@@ -177,8 +181,19 @@ class VolumeCache:
 
     def _load(self, item: Item) -> CachedVolume:
         image_entry, label_entry = self._entries(item)
-        if not image_entry.is_dir() or (label_entry is not None and not label_entry.is_dir()):
-            self._build(item, image_entry, label_entry)
+        entries = [entry for entry in (image_entry, label_entry) if entry is not None]
+        if all(entry.is_dir() for entry in entries):
+            try:
+                return self._opened(image_entry, label_entry)
+            except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+                _log.warning("%s is damaged in the cache, and is made again (%s)", item.image, error)
+                for entry in entries:
+                    shutil.rmtree(entry)
+        self._build(item, image_entry, label_entry)
+        return self._opened(image_entry, label_entry)
+
+    @staticmethod
+    def _opened(image_entry: Path, label_entry: Path | None) -> CachedVolume:
         content = read_json(image_entry / "geometry.json")
         label = truth = label_hash = None
         if label_entry is not None:
@@ -315,12 +330,18 @@ def _map(path: Path) -> np.ndarray:
     """A view of the file's pages that may be written to without changing the file.
 
     NumPy's own memory maps hold a file descriptor each, of which a process has few.
+
+    Raises:
+        ValueError: the file is cut off or damaged.
     """
     with open(path, "rb") as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
-    pages = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8).numpy()
+    size, expected = path.stat().st_size, start + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        raise ValueError(f"{path} has {size} bytes, expected {expected}")
+    pages = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
     return pages[start:].view(dtype).reshape(shape)
 
 

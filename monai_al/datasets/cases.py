@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from monai_al.datasets.files import listed_error, natural_key, readable_files, shortened
+from monai_al.datasets.files import listed_error, natural_key, readable_files, shortened, ways_out
 
 __all__ = ["case_folders", "complete", "nifti"]
 
@@ -53,7 +53,7 @@ def complete(root: Path, problems: Mapping[str, str], skip_incomplete: bool) -> 
         return []
     if not skip_incomplete:
         raise listed_error(
-            f"{root}: {len(problems)} cases are incomplete (skip_incomplete=True leaves them out)",
+            f"{root}: {len(problems)} cases are incomplete ({ways_out(unlabeled=False)})",
             list(problems.values()),
         )
     return [f"{len(problems)} incomplete cases are left out: {shortened(list(problems.values()))}."]

@@ -105,7 +105,7 @@ def _problem(place: Path, slices: int, masks: int, require_labels: bool) -> str 
     if not slices:
         return f"{place / SLICES}: there are no DICOM files" + (f", but {masks} masks" if masks else "")
     if not masks and require_labels:
-        return f"{place / MASKS}: there are no masks; require_labels=False takes sets without them"
+        return f"{place / MASKS}: there are no masks; --datalist#require_labels False takes sets without them"
     if masks and slices != masks:
         return f"{place / SLICES} has {slices} slices but {place / MASKS} has {masks} masks"
     return None

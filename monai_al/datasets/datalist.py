@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monai_al.data.reading import name_without_suffix
-from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of, shortened, volume_name
+from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of, shortened, volume_name, ways_out
 from monai_al.datasets.folder import classes_found
 from monai_al.datasets.listing import Entry, classes_of, entries_of, read_listing
 from monai_al.datasets.patients import with_patients
@@ -93,6 +93,8 @@ def datalist(
         raise DataError(f"{path}: lists no images, and {base} holds no imagesTr with labelsTr")
     named = classes_of(listing, path) if classes is None and listing.get("labels") else None
     entries, notes = _usable(entries, path, base, require_labels, skip_incomplete)
+    if not entries:
+        raise DataError(f"{path}: no image is left: {' '.join(notes)}")
     entries, fold_notes = _in_fold(entries, fold, path)
     pairs = _pairs(entries, channel)
     with_patient, patient_notes = with_patients(pairs, patient)
@@ -128,7 +130,7 @@ def _list_and_folder(root: str | os.PathLike, file: str | None) -> tuple[Path, P
         return path, folder
     if (folder / "dataset.json").is_file():
         return folder / "dataset.json", folder
-    found = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    found = sorted(path for path in folder.glob("*.json") if path.is_file() and path.name[0] != ".")
     if len(found) != 1:
         names = f"several: {shortened([path.name for path in found])}" if found else "none"
         raise DataError(
@@ -154,8 +156,7 @@ def _usable(
             problems[entry.place] = f"{entry.place}: {_below(entry.images[0], base)} has no label"
     if problems and not skip_incomplete:
         raise listed_error(
-            f"{path}: {len(problems)} entries lack files or labels (require_labels=False keeps images without label, "
-            "skip_incomplete=True leaves them out)",
+            f"{path}: {len(problems)} entries lack files or labels ({ways_out(unlabeled=True)})",
             list(problems.values()),
         )
     if problems:
@@ -174,7 +175,10 @@ def _in_fold(entries: list[Entry], fold: int | None, path: Path) -> tuple[list[E
         return entries, [hint] if folds else []
     if fold not in folds:
         raise DataError(f"{path}: no entry has the fold {fold}; there are {shortened(folds) or 'none'}")
-    return [replace(entry, part="validation") if entry.fold == fold else entry for entry in entries], []
+    split = [replace(entry, part="validation") if entry.fold == fold else entry for entry in entries]
+    if all(entry.part != "train" for entry in split):
+        raise DataError(f"{path}: all training entries have the fold {fold}, so that none is left to train on")
+    return split, []
 
 
 def _pairs(entries: Sequence[Entry], channel: int | None) -> dict[str, Pair]:

@@ -15,7 +15,7 @@ from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
 from monai_al.datasets.copies import copies
 from monai_al.datasets.slice_axes import chosen_axis, coarsest_note, slice_axis_of
-from monai_al.records import DataError, Item, Pool, slices_of
+from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool, slices_of
 from monai_al.records.item import SLICE_AXIS
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "readable_files",
     "shortened",
     "volume_name",
+    "ways_out",
 ]
 
 ITEM_KINDS = ("slice", "volume")
@@ -182,6 +183,24 @@ def listed_error(head: str, entries: Sequence[object], *, limit: int = 20) -> Da
     return DataError("\n".join([f"{head}:", *lines]))
 
 
+def ways_out(*, unlabeled: bool) -> str:
+    """How to go on where files are missing, for a message.
+
+    Args:
+        unlabeled: images without a label are an option.
+
+    Example:
+        >>> ways_out(unlabeled=False)
+        '--datalist#skip_incomplete True leaves them out; in the command datalist --skip_incomplete'
+    """
+    if not unlabeled:
+        return "--datalist#skip_incomplete True leaves them out; in the command datalist --skip_incomplete"
+    return (
+        "--datalist#skip_incomplete True leaves them out, --datalist#require_labels False keeps images without label; "
+        "in the command datalist --skip_incomplete and --unlabeled"
+    )
+
+
 def shortened(entries: Sequence[object], *, limit: int = 10) -> str:
     """The entries in one line, for a note.
 
@@ -222,8 +241,10 @@ def pool_of(
             has no option for it. A whole volume is read with this axis last, too.
 
     Raises:
-        DataError: no pair at all, two volumes of one name, or unreadable headers (all of them are listed).
-        ValueError: ``item`` is neither of the two, or there is no such ``slice_axis``.
+        DataError: no pair at all, two volumes of one name, names that are no text, or unreadable headers (all of them
+            are listed).
+        ValueError: ``item`` is neither of the two, there is no such ``slice_axis``, names of classes are no list, are
+            fewer than two or occur twice, or a label value stands for a class without a name.
 
     Example:
         >>> pair = Pair(Path("a.nii.gz"), None, "a", "a")
@@ -233,9 +254,15 @@ def pool_of(
     if item not in ITEM_KINDS:
         raise ValueError(f"item must be one of {', '.join(ITEM_KINDS)}, got {item!r}")
     axis = SLICE_AXIS if slice_axis is None else chosen_axis(slice_axis)
+    _check_classes(classes, label_values)
     pairs = list(pairs)
     if not pairs:
-        raise DataError(f"{root}: no images found; check that this is the data set's folder")
+        raise DataError(f"{root}: no images found; check that this is the data set's folder{_others_there(root)}")
+    no_text = [ascii(str(pair.image)) for pair in pairs if not _is_text(f"{pair.image}{pair.label}")]
+    if no_text:
+        raise listed_error(
+            f"{root}: names of files that are no valid UTF-8, so that no record can hold them; rename", no_text
+        )
     twice = [name for name, count in Counter(pair.volume for pair in pairs).items() if count > 1]
     if twice:
         raise listed_error(f"{root}: names of volumes that occur more than once; rename the files", twice)
@@ -251,6 +278,42 @@ def pool_of(
     axis_note = None if placeholder_spacing else coarsest_note(items, root, slice_axis)
     notes = [*notes, *_copies_note(pairs), *([axis_note] if axis_note else [])]
     return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_classes(classes: Sequence[str], label_values: Mapping[int, int] | None) -> None:
+    if isinstance(classes, str) or not all(isinstance(name, str) and name for name in classes):
+        raise ValueError(f"classes must be a list of names, as ['background', 'liver'], got {classes!r}")
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice or len(classes) < 2:
+        found = f"{twice[0]!r} occurs more than once" if twice else "only one is given"
+        raise ValueError(f"classes {list(classes)}: {found}; name each class once, the background first")
+    numbers = [number for number in (label_values or {}).values() if number not in range(len(classes))]
+    wrong = next((number for number in numbers if number != NOT_ANNOTATED), None)
+    if wrong is not None:
+        raise ValueError(
+            f"label_values {dict(label_values or {})}: there is no class {wrong}; the {len(classes)} classes are "
+            f"numbered 0 to {len(classes) - 1}, and {NOT_ANNOTATED} is not annotated"
+        )
+
+
+def _others_there(root: Path) -> str:
+    """What a folder without images holds instead."""
+    files = (name for _, names in folders_below(root) for name in names)
+    others = Counter(
+        PurePosixPath(name).suffix or name for name in files if not name.lower().endswith(READABLE_SUFFIXES)
+    )
+    if not others:
+        return ""
+    found = shortened([f"{count} {kind}" for kind, count in others.most_common()], limit=5)
+    return f". It holds {found}; readable are {', '.join(READABLE_SUFFIXES)} and DICOM"
 
 
 def _copies_note(pairs: Sequence[Pair]) -> list[str]:

@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from monai_al.data.folder_volumes import PICTURE_SUFFIXES
-from monai_al.data.reading import name_without_suffix
+from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.dicom_folders import dicom_folders, dicom_volumes
 from monai_al.datasets.files import readable_files
-from monai_al.datasets.names import is_accompanying, is_label_name
+from monai_al.datasets.names import is_accompanying, is_label_name, label_cores
 from monai_al.datasets.pairing import Named, named_apart
 from monai_al.records.stored_files import stored_channels
 
-__all__ = ["FoundImages", "found_images", "found_labels", "holds_images", "is_stored_folder"]
+__all__ = ["FoundImages", "found_images", "found_labels", "holds_images", "is_stored_folder", "unread_partner"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,36 @@ def found_labels(folder: Path, *, picture_folders: bool) -> list[Named]:
     if picture_folders:
         files = _with_picture_folders(files, folder, lambda place: place != folder)
     return [*files, *_dicom(folder)]
+
+
+def unread_partner(folder: Path, of: Named, root: Path) -> str:
+    """What of the same name lies in a folder but is not read, for a message; empty where there is nothing.
+
+    Args:
+        folder: where the partner was searched.
+        of: an image without a label, or a label without an image.
+        root: the data set's folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     Path(root, "a.npy").touch()
+        ...     unread_partner(Path(root), Named("labels/a_seg.png", "a_seg"), Path(root))
+        ' (a.npy is of a kind that is not read)'
+    """
+    names = {of.name, *label_cores(of.name)}
+    there = sorted((folder / of.place).iterdir()) if (folder / of.place).is_dir() else []
+    for path in there:
+        if path.is_dir() and path.name.lower().endswith(READABLE_SUFFIXES) and name_without_suffix(path) in names:
+            return f" ({os.path.relpath(path, root)} is a folder)"
+        unread = path.is_file() and not path.name.lower().endswith(READABLE_SUFFIXES)
+        if (
+            unread
+            and not path.name.startswith(".")
+            and path.name.partition(".")[0] in {n.partition(".")[0] for n in names}
+        ):
+            return f" ({os.path.relpath(path, root)} is of a kind that is not read)"
+    return ""
 
 
 def is_stored_folder(image: str) -> bool:

@@ -12,8 +12,17 @@ from pathlib import Path
 
 from monai_al.data.label_files import is_of_this_package
 from monai_al.data.reading import label_colours, stored_label_values
-from monai_al.datasets.files import Pair, existing_folder, listed_error, natural_key, pool_of, shortened, volume_name
-from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder
+from monai_al.datasets.files import (
+    Pair,
+    existing_folder,
+    listed_error,
+    natural_key,
+    pool_of,
+    shortened,
+    volume_name,
+    ways_out,
+)
+from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder, unread_partner
 from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
@@ -91,17 +100,20 @@ def folder(
     pairs, strangers = _paired(found)
     predicted = [label for label in strangers if is_of_this_package(label.path)]
     strangers = [label for label in strangers if label not in predicted]
-    problems = [f"label without image: {_shown(label.path, base)}" for label in strangers]
+    problems = [
+        f"label without image: {_shown(label.path, base)}{unread_partner(found.image_folder, label, base)}"
+        for label in strangers
+    ]
     if require_labels and labels is not None:
-        without = [pair for pair in pairs.values() if pair.label is None]
-        problems += [f"image without label: {_shown(str(pair.image), base)}{_called(pair)}" for pair in without]
+        problems += [
+            f"image without label: {_shown(str(pair.image), base)}{_called(pair)}"
+            f"{unread_partner(found.label_folder, Named(str(pair.image), key), base)}"
+            for key, pair in pairs.items()
+            if pair.label is None
+        ]
         pairs = {key: pair for key, pair in pairs.items() if pair.label is not None}
     if problems and not skip_incomplete:
-        raise listed_error(
-            f"{base}: {len(problems)} files have no partner (require_labels=False keeps images without label, "
-            "skip_incomplete=True leaves them out)",
-            problems,
-        )
+        raise listed_error(f"{base}: {len(problems)} files have no partner ({ways_out(unlabeled=True)})", problems)
     notes = [f"{len(problems)} files without partner are left out: {shortened(problems)}."] if problems else []
     pairs, patient_notes = with_patients(pairs, patient)
     notes += [*found.notes, *patient_notes]
@@ -127,11 +139,13 @@ def folder(
 
 @dataclass(frozen=True)
 class _Found:
-    """The images and labels of a folder, and what was left out."""
+    """The images and labels of a folder, what was left out, and where they lie."""
 
     images: list[Named]
     labels: list[Named]
     notes: list[str]
+    image_folder: Path
+    label_folder: Path
 
 
 def _collect(base: Path, images: str, labels: str | None) -> _Found:
@@ -140,14 +154,15 @@ def _collect(base: Path, images: str, labels: str | None) -> _Found:
     apart = label_folder is not None and label_folder != image_folder
     scans = found_images(image_folder, without=label_folder if apart else None)
     if not apart:
-        return _Found(scans.images, scans.labels if labels is not None else [], scans.notes)
+        beside = scans.labels if labels is not None else []
+        return _Found(scans.images, beside, scans.notes, image_folder, image_folder)
     assert label_folder is not None
     volumes = all(is_stored_folder(image.path) for image in scans.images)
     found = found_labels(label_folder, picture_folders=bool(scans.images) and volumes)
-    return _told_apart(scans, found)
+    return _Found(*_told_apart(scans, found), image_folder, label_folder)
 
 
-def _told_apart(scans: FoundImages, labels: list[Named]) -> _Found:
+def _told_apart(scans: FoundImages, labels: list[Named]) -> tuple[list[Named], list[Named], list[str]]:
     """Of files that are named like labels but lie among the images: which are images, and which are labels."""
     equal = {label.key for label in labels}
     images = [*scans.images, *(one for one in scans.labels if one.key in equal)]
@@ -157,7 +172,7 @@ def _told_apart(scans: FoundImages, labels: list[Named]) -> _Found:
     more = [label for key, label in label_of.items() if key not in labeled]
     left = [label.key for key, label in label_of.items() if key in labeled]
     notes = [f"{len(left)} files among the images are named like labels and are left out: {shortened(left)}."]
-    return _Found(images, [*labels, *more], scans.notes + notes * bool(left))
+    return images, [*labels, *more], scans.notes + notes * bool(left)
 
 
 def _sub_folder(base: Path, name: str, default: str) -> Path | None:
@@ -241,11 +256,20 @@ def _check_palettes(labels: Iterable[str]) -> None:
 
 def _plausible_values(label: str | Path) -> tuple[int, ...]:
     values = stored_label_values(label)
-    if values[0] < 0 or values[-1] > NOT_ANNOTATED or len(values) > 128:
+    outside = values[0] < 0 or values[-1] > NOT_ANNOTATED
+    if len(values) > (32 if outside else 128):
         raise DataError(
             f"{label}: {len(values)} values from {values[0]} to {values[-1]}; this is an image, not a label"
         )
+    if outside:
+        others = [value for value in values if value]
+        mapping = dict(zip((0, *others), range(len(others) + 1), strict=True))
+        raise DataError(
+            f"{label}: holds the values {shortened(values)}, of which not all lie from 0 to {NOT_ANNOTATED}; if it is "
+            f'a label, say what they mean, as --datalist#label_values "{mapping}" (label_values in Python and in the '
+            "command datalist), else put it among the images"
+        )
     grey = [value for value in values if value not in (0, NOT_ANNOTATED)]
-    if grey and NOT_ANNOTATED in values and str(label).lower().endswith((".jpg", ".jpeg")):
+    if (NOT_ANNOTATED in values or len(grey) > 16) and grey and str(label).lower().endswith((".jpg", ".jpeg")):
         raise DataError(f"{label}: grey values {shortened(grey)} in a mask; threshold it and store it without loss")
     return values

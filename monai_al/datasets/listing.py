@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,12 +82,12 @@ def read_listing(path: Path) -> dict[str, Any]:
         >>> read_listing(Path("gone.json"))
         Traceback (most recent call last):
         ...
-        monai_al.records.errors.DataError: gone.json: is no valid JSON (...); copy it again
+        monai_al.records.errors.DataError: gone.json: is no valid JSON (...); correct it or copy it again, as UTF-8
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no valid JSON ({error}); copy it again") from error
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is no valid JSON ({error}); correct it or copy it again, as UTF-8") from error
     content = {"training": content} if isinstance(content, list) else content
     lists = [key for key in PARTS if isinstance(content, dict) and isinstance(content.get(key), list)]
     if not lists and not (isinstance(content, dict) and any(key in content for key in NNUNET)):
@@ -112,6 +113,7 @@ def classes_of(listing: Mapping[str, Any], path: Path) -> tuple[list[str], dict[
     """
     labels = listing.get("labels")
     names: dict[int, str] = {}
+    to_value = False
     if isinstance(labels, dict):
         _refuse_regions(labels, path)
         to_value = all(isinstance(value, int) and not isinstance(value, bool) for value in labels.values())
@@ -120,6 +122,12 @@ def classes_of(listing: Mapping[str, Any], path: Path) -> tuple[list[str], dict[
     if not names:
         raise DataError(
             f'{path}: \'labels\' must map label values to names, as {{"0": "background"}}, or names to values'
+        )
+    called = [*labels.values()] if to_value else [*names.values()]
+    twice = next((name for name, count in Counter(called).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{path}: 'labels' says {twice!r} more than once; give each class a name and a value of its own"
         )
     ignored = {value: NOT_ANNOTATED for value, name in names.items() if name.lower() == IGNORED and value > 0}
     stored = sorted(set(names) - set(ignored))
@@ -252,21 +260,23 @@ def _of_nnunet(listing: Mapping[str, Any], path: Path, base: Path) -> Iterator[E
     """The cases of ``imagesTr`` with ``labelsTr``, and of ``imagesTs`` where there is a ``labelsTs``."""
     named = listing.get("dataset")
     if isinstance(named, Mapping):
-        for case, entry in named.items():
-            images = _paths(entry.get("images"), path, f"case {case}", "images")
-            (label,) = _paths(entry.get("label"), path, f"case {case}", "label") or [None]
-            files = tuple(_place(base, text, inside=False) for text in images)
-            yield Entry(
-                files, _place(base, label, inside=False) if label else None, "train", place=f"case {case}", name=case
-            )
+        for case, content in named.items():
+            yield replace(_entry(content, path, base, f"case {case}", ["images"], "label", "train", False), name=case)
         return
     ending = listing.get("file_ending", ".nii.gz")
-    if ending.lower() not in READABLE_SUFFIXES:
+    if not isinstance(ending, str) or ending.lower() not in READABLE_SUFFIXES:
         raise DataError(f"{path}: file_ending {ending!r} cannot be read; readable are {', '.join(READABLE_SUFFIXES)}")
     n_channels = len(listing.get("channel_names") or listing.get("modality") or [0])
     for images, labels, part in NNUNET_FOLDERS:
         if (base / images).is_dir() and (base / labels).is_dir():
+            _check_ending(path, base / images, ending)
             yield from _cases(base / images, base / labels, ending, n_channels, part)
+
+
+def _check_ending(path: Path, images: Path, ending: str) -> None:
+    files = list(readable_files(images, deep=False))
+    if files and not any(file.name.endswith(ending) for file in files):
+        raise DataError(f"{path}: says file_ending {ending!r}, but {images} holds {files[0].name}; correct file_ending")
 
 
 def _cases(images: Path, labels: Path, ending: str, n_channels: int, part: str) -> Iterator[Entry]:

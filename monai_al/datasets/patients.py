@@ -85,7 +85,7 @@ def by_rule(keys: Sequence[str], rule: str) -> list[str]:
     r"""The patient in each name: the first group of a regular expression, or all that it matches.
 
     Raises:
-        DataError: the rule is no regular expression, or does not match a name; all of those are listed.
+        DataError: the rule is no regular expression, or does not match a name, or no letter of it; all are listed.
 
     Example:
         >>> by_rule(["p1/frame01", "p1/frame02"], r"(p\d+)/")
@@ -96,10 +96,11 @@ def by_rule(keys: Sequence[str], rule: str) -> list[str]:
     except re.error as error:
         raise DataError(f"patient rule {rule!r} is no regular expression: {error}") from error
     matches = [pattern.search(key) for key in keys]
-    strangers = [key for key, match in zip(keys, matches, strict=True) if match is None]
+    patients = [match and match.group(min(1, pattern.groups)) for match in matches]
+    strangers = [key for key, patient in zip(keys, patients, strict=True) if not patient]
     if strangers:
         raise listed_error(f"patient rule {rule!r} does not match {len(strangers)} images", strangers)
-    return [match.group(1) if pattern.groups else match.group() for match in matches if match]
+    return [patient for patient in patients if patient]
 
 
 def subject_of(key: str) -> str | None:

@@ -167,7 +167,7 @@ def _problem(case: _Case, require_labels: bool) -> str | None:
     if not case.images:
         problems.append(f"{case.labels[0]}: there is no {case.name}.mhd")
     if not case.labels and require_labels:
-        hint = "; require_labels=False takes cases without labels" if case.part == "test" else ""
+        hint = "; --datalist#require_labels False takes cases without labels" if case.part == "test" else ""
         problems.append(f"{case.images[0]}: there is no {case.name}_segmentation.mhd{hint}")
     for path in (*case.images, *case.labels):
         try:

@@ -178,12 +178,12 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
     n_test, n_validation = counts.get("test", 0), counts.get("validation", 0)
     if n_test + n_validation >= len(patients) and (counts or not placed):
         found = (
-            "there is only one patient, and one patient cannot be split"
+            "is only one patient, and one patient cannot be split"
             if len(patients) == 1
-            else f"there are {len(patients)} patients"
+            else f"are {len(patients)} patients"
         )
         raise ValueError(
-            f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: "
+            f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: there "
             f"{found}. Splits are by patient, never by slice; add patients, or lower --test_fraction and "
             "--validation_fraction"
         )

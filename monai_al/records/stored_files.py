@@ -239,7 +239,7 @@ def _with_voxels(part: StoredPart) -> list[str]:
 def _voxel_files(path: str | Path) -> list[str]:
     """The files that a MetaImage or NRRD header names for its voxels; none where they follow the header."""
     named = NAMED.get(os.path.splitext(path)[1].lower())
-    if named is None:
+    if named is None or not os.path.isfile(path):
         return []
     with open(path, "rb") as file:
         for line in iter(lambda: file.readline(LINE_AT_MOST), b""):

@@ -230,9 +230,10 @@ def test_compressed_voxels_of_unknown_size_are_counted_on_demand(tmp_path, pack,
 
 
 @pytest.mark.parametrize("content", [b"", b"not a header", bytes(range(256)) * 99, b"ElementDataFile ="])
-def test_what_is_no_header_is_left_to_the_reader(tmp_path, content):
+def test_what_is_no_header(tmp_path, content):
     (tmp_path / "a.mhd").write_bytes(content)
-    check_voxel_file(tmp_path / "a.mhd")
+    with pytest.raises(DataError, match=r"a\.mhd: cannot be read: its header states no NDims and no DimSize and no El"):
+        check_voxel_file(tmp_path / "a.mhd")
 
 
 def test_windows_line_ends_and_names_with_spaces(tmp_path):

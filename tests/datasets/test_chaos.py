@@ -97,7 +97,7 @@ class TestSets:
 
     def test_one_set_alone_and_the_test_part(self, make, root):
         assert chaos(make(3)).volumes == ("CT_SET_3",)
-        with pytest.raises(DataError, match=r"Ground: there are no masks; require_labels=False takes"):
+        with pytest.raises(DataError, match=r"Ground: there are no masks; --datalist#require_labels False takes"):
             chaos(make(40, part="Test_Sets/CT", masks=False).parent)
         assert chaos(root / "Test_Sets", require_labels=False, item="volume")[0].label is None
 

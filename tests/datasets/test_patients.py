@@ -102,9 +102,9 @@ def test_a_hash_in_the_path_means_nothing(write, tmp_path, name):
 
 def test_copies_are_named(write, tmp_path):
     for name, volume in (("a", GREY), ("b", GREY + 1), ("c", np.zeros_like(GREY)), ("d", np.zeros_like(GREY))):
-        write(f"{name}.nii", volume)
+        write(f"p_{name}.nii", volume)
     assert not any("equal content" in note for note in folder(tmp_path, **OPTIONS).notes)
-    shutil.copy(tmp_path / "a.nii", tmp_path / "z.nii")
+    shutil.copy(tmp_path / "p_a.nii", tmp_path / "p_z.nii")
     (note,) = (note for note in folder(tmp_path, **OPTIONS).notes if "equal content" in note)
-    assert "a and z." in note
-    assert not any("equal" in note for note in folder(tmp_path, **OPTIONS, patient="(?:)(x?)").notes)  # one patient
+    assert "p_a and p_z." in note
+    assert not any("equal" in note for note in folder(tmp_path, **OPTIONS, patient="p").notes)  # one patient
