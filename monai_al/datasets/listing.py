@@ -123,7 +123,7 @@ def classes_of(listing: Mapping[str, Any], path: Path) -> tuple[list[str], dict[
         raise DataError(
             f'{path}: \'labels\' must map label values to names, as {{"0": "background"}}, or names to values'
         )
-    called = [*labels.values()] if to_value else [*names.values()]
+    called = [*(labels or {}).values()] if to_value else [*names.values()]
     twice = next((name for name, count in Counter(called).items() if count > 1), None)
     if twice is not None:
         raise DataError(
