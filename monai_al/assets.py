@@ -169,7 +169,7 @@ def find_overlay(name: str, own: Path, folders: Mapping[str, Path] | None = None
         folders: kind -> folder. Default: :func:`asset_folders`.
 
     Raises:
-        ValueError: there is none; the message gives close matches.
+        ValueError: there is none, where the message gives close matches; or it is a config for something else.
 
     Example:
         >>> import tempfile

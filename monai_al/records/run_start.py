@@ -20,13 +20,14 @@ _OURS = re.compile(
 )
 _OF_A_CACHE = "images/*/geometry.json"
 _WORTH = ("round_*/model_*.pt", "round_*/metrics.json", "round_*/manifest.json", "annotate/round_*")
-# what a start may have written until then, run.json last; whatever else lies there is somebody's
+# what a start may have written until then; all else is somebody's. In this order a removal that is killed
+# leaves no answer without its query, and no run.json without its pool.json
 _WRITTEN = (
-    *(f"round_[0-9]*/{name}" for name in ("query.json", "timings.json", "labels/[0-9]*.json")),
-    *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*")),
+    *(f"round_[0-9]*/{name}" for name in ("timings.json", "labels/[0-9]*.json")),
+    *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
     *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png")),
     *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
-    "curve.csv", "extension_*.json", "encoder.json", "pool.json", "run.json",
+    "curve.csv", "extension_*.json", "encoder.json", "run.json", "pool.json",
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def is_beginning(path: Path) -> bool:
 
 
 def drop_beginning(path: Path) -> None:
-    """Remove the files that a start wrote; ``run.json`` goes last, so that a killed removal is done again.
+    """Remove the files that a start wrote, in an order in which a killed removal is done again.
 
     Nothing else is touched: files of other names stay, and so do the folders that hold them. Without a ``run.json`` no
     start has come to its end, and only what a new one would take for its own goes.

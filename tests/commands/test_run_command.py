@@ -55,6 +55,8 @@ def test_an_overlay_is_found_by_name_or_path(name, end):
         (["active_learning/inferense"], "did you mean inference?"),
         (["active_learning", "entropi"], "did you mean entropy"),
         (["active_learning", "papr"], "'papr'"),
+        (["active_learning", "training/whole_volumes"], "--train_overlays \"['whole_volumes']\""),
+        (["active_learning", "comparisons/stochastic_batches_acdc"], "compare --config stochastic_batches_acdc"),
         (["active_learning", "--steps"], "--steps needs a value"),
         (["active_learning", "--steps", "1", "--steps=2"], "given twice"),
         (["active_learning", "--image_size", "[64,", "64]"], "quotes"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from monai_al.records import RunFolder
+from monai_al.records import Item, Label, Pool, Query, QueryItem, RunFolder, pool_to_json
+from monai_al.records.manifest import check_intact
 from monai_al.records.run_start import drop_beginning, is_beginning
 
 SOMEBODYS = (
@@ -41,6 +43,30 @@ def test_only_files_that_a_start_wrote_go(tmp_path):
     assert files(run) - {"round_02/thesis.tex"} == set(SOMEBODYS)
     assert files(outside) == {"thesis.tex"}
     assert not (run / "round_03").exists()
+
+
+def test_a_removal_that_is_killed_is_done_again(tmp_path, monkeypatch):
+    asked = [
+        {"config": {"seed": seed}, "rounds": 1, "budget": 1, "sizes": [1], "annotator": "oracle"} for seed in (0, 1)
+    ]
+    pool = pool_to_json(Pool([Item("a", image="a.nii", volume="a", patient="a")]), {"a.nii": "hash"})
+    for survivors in range(7):
+        run = RunFolder(tmp_path / str(survivors))
+        run.start(asked[0], pool)
+        run.write_query(Query(0, "random", 0, (QueryItem("a"),)))
+        run.write_labels(0, [Label("a")], "oracle")
+        run.add_timing(0, train_s=1.0)
+        run.write_encoder({"config": "a", "folder": "b", "sha256": "c", "embeddings_sha256": "d"})
+        write(run.path, ["report/index.html"])
+        left = iter(range(survivors))
+        with monkeypatch.context() as patch:
+            unlink = Path.unlink
+            patch.setattr(Path, "unlink", lambda path, *a: (next(left), unlink(path)))  # noqa: B023
+            with pytest.raises((StopIteration, RuntimeError)):
+                run.start(asked[1], pool)
+        check_intact(run.path)
+        assert run.start(asked[1], pool)["config"] == {"seed": 1}
+        assert not (run.path / "round_00").exists()
 
 
 def test_without_a_run_json_only_what_would_be_taken_for_the_new_runs_goes(tmp_path):
