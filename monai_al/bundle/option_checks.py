@@ -15,7 +15,7 @@ from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError
 from monai_al.bundle.knobs import KNOBS
 from monai_al.options import Option, is_expression, literal, options_of
 
-__all__ = ["checked_options", "is_theirs", "set_option", "typed_on_the_command_line"]
+__all__ = ["as_typed", "checked_options", "is_theirs", "set_option", "typed_on_the_command_line"]
 
 _AS_TYPED = ("path", "text")
 _DEVICES = "cpu, cuda, cuda:1 or mps"
@@ -148,6 +148,17 @@ def typed_on_the_command_line(argv: Sequence[str] | None = None) -> dict[str, st
             if equals or not following.startswith("--"):
                 found[name] = text if equals else following
     return found
+
+
+def as_typed(id: str, value: str) -> str:
+    """A path as it stands on MONAI's command line, where it stands there; else the value.
+
+    Example:
+        >>> as_typed("training_config", "train.yaml")
+        'train.yaml'
+    """
+    text = typed_on_the_command_line().get(id)
+    return value if text is None or is_expression(text) else text
 
 
 def set_option(parser: ConfigParser, id: str, value: Any) -> None:

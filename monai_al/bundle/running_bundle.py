@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
-from monai_al.bundle.option_checks import checked_options, set_option, typed_on_the_command_line
+from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
@@ -147,6 +147,9 @@ class RunningBundle:
             return
         show_errors_briefly()
         self._check_options(only=_OF_CONFIGS)
+        if training is not None:  # it was handed over as MONAI's command line read it
+            training = as_typed("training_config", training)
+        encoder = [as_typed("encoder", name) if i == 0 else name for i, name in enumerate(encoder)]
         known = _ENTRIES | _referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
         inner: dict[str, Any] = {}
         pretraining: dict[str, Any] = {}

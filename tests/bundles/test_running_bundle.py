@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -77,6 +79,21 @@ def bundle(tmp_path):
 
 def test_known_ids_pass(bundle):
     bundle(steps=3, dataset_dir="d", output_dir="o").check_overrides("train.json")
+
+
+def test_the_training_config_is_that_of_monais_command_line_which_drops_what_follows_a_hash(
+    bundle, tmp_path, monkeypatch
+):
+    (tmp_path / "a #1.json").write_text((tmp_path / "configs" / "train.json").read_text())
+    main = SimpleNamespace(__spec__=SimpleNamespace(name="monai.bundle.__main__"))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys.modules["monai_al.bundle.running_bundle"], "show_errors_briefly", lambda: None)
+    typed = str(tmp_path / "a #1.json")
+    monkeypatch.setattr(sys, "argv", ["run", "run", "--training_config", typed])
+    bundle(steps=3).check_overrides(str(tmp_path / "a"))
+    monkeypatch.setattr(sys, "argv", ["run", "run"])
+    with pytest.raises(BundleConfigError, match=r"a\.yaml does not exist"):
+        bundle(steps=3).check_overrides(str(tmp_path / "a"))
 
 
 def test_a_foreign_bundle_keeps_its_ids_that_are_called_like_settings_of_the_loop(bundle, tmp_path):
