@@ -17,6 +17,7 @@ from typing import Any
 
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.files import contained, natural_key, readable_files
+from monai_al.datasets.names import CHANNEL
 from monai_al.records import NOT_ANNOTATED, DataError
 
 __all__ = ["Entry", "classes_of", "entries_of", "read_listing"]
@@ -29,7 +30,6 @@ PARTS = {
 NNUNET = ("channel_names", "file_ending")
 NNUNET_FOLDERS = (("imagesTr", "labelsTr", "train"), ("imagesTs", "labelsTs", "test"))
 IGNORED = "ignore"  # nnU-Net's name for what is not annotated
-_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _last_channels(folder: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in os.listdir(folder) if folder.is_dir() else ():
         stem = name_without_suffix(name)
-        number = _CHANNEL.search(stem)
+        number = CHANNEL.search(stem)
         if number:
             image = stem[: number.start()] + name[len(stem) :]
             found[image] = max(int(number[1]), found.get(image, 0))
@@ -281,9 +281,9 @@ def _check_ending(path: Path, images: Path, ending: str) -> None:
 
 def _cases(images: Path, labels: Path, ending: str, n_channels: int, part: str) -> Iterator[Entry]:
     files = [path for path in readable_files(images, deep=False) if path.name.endswith(ending)]
-    numbers = [_CHANNEL.search(path.name[: -len(ending)]) for path in files]
+    numbers = [CHANNEL.search(path.name[: -len(ending)]) for path in files]
     several = any(number and int(number[1]) > 0 for number in numbers)  # else one file may hold all channels
-    cases = {_CHANNEL.sub("", path.name[: -len(ending)]) for path in (*files, *readable_files(labels, deep=False))}
+    cases = {CHANNEL.sub("", path.name[: -len(ending)]) for path in (*files, *readable_files(labels, deep=False))}
     for case in sorted(cases, key=natural_key):
         wanted = [images / f"{case}_{k:04d}{ending}" for k in range(n_channels if several else 1)]
         label = labels / f"{case}{ending}"

@@ -7,8 +7,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["image_core", "is_accompanying", "is_bare_label", "is_label_name", "label_cores", "label_prefix_core"]
+__all__ = [
+    "CHANNEL",
+    "image_core",
+    "is_accompanying",
+    "is_bare_label",
+    "is_label_name",
+    "label_cores",
+    "label_prefix_core",
+]
 
+CHANNEL = re.compile(r"_(\d{4})$")  # nnU-Net's number of a channel, at the end of a name
 _LABEL = (
     r"(?:seg|segs|segmentations?|dseg|labels?|label[-_ ]?maps?|masks?|gt|ground[-_ ]?truth|annotations?)"
     r"(?:[-_ ]?\d{1,2})?"

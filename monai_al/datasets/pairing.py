@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from monai_al.datasets.names import image_core, is_bare_label, is_label_name, label_cores, label_prefix_core
+from monai_al.datasets.names import CHANNEL, image_core, is_bare_label, is_label_name, label_cores, label_prefix_core
 from monai_al.records import DataError
 from monai_al.records.stored_files import as_channels
 
 __all__ = ["Named", "joined_channels", "named_apart", "pair_by_name", "with_channels"]
-
-_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,7 @@ def joined_channels(images: Sequence[Named]) -> list[Named]:
         >>> sorted(image.key for image in joined_channels([Named(f"{n}.png", n) for n in ("a_0000", "a_0001", "b")]))
         ['a', 'b']
     """
-    return with_channels(images, [Named("", _CHANNEL.sub("", image.key)) for image in images])
+    return with_channels(images, [Named("", CHANNEL.sub("", image.key)) for image in images])
 
 
 def with_channels(images: Sequence[Named], labels: Sequence[Named]) -> list[Named]:
@@ -217,7 +215,7 @@ def with_channels(images: Sequence[Named], labels: Sequence[Named]) -> list[Name
     found: list[Named] = []
     groups: dict[str, dict[int, Named]] = {}
     for image in images:
-        channel, core = _CHANNEL.search(image.key), _CHANNEL.sub("", image.key)
+        channel, core = CHANNEL.search(image.key), CHANNEL.sub("", image.key)
         if channel and core in cores and image.key not in keys:
             groups.setdefault(core, {})[int(channel[1])] = image
         else:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monai_al.records.errors import DataError
+
 __all__ = [
     "StoredPart",
     "as_channels",
@@ -85,11 +87,20 @@ class StoredPart:
 def as_channels(paths: Iterable[str | os.PathLike]) -> str:
     """The text that names an image of which each of these paths gives one channel or more, in this order.
 
+    Raises:
+        DataError: a path holds the sign that stands between channels.
+
     Example:
         >>> as_channels(["a_0000.nii.gz", "a_0001.nii.gz"])
         'a_0000.nii.gz|a_0001.nii.gz'
     """
-    return BETWEEN.join(os.fspath(path) for path in paths)
+    texts = [os.fspath(path) for path in paths]
+    unclear = next((text for text in texts if BETWEEN in text and (len(texts) > 1 or SELECTION.search(text))), None)
+    if unclear is not None:
+        raise DataError(
+            f"{unclear}: holds {BETWEEN!r}, which parts the channels of an image; rename the file or folder"
+        )
+    return BETWEEN.join(texts)
 
 
 def of_channel(path: str | os.PathLike, channel: int) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from monai_al.records import Item, Pool, content_hash, file_identity, stored_files
+from monai_al.records import DataError, Item, Pool, content_hash, file_identity, stored_files
 from monai_al.records.identity import pool_to_json
-from monai_al.records.stored_files import stored_parts
+from monai_al.records.stored_files import as_channels, stored_parts
 
 
 @pytest.fixture
@@ -67,6 +67,13 @@ def test_a_file_that_is_called_so_is_one(files):
     for name in ("a|b.tif", "a*.tif", "a.tif#channel=1"):
         (files / name).write_text(name)
         assert stored_parts(str(files / name)) == [str(files / name)]
+
+
+@pytest.mark.parametrize("paths", [["a|b/x.nii", "a|b/y.nii"], ["a|b.nii#channel=0"]])
+def test_a_path_with_a_bar_is_refused_where_it_would_part_channels(paths):
+    with pytest.raises(DataError, match=r"^a\|b.*holds '\|', .*rename the file or folder$"):
+        as_channels(paths)
+    assert as_channels(["a|b.nii"]) == "a|b.nii"
 
 
 def test_pool_json_is_relative(files):
