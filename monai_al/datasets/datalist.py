@@ -96,7 +96,7 @@ def datalist(
     if not entries:
         raise DataError(f"{path}: no image is left: {' '.join(notes)}")
     entries, fold_notes = _in_fold(entries, fold, path)
-    pairs = _pairs(entries, channel)
+    pairs = _pairs(entries, channel, path)
     with_patient, patient_notes = with_patients(pairs, patient)
     notes += [*fold_notes, *patient_notes]
     if named is None and classes is None:
@@ -114,7 +114,7 @@ def datalist(
         slice_axis=slice_axis,
     )
     part_of = {pair.volume: entry.part for pair, entry in zip(pairs.values(), entries, strict=True)}
-    _check_parts(pool, part_of)
+    _check_parts(pool, part_of, path)
     return pool.with_items(replace(one, split=part_of[one.volume]) for one in pool)
 
 
@@ -181,7 +181,7 @@ def _in_fold(entries: list[Entry], fold: int | None, path: Path) -> tuple[list[E
     return split, []
 
 
-def _pairs(entries: Sequence[Entry], channel: int | None) -> dict[str, Pair]:
+def _pairs(entries: Sequence[Entry], channel: int | None, path: Path) -> dict[str, Pair]:
     """The name that a rule for patients sees -> image and label."""
     if not entries:
         return {}
@@ -197,18 +197,18 @@ def _pairs(entries: Sequence[Entry], channel: int | None) -> dict[str, Pair]:
         image = as_channels(entry.images)
         image = image if channel is None else of_channel(image, channel)
         if key in pairs:
-            raise DataError(f"{entry.place}: {image} is listed more than once; remove one of them")
+            raise DataError(f"{path}: {entry.place}: {image} is listed more than once; remove one of them")
         pairs[key] = Pair(image, entry.label, volume, volume)
     return pairs
 
 
-def _check_parts(pool: Pool, part_of: Mapping[str, str]) -> None:
+def _check_parts(pool: Pool, part_of: Mapping[str, str], path: Path) -> None:
     first: dict[str, str] = {}
     for one in pool:
         other = first.setdefault(one.patient, one.volume)
         if part_of[other] != part_of[one.volume]:
             raise DataError(
-                f"patient {one.patient} lies in two parts of the list: {other} in {part_of[other]} and {one.volume} in "
-                f"{part_of[one.volume]}; put all scans of a patient into one part, or tell patients apart by the "
-                "option patient, where '.+' makes every file one"
+                f"{path}: patient {one.patient} lies in two parts of the list: {other} in {part_of[other]} and "
+                f"{one.volume} in {part_of[one.volume]}; put all scans of a patient into one part, or "
+                "tell patients apart by the option patient, where '.+' makes every file one"
             )

@@ -113,8 +113,10 @@ def _home(root: Path) -> Path:
     places = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
     found = [place for place in places if (place / FRAMES).is_dir()]
     if len(found) != 1:
-        several = f"; give one of {shortened(found)}" if found else ""
-        raise DataError(f"{root}: holds {len(found)} folders with {FRAMES.as_posix()}, expected one{several}")
+        several = f": one of {shortened(found)}" if found else ""
+        raise DataError(
+            f"{root}: holds {len(found)} folders with {FRAMES.as_posix()}, expected one; give the folder DAVIS{several}"
+        )
     return found[0]
 
 

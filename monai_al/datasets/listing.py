@@ -131,8 +131,10 @@ def classes_of(listing: Mapping[str, Any], path: Path) -> tuple[list[str], dict[
         )
     ignored = {value: NOT_ANNOTATED for value, name in names.items() if name.lower() == IGNORED and value > 0}
     stored = sorted(set(names) - set(ignored))
-    if not stored or stored[0] != 0 or stored[-1] > 254:
-        raise DataError(f"{path}: label values {stored}; they must start at 0 and end below 255")
+    if len(stored) < 2 or stored[0] != 0 or stored[-1] > 254:
+        raise DataError(
+            f"{path}: 'labels' names the values {stored}; name 0, the background, and one or more classes below 255"
+        )
     return [names[value] for value in stored], {value: number for number, value in enumerate(stored)} | ignored
 
 

@@ -69,7 +69,15 @@ def describe(pool: Pool, *, read: bool = True, affine_tolerated: bool = False) -
         "notes": list(pool.notes),
     }
     tolerated = affine_tolerated or pool.affine_tolerated
-    return counts | _contents(_read_all(pool, tolerated), pool) if read else counts
+    return _with_contents(counts, _contents(_read_all(pool, tolerated), pool)) if read else counts
+
+
+def _with_contents(counts: dict[str, Any], contents: Mapping[str, Any]) -> dict[str, Any]:
+    channels = contents["channels"]
+    mixed = [
+        f"Images have different numbers of channels, {', '.join(map(str, channels))}; a run takes those of one alone."
+    ]
+    return counts | contents | {"notes": counts["notes"] + mixed * (len(channels) > 1)}
 
 
 def _counts(part: Pool) -> dict[str, int]:

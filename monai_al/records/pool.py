@@ -181,7 +181,7 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
             "is only one patient, and one patient cannot be split"
             if len(patients) == 1
             else f"are {len(patients)} patients"
-        )
+        ) + (", beside those of the data set's own parts" if placed else "")
         raise ValueError(
             f"cannot take {n_test} test and {n_validation} validation patients and keep one to train on: there "
             f"{found}. Splits are by patient, never by slice; add patients, or lower --test_fraction and "

@@ -69,7 +69,8 @@ class SliceSource:
         without = [item.id for item in self.data.part("test") if item.label is None]
         if without:
             raise DataError(
-                f"{len(without)} items of the test part have no label, such as {without[0]}: they cannot be tested on"
+                f"{len(without)} items of the test part have no label, such as {without[0]}: they cannot be tested on; "
+                "add their labels to the data set, or let patients with labels be the test part"
             )
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
         channels = output_channels(trained, first["image"], first["id"], same_size=True)

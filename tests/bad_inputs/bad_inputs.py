@@ -61,6 +61,7 @@ class Case:
         status: the exit status.
         says: texts that the last message must hold, or all output where the exit status is 0.
         lines: of stderr, at most; at least one where the exit status is not 0.
+        within: seconds after which it is taken for hanging.
         leaves: patterns of what may be new in the folder.
         keeps: the folder ``{run}`` must be as before.
         stop: the signal that a process of its own gets once its first query is there.
@@ -76,6 +77,7 @@ class Case:
     status: int = 2
     says: Sequence[str] = ()
     lines: int = 1
+    within: int = 300
     leaves: Sequence[str] = ()
     keeps: bool = True
     stop: signal.Signals | None = None
@@ -137,7 +139,7 @@ def run_case(case: Case, here: Path, finished: Callable[[], Path]) -> Outcome:
     before = set(here.iterdir())
     content = _content(here / "finished")
     try:
-        status, out, err = _alone(words, here, case.stop) if case.alone or case.stop else _inside(words, here, case)
+        status, out, err = _alone(words, here, case.stop) if case.alone or case.stop else run_inside(words, here, case)
     finally:
         for path in here.rglob("*"):  # which a case may have locked
             if path.is_dir():
@@ -157,10 +159,12 @@ def _content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def _inside(words: Sequence[str], here: Path, case: Case) -> tuple[int, str, str]:
+def run_inside(words: Sequence[str], here: Path, case: Case) -> tuple[int, str, str]:
+    """Run a command in this process; gives its exit status and what it wrote to both streams."""
     out, err, status = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(_same_loggers())
+        stack.enter_context(_within(case.within))
         stack.enter_context(mock.patch("tempfile.tempdir", stack.enter_context(tempfile.TemporaryDirectory())))
         stack.enter_context(contextlib.chdir(here))
         stack.enter_context(contextlib.redirect_stdout(out))
@@ -210,6 +214,20 @@ def _call(words: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
+def _within(seconds: int):
+    def end(*_):
+        raise TimeoutError(f"nothing came for {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
 def _same_loggers():
     """A bundle's logging.conf changes loggers; here they stay as they were."""
     loggers = [logging.root, *map(logging.getLogger, ("monai_al", "monai", "ignite", "ignite.engine.engine"))]
@@ -244,7 +262,7 @@ def make_finished(folder: Path) -> Path:
     for name, text in {"small.yaml": SMALL, "loop.yaml": LOOP}.items():
         (folder / name).write_text(text, encoding="utf-8")
     words = [word.replace("{active_learning}", str(CONFIGS / "active_learning.yaml")) for word in loop()]
-    status, _, err = _inside(words, folder, Case(name="finished", command=words))
+    status, _, err = run_inside(words, folder, Case(name="finished", command=words))
     assert status == 0, err
     return folder / "run"
 

@@ -101,11 +101,11 @@ class TestSequences:
             davis(home, sequences=["a", "d"])
 
     def test_wrong_folders(self, home, tmp_path):
-        with pytest.raises(DataError, match="holds 0 folders with JPEGImages/480p, expected one$"):
+        with pytest.raises(DataError, match="holds 0 folders with JPEGImages/480p, .*; give the folder DAVIS$"):
             davis(tmp_path)
         for name in ("one", "two"):
             (tmp_path / name / FRAMES).mkdir(parents=True)
-        with pytest.raises(DataError, match=r"holds 2 folders .*; give one of .*one, .*two"):
+        with pytest.raises(DataError, match=r"holds 2 folders .*DAVIS: one of .*one, .*two"):
             davis(tmp_path)
         with pytest.raises(DataError, match="no images found"):
             davis(tmp_path / "one")
