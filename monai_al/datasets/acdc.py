@@ -134,7 +134,7 @@ def _check_options(labels: str, phases: Sequence[str], scribble_folder: str | os
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {', '.join(LABELS)}; got {labels!r}")
     if scribble_folder is not None and labels != "scribbles":
-        raise ValueError("scribble_folder is given, but labels is 'masks'; give labels='scribbles', too")
+        raise ValueError("scribble_folder is given, but labels is 'masks'; give --datalist#labels scribbles, too")
     if isinstance(phases, str) or not phases or not set(phases) <= set(PHASES):
         raise ValueError(f"phases must be some of {', '.join(PHASES)} in a list; got {phases!r}")
 
@@ -238,7 +238,8 @@ def _parts(
     if labels == "scribbles" and not testing and test_patients is None:
         raise DataError(
             f"{folder}: there is no folder 'testing', and scribbles are no labels to score on. Name the patients that "
-            "keep their masks: test_patients=['patient091', ...]; an empty list where nothing is to be scored"
+            "keep their masks by --datalist#test_patients \"['patient091', ...]\" (in the command datalist "
+            "--test_patients patient091 ...); an empty list where nothing is to be scored"
         )
     notes = []
     if labels == "scribbles":

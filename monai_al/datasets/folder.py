@@ -31,6 +31,8 @@ from monai_al.records.stored_files import of_channel, stored_channels
 
 __all__ = ["classes_found", "folder"]
 
+_WHICH_FOLDERS = "--datalist#images and --datalist#labels (in the command datalist --images, --labels) name the folders"
+
 
 def folder(
     root: str | os.PathLike,
@@ -113,7 +115,10 @@ def folder(
         ]
         pairs = {key: pair for key, pair in pairs.items() if pair.label is not None}
     if problems and not skip_incomplete:
-        raise listed_error(f"{base}: {len(problems)} files have no partner ({ways_out(unlabeled=True)})", problems)
+        hint = "" if found.labels else f"there is no label at all; {_WHICH_FOLDERS}; "
+        raise listed_error(
+            f"{base}: {len(problems)} files have no partner ({hint}{ways_out(unlabeled=True)})", problems
+        )
     notes = [f"{len(problems)} files without partner are left out: {shortened(problems)}."] if problems else []
     pairs, patient_notes = with_patients(pairs, patient)
     notes += [*found.notes, *patient_notes]

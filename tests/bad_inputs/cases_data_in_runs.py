@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -245,4 +246,49 @@ APPLIED = [
     ),
 ]
 
-CASES = [*RUNS, *APPLIED]
+ANNOTATOR = """
+from monai_al.annotators import Annotator, Answer
+from monai_al.records import Label
+
+
+class Returned(Annotator):
+    name = "returned"
+
+    def annotate(self, query, pool, work=None):
+        items = [pool[pool.index(id)] for id in query.ids]
+        return Answer(tuple(Label(item.id, where=f"returned/{item.volume}.nii.gz") for item in items))
+"""
+
+
+def returned(name: str, says: Sequence[str], array: np.ndarray | None, *changes: Change) -> Case:
+    """People return label files, all of this content."""
+
+    def make(here: Path) -> None:
+        volumes()(here)
+        for k in (1, 2, 3) if array is not None else ():
+            nifti(here / "returned" / f"case_{k}.nii.gz", array)
+        for change in changes:
+            change(here / "returned")
+
+    case = run(name, make, says, alone=True)
+    command = [word.replace("'loop.yaml'", "'loop.yaml', 'mine.yaml'") for word in case.command]
+    command[2] = command[2].replace("{active_learning}", str(CONFIGS / "active_learning.yaml"))
+    files = {**(case.files or {}), "mine.py": ANNOTATOR, "mine.yaml": "annotator: {_target_: mine.Returned}\n"}
+    return replace(case, command=command, files=files)
+
+
+def cut_off(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:-30])
+
+
+RETURNED = [
+    returned("a returned label that is not there", [".nii.gz: the label file of an answer does not exist"], None),
+    returned("a returned label that is cut off", ["returned/case_", "cannot be read"], organ(), cut_off),
+    returned("a returned label of another shape", ["returned/case_", "(12, 10, 5)"], organ((12, 10, 5))),
+    returned("a returned label with fractions", ["returned/case_", "label value 0.5"], organ() * np.float32(0.5)),
+    returned("a returned label of an unknown class", ["returned/case_", "unexpected label values 7"], organ() * 7),
+    returned("a returned label of two channels", ["returned/case_", "one channel"], np.stack([organ()] * 2, 3)),
+]
+
+CASES = [*RUNS, *APPLIED, *RETURNED]
