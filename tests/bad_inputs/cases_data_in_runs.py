@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -75,6 +76,10 @@ def applied(name: str, config: str, make: Callable, says: Sequence[str] = (), *m
 
 def every(folder: str, array: Callable[[int], np.ndarray]) -> Change:
     return lambda here: [nifti(here / "data" / folder / f"case_{k}.nii.gz", array(k)) for k in (1, 2, 3)]
+
+
+def denied(*_):
+    raise PermissionError(errno.EACCES, "Permission denied", "cache/images/x")
 
 
 def cached(pattern: str, change: Callable[[Path], object]) -> Change:
@@ -169,6 +174,18 @@ RUNS = [
         ["is damaged in the cache, and is made again"],
         status=0,
         quick=True,
+    ),
+    again(
+        "a cache that may be read alone",
+        after_a_run(),
+        status=0,
+        during={"monai_al.data.volume_cache.new_folder": denied},
+    ),
+    run(
+        "a cache that may not be written",
+        volumes(),
+        ["cache/images/x: permission denied"],
+        during={"monai_al.data.volume_cache.new_folder": denied},
     ),
     again(
         "a cache with an empty label", after_a_run(cached("label.npy", lambda file: file.write_bytes(b""))), status=0

@@ -453,6 +453,25 @@ def test_a_deleted_cache_is_built_again(tmp_path, reads):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+@pytest.mark.parametrize("name", ["image.npy", "valid.npy", "geometry.json", "label.npy", "truth.npy", "label.json"])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: b"", None], ids=["cut", "empty", "gone"]
+)
+def test_a_damaged_entry_is_made_again(tmp_path, caplog, name, damage):
+    item = make(tmp_path, "a")[0]
+    before = cache_of(tmp_path).get(item)
+    (file,) = (tmp_path / "cache").rglob(name)
+    content = damage and damage(file.read_bytes().rstrip())
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    after = cache_of(tmp_path).get(item)
+    assert "a.nii is damaged in the cache, and is made again" in caplog.text
+    assert np.array_equal(after.image, before.image)
+    assert np.array_equal(after.label, before.label)
+    assert after.hashes == before.hashes
+
+
 def test_open_volumes_hold_no_files_open(tmp_path):
     """A pool of thousands of 2D images is more than a process may open."""
     items = [make(tmp_path, f"v{i}", seed=i)[0] for i in range(10)]
