@@ -15,6 +15,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from monai_al.bundle.component_checks import wrong_arguments
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
@@ -178,6 +179,7 @@ class RunningBundle:
             self._check_options(inner)
         except BundleConfigError as error:
             problems.append(str(error))
+        problems += wrong_arguments(self.config)
         run_dir, output_dir = self.config.get("run_dir"), self.config.get("output_dir")
         if (
             isinstance(run_dir, str)

@@ -22,6 +22,7 @@ _OF_THE_COMMAND = {  # options of MONAI's run that this command gives
     "workflow_type": "the config decides it",
     "workflow_name": "it is MONAI's ConfigWorkflow",
 }
+_PLAIN = {"true": True, "false": False, "null": None}  # as a config has them; for MONAI's command line they are texts
 EXAMPLES = """examples:
   python -m monai_al run active_learning
   python -m monai_al run active_learning hippocampus entropy --dataset_dir Task04_Hippocampus --output_dir runs/entropy
@@ -179,6 +180,8 @@ def _undeclared(text: str) -> Any:
     """What MONAI's command line reads in a text, without its taking what follows a ``#`` for a comment."""
     from fire.parser import DefaultParseValue
 
+    if text.lower() in _PLAIN:
+        return _PLAIN[text.lower()]
     if is_expression(text):
         return text
     return literals_in(text if "#" in text and text[0] not in "[{('\"" else DefaultParseValue(text))

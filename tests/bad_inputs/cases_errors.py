@@ -110,7 +110,7 @@ CONFIGS = [
     Case(
         name="an unknown argument of a component",
         command=loop("--strategy#measures", "entropy"),
-        says=["Uncertainty", "unexpected keyword argument 'measures'"],
+        says=["--strategy#measures: Uncertainty takes no such argument; did you mean measure?"],
     ),
     Case(
         name="a training config that is not there",

@@ -164,7 +164,12 @@ NAMES = [
         says=["--strategy must be a part of a config", "python -m monai_al run NAME entropy"],
     ),
     *both("a misspelled measure", "--strategy#measure", "entropie", says=["'entropie' is none of entropy"]),
-    *both("a misspelled part of a strategy", "--strategy#mesure", "entropy", says=["'mesure'; did you mean measure?"]),
+    *both(
+        "a misspelled part of a strategy",
+        "--strategy#mesure",
+        "entropy",
+        says=["--strategy#mesure: Uncertainty takes no such", "measure?"],
+    ),
     *both(
         "a misspelled part of the phantom",
         "--phantom#patientz",
@@ -354,6 +359,16 @@ OVERLAYS = [
         says=["--annotator", "got Random"],
     ),
     *kept("a number for a handler", "handlers: [3]\n", says=["--handlers", "got int"]),
+    *kept(
+        "a data set with an unknown argument",
+        "datalist: {_target_: monai_al.datasets.folder, root: d, patients: '(.*)'}\n",
+        says=["--datalist#patients: folder takes no such argument; did you mean patient?"],
+    ),
+    *kept(
+        "a text for a flag of a data set",
+        "datalist: {_target_: monai_al.datasets.folder, root: d, affine_tolerated: maybe}\n",
+        says=["--datalist#affine_tolerated must be True or False, got 'maybe'"],
+    ),
     *kept("a list for a pool", "datalist: $[1, 2]\n", says=["--datalist must give a pool"]),
 ]
 
