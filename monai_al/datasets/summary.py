@@ -77,7 +77,7 @@ def _with_contents(counts: dict[str, Any], contents: Mapping[str, Any]) -> dict[
     mixed = [
         f"Images have different numbers of channels, {', '.join(map(str, channels))}; a run takes those of one alone."
     ]
-    return counts | contents | {"notes": counts["notes"] + mixed * (len(channels) > 1)}
+    return counts | dict(contents) | {"notes": counts["notes"] + mixed * (len(channels) > 1)}
 
 
 def _counts(part: Pool) -> dict[str, int]:
