@@ -39,8 +39,8 @@ def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, 
             output = trained.inferer(image[None].to(trained.device), trained.network.eval())
     except (RuntimeError, ValueError) as error:
         raise DataError(
-            f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {str(error).rstrip('.')}. Do "
-            "--in_channels and --image_size, or the preprocessing, fit?"
+            f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {str(error).rstrip('.')}. "
+            "Do --in_channels and --image_size, or the preprocessing, fit?"
         ) from error
     if not isinstance(output, torch.Tensor) or output.ndim != image.ndim + 1:
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
