@@ -187,7 +187,7 @@ class RunningBundle:
             and Path(run_dir).resolve() == Path(output_dir).resolve()
         ):
             problems.append(
-                f"--output_dir {output_dir} is the run itself, whose files stay as they are: give another one"
+                "--output_dir is the folder of --run_dir, the run itself, whose files stay as they are: give another"
             )
         if problems:
             raise BundleConfigError(NEXT_PROBLEM.join(problems))

@@ -434,7 +434,7 @@ AGAIN = [
     Case(
         name="inference into the run itself",
         command=["run", "active_learning/inference", "--run_dir", "{run}", "--output_dir", "{run}"],
-        says=["--output_dir", "is the run itself"],
+        says=["--output_dir", "the run itself"],
     ),
     late(
         "evaluation of an untrained round",
