@@ -173,6 +173,7 @@ def test_events_fire_once_a_round_in_order(learner):
 
 def test_a_finished_run_ends_at_once(learner, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
+    monkeypatch.setattr(logging.getLogger("monai_al"), "handlers", [])  # where pytest listens, too
     caplog.set_level(logging.INFO, "monai_al")
     learner(Random(), rounds=2).run()
     changes = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}

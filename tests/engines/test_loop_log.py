@@ -24,6 +24,7 @@ from monai_al.records import round_sizes
 )  # fmt: skip
 def test_a_budget_above_the_pool_is_told(caplog, monkeypatch, budget, rounds, told):
     monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
+    monkeypatch.setattr(logging.getLogger("monai_al"), "handlers", [])  # where pytest listens, too
     tell_budget(budget, rounds, round_sizes(budget, rounds, 60), 60)
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ([] if told is None else [f"--budget {told}"])

@@ -470,6 +470,7 @@ def test_a_folder_that_nobody_would_miss_starts_afresh_with_what_is_asked_now(
     tmp_path, caplog, monkeypatch, more, changed
 ):
     monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
+    monkeypatch.setattr(logging.getLogger("monai_al"), "handlers", [])  # where pytest listens, too
     folder = RunFolder(tmp_path / "run")
     folder.start(run_json() | {"annotator": "oracle"}, pool_json())
     folder.write_query(Query(0, "random", 0, (QueryItem("a/0000"),)))
