@@ -189,8 +189,8 @@ class RunFolder:
         """What was asked otherwise before, and what to do; None where nothing was."""
         if before is None:  # then nothing in the folder is known to be a run's, and nothing of it may be dropped
             gone = "holds rounds but no run.json: restore it, or give another output_dir"
-            left = (*self.path.glob("round_*"), *self.path.glob("extension_*.json"))
-            return gone if left else None
+            left = (*self.path.glob("round_*/**/*"), *self.path.glob("extension_*.json"))
+            return gone if any(path.is_file() for path in left) else None
         if before["config_hash"] != asked["config_hash"]:
             difference = config_difference(before["config"], asked["config"])
             return f"was started with another config: {difference}; give another output_dir, or the config as it was"

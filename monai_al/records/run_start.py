@@ -79,8 +79,7 @@ def is_beginning(path: Path) -> bool:
 def drop_beginning(path: Path) -> None:
     """Remove the files that a start wrote, in an order in which a killed removal is done again.
 
-    Nothing else is touched: files of other names stay, and so do the folders that hold them. Without a ``run.json`` no
-    start has come to its end, and only what a new one would take for its own goes.
+    Nothing else is touched: files of other names stay, and so do the folders that hold them.
 
     Args:
         path: the run folder, which holds a ``run.json`` and for which :func:`is_beginning` holds.
@@ -94,8 +93,7 @@ def drop_beginning(path: Path) -> None:
         ...     [entry.name for entry in Path(folder).iterdir()]
         ['notes.txt']
     """
-    kinds = _WRITTEN if (path / "run.json").exists() else ("extension_*.json", "encoder.json")
-    for file in [file for kind in kinds for file in path.glob(kind) if file.is_file()]:
+    for file in [file for kind in _WRITTEN for file in path.glob(kind) if file.is_file()]:
         file.unlink()
     for folder in [folder for kind in ("round_[0-9]*/*", "round_[0-9]*", "report") for folder in path.glob(kind)]:
         if folder.is_dir():

@@ -152,7 +152,8 @@ def run_case(case: Case, here: Path, finished: Callable[[], Path]) -> Outcome:
 def loop(*more: str, config: str = "{active_learning}", overlays: Sequence[str] = ()) -> list[str]:
     """The words of a small loop."""
     files = ", ".join(repr(file) for file in (config, "small.yaml", "loop.yaml", *overlays))
-    return ["monai", "--config_file", f"[{files}]", "--output_dir", "run", *more]
+    place = [] if "--output_dir" in more else ["--output_dir", "run"]
+    return ["monai", "--config_file", f"[{files}]", *place, *more]
 
 
 def _content(folder: Path) -> dict[str, bytes]:

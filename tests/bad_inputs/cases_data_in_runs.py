@@ -52,8 +52,9 @@ def after_a_run(*changes: Change, of: Change | None = None, at: str = "run") -> 
 
     def make(here: Path) -> None:
         (of or volumes())(here)
-        first = run("first", volumes(), (), "--output_dir", at)
+        first = run("first", volumes())
         words = [word.replace("{active_learning}", str(CONFIGS / "active_learning.yaml")) for word in first.command]
+        words[words.index("--output_dir") + 1] = at
         status, _, err = run_inside(words, here, first)
         assert status == 0, err
         for change in changes:
@@ -128,7 +129,7 @@ RUNS = [
         volumes(*[label(np.full(SHAPE, 255, np.uint8), case=f"case_{k}") for k in (1, 2, 3)]),
         ["no item of round 0 has a label"],
         "--datalist#label_values",
-        "{{0: 0, 1: 1, 255: 255}}",
+        "{0: 0, 1: 1, 255: 255}",
     ),
     run(
         "a list with one part alone",

@@ -208,7 +208,7 @@ LABELS = [
         "a value that is not declared",
         volumes(label(organ() * 5)),
         [f"{LABEL}: unexpected label values 5; expected [0, 1]"],
-        *("--label_values", "{{0: 0, 1: 1}}"),
+        *("--label_values", "{0: 0, 1: 1}"),
     ),
     listed(
         "more values than names",
@@ -220,7 +220,7 @@ LABELS = [
         "a value without a class",
         volumes(),
         ["label_values {0: 0, 1: 3}: there is no class 3", "255 is not annotated"],
-        *("--classes", "background", "organ", "--label_values", "{{0: 0, 1: 3}}"),
+        *("--classes", "background", "organ", "--label_values", "{0: 0, 1: 3}"),
         quick=True,
     ),
     listed("two classes of one name", volumes(), ["'a' occurs more than once"], "--classes", "a", "a"),

@@ -55,14 +55,14 @@ def test_an_overlay_is_found_by_name_or_path(name, end):
         (["active_learning/inferense"], "did you mean inference?"),
         (["active_learning", "entropi"], "did you mean entropy"),
         (["active_learning", "papr"], "'papr'"),
-        (["active_learning", "training/whole_volumes"], "--train_overlays \"['whole_volumes']\""),
+        (["active_learning", "training/whole_volumes"], '--train_overlays "[whole_volumes]"'),
         (["active_learning", "comparisons/stochastic_batches_acdc"], "compare --config stochastic_batches_acdc"),
         (["active_learning", "--steps"], "--steps needs a value"),
         (["active_learning", "--steps", "1", "--steps=2"], "given twice"),
         (["active_learning", "--image_size", "[64,", "64]"], "quotes"),
         (["active_learning", "--rounds", "x", "--threads", "0"], "--threads must be"),
         (["no/such/config.yaml"], "no/such/config.yaml"),
-        (["active_learning", "--config_file", "a.yaml"], "name the configs without it"),
+        (["active_learning", "--config_file", "a.yaml"], "--config_file is no option here"),
     ],
 )
 def test_a_wrong_name_or_option_is_one_message(words, told, capsys):
