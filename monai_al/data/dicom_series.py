@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_al.data.dicom_files import header_text, read_header, series_files, should_be_an_image
 from monai_al.data.itk_images import RAS_LPS, itk_values
 from monai_al.records.errors import DataError
 
@@ -21,28 +20,17 @@ __all__ = [
     "DicomSeries",
     "dicom_file",
     "dicom_series",
-    "is_dicom_image",
     "read_dicom",
-    "series_files",
-    "series_number",
 ]
 
 POSITION, ORIENTATION, PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 NEEDED = {POSITION: "ImagePositionPatient", ORIENTATION: "ImageOrientationPatient", PIXEL_SPACING: "PixelSpacing"}
 MODALITY, DESCRIPTION = "0008|0060", "0008|103e"
-SERIES_UID, SERIES_NUMBER = "0020|000e", "0020|0011"
 STEP_OF_ONE_SLICE = ("0018|0088", "0018|0050")  # SpacingBetweenSlices, else SliceThickness
 UNEVEN = 0.01  # of the step
 ROUNDING = 0.015  # mm, of steps between positions with two decimals
 SAME_PLACE = 1e-4  # mm
 SHOWN = 5
-_WITHOUT_PREAMBLE = re.compile(rb"\x08\x00[\x00\x01\x05\x08\x12-\x18]\x00")  # first element of an old file
-# objects that accompany images: presentation states, reports, registrations, waveforms, documents, plans, a DICOMDIR
-NO_IMAGES = (
-    *("1.2.840.10008.5.1.4.1.1." + kind for kind in ("11.", "88.", "66", "9.", "104.")),
-    *("1.2.840.10008.5.1.4.1.1.481." + kind for kind in "3456789"),
-    "1.2.840.10008.1.3.10",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,91 +90,6 @@ def dicom_series(folder: str | os.PathLike, uid: str = "") -> DicomSeries:
     return _ordered(uid, [_slice(file) for file in found[uid]], place)
 
 
-def series_files(folder: str | os.PathLike) -> dict[str, tuple[str, ...]]:
-    """The files of each series in a folder, by its SeriesInstanceUID; sub-folders are not searched.
-
-    Raises:
-        DataError: one of several series has a file that cannot be read, or something in the folder is no file, such as
-            a broken link.
-
-    Example:
-        >>> series_files("monai_al")
-        {}
-    """
-    place = os.fspath(folder)
-    with os.scandir(place) as scanned:
-        entries = list(scanned)
-    files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    if not files:
-        return {}
-    others = sorted(entry.name for entry in entries if not (entry.is_file() or entry.is_dir()))
-    if others:  # GDCM reads nothing at all beside one
-        raise DataError(
-            f"{os.path.join(place, others[0])}: is a broken link, a pipe, a socket or a device beside DICOM slices; "
-            "remove it"
-        )
-    return dict(_series_files(place, frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)))
-
-
-@functools.lru_cache(maxsize=64)  # each series of a folder is asked for several times
-def _series_files(folder: str, state: frozenset[tuple[str, int, int]]) -> dict[str, tuple[str, ...]]:
-    """The same, of the files that the folder holds now."""
-    from SimpleITK import ImageSeriesReader, ProcessObject
-
-    shown = ProcessObject.GetGlobalWarningDisplay()
-    ProcessObject.GlobalWarningDisplayOff()  # a folder without a series is told by an error of ours
-    try:
-        uids = ImageSeriesReader.GetGDCMSeriesIDs(folder)
-        if len(uids) < 2:
-            return {uid: ImageSeriesReader.GetGDCMSeriesFileNames(folder, uid) for uid in uids}
-    finally:
-        ProcessObject.SetGlobalWarningDisplay(shown)
-    found: dict[str, list[str]] = {uid: [] for uid in uids}  # GDCM would read all files again for each of them
-    for path in (os.path.join(folder, name) for name in sorted(name for name, *_ in state)):
-        try:
-            uid = _text(_header(path), SERIES_UID)
-        except DataError:
-            if is_dicom_image(path):
-                raise
-        else:
-            found.setdefault(uid, []).append(path)
-    return {uid: tuple(files) for uid, files in found.items() if files}
-
-
-def series_number(file: str) -> str:
-    """The SeriesNumber of a DICOM file, or nothing where it has none.
-
-    Raises:
-        DataError: the file cannot be read.
-
-    Example:
-        >>> series_number("gone.dcm")
-        Traceback (most recent call last):
-        ...
-        monai_al.records.errors.DataError: gone.dcm: cannot be read as a DICOM image (...); copy it again
-    """
-    return _text(_header(file), SERIES_NUMBER)
-
-
-def is_dicom_image(path: str | os.PathLike) -> bool:
-    """Whether a file is a DICOM image by its first bytes, whatever it is called, or at least by its name.
-
-    Objects that accompany images, such as a DICOMDIR or a presentation state, are none.
-
-    Example:
-        >>> is_dicom_image("setup.cfg")
-        False
-    """
-    if not os.path.isfile(path):  # a pipe would wait for somebody to write into it
-        return False
-    try:
-        with open(path, "rb") as file:
-            bare = _WITHOUT_PREAMBLE.match(file.read(4))
-        return bool(bare) or _should_be_an_image(Path(path))
-    except OSError:  # no permission, say
-        return False
-
-
 def dicom_file(path: str | os.PathLike) -> DicomSeries:
     """A single DICOM file as a series of one slice.
 
@@ -228,7 +131,8 @@ def read_dicom(series: DicomSeries) -> np.ndarray:
     try:
         return itk_values(reader.Execute())
     except RuntimeError as error:
-        raise DataError(f"{series.files[0]}: the series cannot be read ({_short(error)}); copy it again") from error
+        why = " ".join(str(error).split())[-200:]
+        raise DataError(f"{series.files[0]}: the series cannot be read ({why}); copy it again") from error
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -251,17 +155,17 @@ class _Slice:
 
 
 def _slice(path: str) -> _Slice:
-    reader = _header(path)
+    reader = read_header(path)
     size = tuple(int(n) for n in reader.GetSize())
     if any(n > 1 for n in size[2:]):
         raise DataError(f"{path}: holds {size[2]} frames; store one slice in a file, or convert it to NIfTI")
-    lacks = [name for tag, name in NEEDED.items() if not _text(reader, tag)]
+    lacks = [name for tag, name in NEEDED.items() if not header_text(reader, tag)]
     if lacks:
         raise DataError(f"{path}: has no {' and no '.join(lacks)}, so that its place is not known; remove it")
     axes = np.reshape(_numbers(reader, path, ORIENTATION, 6), (2, 3)).T
     if np.abs(axes.T @ axes - np.eye(2)).max() > 1e-2:
         raise DataError(f"{path}: ImageOrientationPatient {axes.T.tolist()} are no unit vectors at right angles")
-    step = next((_numbers(reader, path, tag, 1)[0] for tag in STEP_OF_ONE_SLICE if _text(reader, tag)), 0.0)
+    step = next((_numbers(reader, path, tag, 1)[0] for tag in STEP_OF_ONE_SLICE if header_text(reader, tag)), 0.0)
     return _Slice(
         path,
         size[:2],
@@ -273,25 +177,8 @@ def _slice(path: str) -> _Slice:
     )
 
 
-def _header(path: str) -> Any:
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise DataError(f"{path}: cannot be read as a DICOM image ({_short(error)}); copy it again") from error
-    return reader
-
-
-def _text(reader: Any, tag: str) -> str:
-    return reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else ""
-
-
 def _numbers(reader: Any, path: str, tag: str, count: int) -> np.ndarray:
-    text = _text(reader, tag)
+    text = header_text(reader, tag)
     try:
         values = np.array([float(part) for part in text.split("\\")])
     except ValueError:
@@ -301,15 +188,11 @@ def _numbers(reader: Any, path: str, tag: str, count: int) -> np.ndarray:
     return values
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[-200:]
-
-
 def _series_listed(found: Mapping[str, Sequence[str]]) -> str:
     lines = []
     for uid, files in found.items():
-        reader = _header(files[0])
-        about = [text for tag in (MODALITY, DESCRIPTION) if (text := _text(reader, tag))]
+        reader = read_header(files[0])
+        about = [text for tag in (MODALITY, DESCRIPTION) if (text := header_text(reader, tag))]
         lines.append(f"  {uid or '(without UID)'}: {', '.join([*about, f'{len(files)} files'])}")
     return "\n".join(lines)
 
@@ -318,20 +201,10 @@ def _check_nothing_is_damaged(folder: str, read: Sequence[str]) -> None:
     """GDCM passes over what it cannot read; a slice must not get lost that way."""
     names = {os.path.basename(file) for file in read}
     others = sorted(e.name for e in os.scandir(folder) if e.is_file() and e.name not in names and e.name[0] != ".")
-    damaged = [name for name in others if _should_be_an_image(Path(folder, name))]
+    damaged = [name for name in others if should_be_an_image(Path(folder, name))]
     if damaged:
         shown = ", ".join(damaged[:SHOWN]) + (", ..." if len(damaged) > SHOWN else "")
         raise DataError(f"{folder}: {len(damaged)} DICOM files cannot be read: {shown}; copy them again or remove them")
-
-
-def _should_be_an_image(path: Path) -> bool:
-    with open(path, "rb") as file:
-        start = file.read(1024)
-    if start[128:132] != b"DICM":
-        return path.suffix.lower() == ".dcm"
-    _, found, rest = start.partition(b"\x02\x00\x02\x00UI")  # MediaStorageSOPClassUID
-    kind = rest[2 : 2 + int.from_bytes(rest[:2], "little")].rstrip(b"\0 ").decode("ascii", "replace")
-    return not (found and kind.startswith(NO_IMAGES))
 
 
 # --- places ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from monai_al.data.dicom_series import is_dicom_image, series_files, series_number
+from monai_al.data.dicom_files import is_dicom_image, series_files, series_number
 from monai_al.data.folder_volumes import picture_files
 from monai_al.data.reading import READABLE_SUFFIXES
 from monai_al.datasets.files import folders_below

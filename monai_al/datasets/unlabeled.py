@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_al.data.dicom_series import is_dicom_image
+from monai_al.data.dicom_files import is_dicom_image
 from monai_al.data.reading import READABLE_SUFFIXES, name_without_suffix
 from monai_al.datasets.files import Pair, natural_key, pool_of, readable_files
 from monai_al.datasets.finding import found_images, holds_images

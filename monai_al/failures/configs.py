@@ -23,7 +23,7 @@ _TARGET = re.compile(r"Cannot locate class or function path: '(.*)'")
 _REFERENCE = re.compile(r"the referring item `@(.*)` is not defined")
 _CIRCLE = re.compile(r"detected circular references '(.*)' for id='(.*)'")
 _ID = re.compile(
-    r"id='([\w#:]+)' is not found in the config|run ID '([\w#:]+)' doesn't exist in the config|^query key: ([\w#:]+)$"
+    r"id='([\w#:]+)' is not found in the config|run ID '(.*?)' doesn't exist in the config|^query key: ([\w#:]+)$"
 )
 _KEYWORDS = re.compile(r"Failed to instantiate component '(.*)' with keywords: (\S*)")
 _TYPED = {"monai_al.strategies.": "--strategy#", "monai_al.engines.": "--"}  # whose arguments have ids of their names

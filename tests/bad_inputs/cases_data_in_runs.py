@@ -69,7 +69,8 @@ def again(name: str, make: Callable, says: Sequence[str] = (), *more: str, **set
 
 
 def applied(name: str, config: str, make: Callable, says: Sequence[str] = (), *more: str, **settings) -> Case:
-    command = ["monai", "--config_file", f"{{{config}}}", "--run_dir", "run", "--output_dir", "out", *more]
+    place = [] if "--output_dir" in more else ["--output_dir", "out"]
+    command = ["monai", "--config_file", f"{{{config}}}", "--run_dir", "run", *place, *more]
     return Case(
         name=name, command=command, make=make, says=says, leaves=("out", "cache"), lines=9, nightly=True, **settings
     )

@@ -449,7 +449,7 @@ def test_a_run_that_was_killed_goes_on_and_one_that_cannot_be_done_is_told(tmp_p
     assert main(command(tmp_path / "tiny.json", output, random=RANDOM, target=TARGET)) == 0
     capsys.readouterr()
     shutil.copytree(output, again)
-    for name in ("metrics.json", "model_0.pt", "timings.json"):
+    for name in ("manifest.json", "metrics.json", "model_0.pt", "timings.json"):
         (again / "target" / "seed_1" / "round_01" / name).unlink()
     (again / "target" / "seed_1" / "round_01" / f"{TEMPORARY}left").write_text("half")
     compare = command(tmp_path / "more.json", again, broken=BROKEN, random=RANDOM, target=TARGET)

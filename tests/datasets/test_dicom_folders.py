@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from monai_al.data import DataError, dicom_series, read_volume
+from monai_al.data import DataError, dicom_files, dicom_series, read_volume
 from monai_al.data.label_files import write_label_map
 from monai_al.datasets import copies, folder
 from monai_al.datasets.unlabeled import unlabeled_images
@@ -127,16 +127,17 @@ def test_many_series_of_one_folder_are_read_once(write_dicom, tmp_path, monkeypa
     (tmp_path / "images/all/DICOMDIR").write_bytes(DICOMDIR)
     place, read, hashed = str(tmp_path / "images/all"), [], []
     expected = {uid: set(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(place, uid)) for uid in uids}
-    header, content_hash = dicom_series._header, copies.content_hash
-    monkeypatch.setattr(dicom_series, "_header", lambda path: read.append(path) or header(path))
+    header, content_hash = dicom_files.read_header, copies.content_hash
+    for module in (dicom_files, dicom_series):
+        monkeypatch.setattr(module, "read_header", lambda path: read.append(path) or header(path))
     monkeypatch.setattr(copies, "content_hash", lambda image: hashed.append(image) or content_hash(image))
-    assert {uid: set(files) for uid, files in dicom_series.series_files(place).items()} == expected
+    assert {uid: set(files) for uid, files in dicom_files.series_files(place).items()} == expected
     pool = folder(tmp_path, labels=None, patient=r"series(\d+)")
     assert len(pool.patients) == 8
     assert len(read) <= 4 * 8 * 3  # each file a few times, however many series there are
     assert hashed == []  # series of one folder are no copies of each other
     write_dicom("images/all", 3, uid="1.3", number=9)
-    assert len(dicom_series.series_files(place)) == 9
+    assert len(dicom_files.series_files(place)) == 9
     slice_of_first = sorted(expected[uids[0]])[0]
     Path(slice_of_first).write_bytes(Path(slice_of_first).read_bytes()[:300])
     with pytest.raises(DataError, match=Path(slice_of_first).name):

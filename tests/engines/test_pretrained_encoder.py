@@ -189,6 +189,7 @@ def test_another_encoder_than_that_of_the_start_is_refused(learner):
         learner(Nearest(), rounds=3).run()
 
 
+@pytest.mark.nightly  # the kill test and the hashes of manifests stand for it
 def test_embeddings_that_have_changed_are_refused(learner, tmp_path):
     options = {"overrides": {"cache_dir": str(tmp_path / "cache")}, "pretraining": {"pretrain_epochs": 1}}
     active = learner(Nearest(), **options)
