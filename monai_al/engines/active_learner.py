@@ -26,6 +26,7 @@ from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.components import check_components
+from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.loop_log import tell_budget, tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
 from monai_al.engines.members import BEST, Members
@@ -49,7 +50,7 @@ from monai_al.records import (
     rng,
     round_sizes,
 )
-from monai_al.records.manifest import MANIFEST, check_intact, close_round
+from monai_al.records.manifest import check_intact, close_round
 from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
 from monai_al.sources import source_of
@@ -58,8 +59,6 @@ from monai_al.strategies import Strategy
 __all__ = ["ActiveLearner", "RoundEvents"]
 
 logger = logging.getLogger(__name__)
-
-_CURVE = "report/learning_curve.png"
 
 
 class ActiveLearner(Engine):
@@ -161,7 +160,7 @@ class ActiveLearner(Engine):
                     sign_run(self.folder.path)
                 with torch_threads(started["threads"]):
                     follow_corrections(self.folder, self.source, self.annotator.name)
-                    return self._tell_done() if self._finished() else self._run_rounds()
+                    return self._tell_done() if is_finished(self.folder, self.sizes) else self._run_rounds()
             finally:
                 self.folder.unlock()
 
@@ -182,14 +181,6 @@ class ActiveLearner(Engine):
             self._draw_curve()
             return found
 
-    def _finished(self) -> bool:
-        """Whether there is nothing left to do, not even a picture."""
-        if not (self.folder.is_done() and self.folder.sizes() == self.sizes):
-            return False
-        closed, drawn = self.folder.round_path(len(self.sizes) - 1) / MANIFEST, self.folder.path / _CURVE
-        written = all(path.exists() for path in (closed, drawn, self.folder.path / "curve.csv"))
-        return written and drawn.stat().st_mtime_ns >= closed.stat().st_mtime_ns  # else it was stopped just before
-
     def _tell_done(self) -> Any:
         self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
         logger.info("%s is done: all %d rounds are evaluated", self.folder.path, len(self.sizes))
@@ -204,7 +195,7 @@ class ActiveLearner(Engine):
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
         check_members(self.strategy, self.members, self.source)
         check_encoder(self.strategy, self.source, given=self.encoder is not None)
-        if not self._finished():
+        if not is_finished(self.folder, self.sizes):
             self.source.prepare()
             try_training(self.training, self.source, self.strategy, self.settings.activation)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
@@ -400,6 +391,6 @@ class ActiveLearner(Engine):
     def _draw_curve(self) -> None:
         rows = self.folder.write_curve()
         if rows:
-            path = self.folder.path / _CURVE
+            path = self.folder.path / CURVE
             write_learning_curve({self.strategy.name: rows}, path)
             logger.info("learning curve: %s", path)
