@@ -15,7 +15,7 @@ CURVE = "report/learning_curve.png"
 
 
 def is_finished(folder: RunFolder, sizes: Sequence[int]) -> bool:
-    """Whether all rounds are evaluated and closed, and their curve is drawn.
+    """Whether all rounds are evaluated and closed, and their curve is drawn; never where a record cannot be read.
 
     Args:
         folder: the run folder.
@@ -25,7 +25,10 @@ def is_finished(folder: RunFolder, sizes: Sequence[int]) -> bool:
         >>> is_finished(RunFolder("no/such/run"), [4, 4])
         False
     """
-    if not (folder.is_done() and folder.sizes() == list(sizes)):
+    try:
+        if not (folder.is_done() and folder.sizes() == list(sizes)):
+            return False
+    except ValueError:  # a damaged record, which is told where the whole folder is checked
         return False
     closed, drawn = folder.round_path(len(sizes) - 1) / MANIFEST, folder.path / CURVE
     written = all(path.exists() for path in (closed, drawn, folder.path / "curve.csv"))

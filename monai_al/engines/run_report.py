@@ -65,7 +65,8 @@ def write_report(
         if number < 0:
             raise ValueError(f"{name} must not be negative, got {number}")
     folder = RunFolder(Path(path).expanduser())
-    record = _record(folder)
+    if not (folder.path / "run.json").is_file():
+        raise DataError(f"{folder.path} is no run folder: it holds no run.json; give the output_dir of a run")
     place = folder.path / "report"
     run, notes = None, []
     if items + volumes and any(folder.path.glob("round_*")):
@@ -79,7 +80,7 @@ def write_report(
             notes.append(f"There are no pictures of images: {told(error)}")
     else:
         check_intact(folder.path, reading=True)
-    rounds = list(_rounds(folder))
+    record, rounds = _record(folder), list(_rounds(folder))
     page = RunPage(
         name=folder.path.resolve().name,
         record=record,
@@ -98,8 +99,6 @@ def write_report(
 
 
 def _record(folder: RunFolder) -> dict[str, Any]:
-    if not (folder.path / "run.json").is_file():
-        raise DataError(f"{folder.path} is no run folder: it holds no run.json; give the output_dir of a run")
     extensions = sorted(folder.path.glob("extension_*.json"))
     later = read_json(extensions[-1]) if extensions else {}
     return read_json(folder.path / "run.json") | {key: value for key, value in later.items() if key != "when"}

@@ -57,13 +57,18 @@ READERS = {
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) // 2] ^= 1  # of JSON a letter, a number or its very form
     path.write_bytes(content)
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])  # of JSON nothing can be read any more
+
+
+@pytest.mark.parametrize("change", [flip, cut])
 @pytest.mark.parametrize("name", ["round_01/query.json", "round_00/model_0.pt", "run.json"])
-def test_a_changed_folder_neither_goes_on_nor_is_read(run, small, name):
-    flip(run / name)
+def test_a_changed_folder_neither_goes_on_nor_is_read(run, small, name, change):
+    change(run / name)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     for use in (lambda run: learner(run, small, rounds=3).run(), *READERS.values()):
         with pytest.raises(RunFolderError, match=f"{name} differs from what was written: restore it, or"):
