@@ -281,7 +281,7 @@ AGAIN = [
         name="a run.json that is no JSON",
         command=again(),
         make=changed("run.json", lambda text: text[:50]),
-        says=["run.json is not valid JSON"],
+        says=["run.json differs from what was written: restore it"],
     ),
     Case(
         name="a run.json without its config",
