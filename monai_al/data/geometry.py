@@ -41,6 +41,8 @@ class VolumeGeometry:
         [[False, False], [True, True], [True, True], [False, False]]
         >>> geometry.to_stored(torch.arange(8.0).reshape(1, 1, 4, 2)).flatten().tolist()
         [2.0, 3.0, 4.0, 5.0]
+        >>> geometry.seen().all()
+        np.True_
     """
 
     stored_shape: tuple[int, int, int]
@@ -66,14 +68,25 @@ class VolumeGeometry:
         Returns:
             bool ``(d, h, w)``, or ``(1, h, w)`` where all slices are alike.
         """
-        back = np.linalg.inv(self._stored_to_preprocessed())
-        d = 1 if self.keeps_slices else self.shape[2]
-        height, width, _ = self.shape
-        valid = np.empty((d, height, width), dtype=bool)
+        return self._common(np.linalg.inv(self._stored_to_preprocessed()), self.shape, self.stored_shape)
+
+    def seen(self) -> np.ndarray:
+        """Which stored voxels lie inside the preprocessed grid; what was cropped away does not.
+
+        Returns:
+            bool ``(D, H, W)``, or ``(1, H, W)`` where all slices are alike.
+        """
+        return self._common(self._stored_to_preprocessed(), self.stored_shape, self.shape)
+
+    def _common(self, matrix: np.ndarray, shape: tuple[int, int, int], other: tuple[int, int, int]) -> np.ndarray:
+        """Which voxels of a grid lie inside the other one, to which the matrix leads."""
+        d = 1 if self.keeps_slices else shape[2]
+        height, width, _ = shape
+        common = np.empty((d, height, width), dtype=bool)
         for slices in _slabs((height, width, d)):
-            inside = _inside(_mapped(back, (height, width, slices)), self.stored_shape)
-            valid[slices.start : slices.stop] = inside.transpose(2, 0, 1)
-        return valid
+            inside = _inside(_mapped(matrix, (height, width, slices)), other)
+            common[slices.start : slices.stop] = inside.transpose(2, 0, 1)
+        return common
 
     def to_stored(self, volume: torch.Tensor) -> torch.Tensor:
         """Resample a preprocessed volume back to the stored grid, linearly; outside of it there are zeros.

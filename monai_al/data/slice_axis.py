@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from monai_al.data.itk_images import ITK_SUFFIXES
+from monai_al.data.nifti import millimetres
 from monai_al.data.stored_formats import guarded
 from monai_al.records.stored_files import stored_channels
 
@@ -57,7 +58,7 @@ def in_stored_order(array: np.ndarray, affine: np.ndarray, slice_axis: int) -> t
 
 
 def stored_spacing(path: str | os.PathLike) -> tuple[float, ...] | None:
-    """The voxel size along each of the three stored axes, in the file's own unit, read from its header alone.
+    """The voxel size along each of the three stored axes, in mm, read from its header alone.
 
     Returns:
         None where there are fewer than three axes, for pictures, which state none, and for a folder of DICOM slices,
@@ -102,7 +103,7 @@ def _nifti_spacing(path: str) -> np.ndarray:
 
     stored: Any = nibabel.load(path)
     affine = stored.header.get_best_affine()
-    return np.sqrt((affine[:3, :3] ** 2).sum(axis=0))[: len(stored.shape)]
+    return millimetres(stored.header) * np.sqrt((affine[:3, :3] ** 2).sum(axis=0))[: len(stored.shape)]
 
 
 def _itk_spacing(path: str) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 _SHOWN = 20
 _ABANDONED_AFTER = 24 * 3600  # seconds
 CLASS_VALUES = {number: number for number in range(256)}  # of labels that hold class numbers
@@ -141,6 +141,28 @@ class VolumeCache:
             listed = "\n".join(problems[:_SHOWN])
             raise DataError(f"{len(problems)} of {len(files)} volumes cannot be used:\n{listed}{more}")
         self._check_alike({item.image: item for item in items}.values())
+        if files:
+            self._tell_outside(files.values())
+
+    def _tell_outside(self, items: Iterable[Item]) -> None:
+        """Say how much of what is labeled the preprocessing cuts away."""
+        counts = {}
+        for item in items:
+            entry = self._entries(item)[1]
+            if entry is not None:
+                content = read_json(entry / "label.json")
+                counts[item.image] = content["foreground"], content["outside"]
+        foreground, outside = (sum(column) for column in zip(*counts.values(), strict=True)) if counts else (0, 0)
+        if not outside:
+            return
+        cut = [image for image in counts if counts[image][1]]
+        worst = max(cut, key=lambda image: counts[image][1] / counts[image][0])
+        _log.warning(
+            "%s of the labeled foreground lies outside the %s pixels that are looked at, in %d of %d labeled volumes, "
+            "most in %s (%s): it can be neither learned nor found; a larger --image_size or --spacing takes it in",
+            _percent(outside, foreground), _size(self.get(next(iter(items))).image.shape[2:]), len(cut), len(counts),
+            worst, _percent(counts[worst][1], counts[worst][0]),
+        )  # fmt: skip
 
     def _drop_abandoned(self) -> None:
         """Remove what processes that were killed more than a day ago left half-written."""
@@ -266,7 +288,8 @@ class VolumeCache:
             with new_folder(label_entry) as folder:
                 np.save(folder / "label.npy", np.ascontiguousarray(planes))
                 np.save(folder / "truth.npy", np.ascontiguousarray(stored.label.transpose(2, 0, 1)))
-                write_json(folder / "label.json", {"label": item.label, "sha256": content_hash(item.label)})
+                content = {"label": item.label, "sha256": content_hash(item.label)}
+                write_json(folder / "label.json", content | _labeled_voxels(stored.label.transpose(2, 0, 1), geometry))
 
     def _preprocess(self, stored: StoredVolume, item: Item) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         if self.transform is None:
@@ -290,6 +313,21 @@ class VolumeCache:
             raise DataError(f"{item.image}: the preprocessing made voxels that are NaN or infinite")
         planes = None if stored.label is None else _checked_label(out.get("label"), image, item)
         return np.asarray(image, dtype=np.float32), planes, np.asarray(image.affine, dtype=np.float64)
+
+
+def _labeled_voxels(label: np.ndarray, geometry: VolumeGeometry) -> dict[str, int]:
+    """How many voxels of a label ``(D, H, W)`` are foreground, and how many of them the preprocessing cuts away."""
+    foreground = (label > 0) & (label != NOT_ANNOTATED)
+    outside = np.count_nonzero(foreground & ~geometry.seen())
+    return {"foreground": int(np.count_nonzero(foreground)), "outside": int(outside)}
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2g} %"
+
+
+def _size(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _check_one_kind(kind_of: Mapping[str, str], advice: str) -> None:

@@ -104,6 +104,26 @@ def _declared() -> Iterator[Option]:
         help="rows and columns of what the network gets",
     )
     yield data(
+        name="spacing",
+        kind="number",
+        above=0,
+        high=1000,
+        optional=True,
+        help="mm between pixels; slices are cropped or padded to image_size; null: the whole view is resized to it",
+    )
+    yield data(
+        name="longest_side",
+        kind="whole",
+        low=16,
+        high=65536,
+        help="the most rows or columns where spacing and image_size are derived from the data",
+    )
+    yield data(name="grid", kind="config", help="spacing and size that fit the data, for datasets/folder and datalist")
+    yield data(
+        name="padding_value", kind="number", help="around a view that is smaller than image_size at that spacing"
+    )
+    yield data(name="intensity", kind="config", help="scales the grey values of a volume")
+    yield data(
         name="in_channels", kind="whole", low=1, high=_MANY, help="channels of an image, such as 3 of a colour one"
     )
     yield data(

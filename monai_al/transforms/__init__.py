@@ -5,12 +5,14 @@
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
 from monai_al.transforms.label_affine import RandLabelAffined
+from monai_al.transforms.plane_grid import PlaneGridd
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
 __all__ = [
     "AugmentationParameters",
     "ContrastiveAugmentation",
     "ContrastiveBatch",
+    "PlaneGridd",
     "RandLabelAffined",
     "UncertaintyMap",
     "UncertaintyMapd",
