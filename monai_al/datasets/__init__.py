@@ -8,11 +8,11 @@ from monai_al.datasets.chaos import chaos
 from monai_al.datasets.datalist import datalist
 from monai_al.datasets.davis import davis
 from monai_al.datasets.decathlon import decathlon
-from monai_al.datasets.fitting_grid import PlaneGrid, fitting_grid
 from monai_al.datasets.folder import folder
 from monai_al.datasets.lgg import lgg
 from monai_al.datasets.ms_cmr import ms_cmr
 from monai_al.datasets.phantom import phantom
+from monai_al.datasets.plane_grid import PlaneGrid, plane_grid
 from monai_al.datasets.promise12 import promise12
 from monai_al.datasets.summary import describe, description_text
 
@@ -26,10 +26,10 @@ __all__ = [
     "decathlon",
     "describe",
     "description_text",
-    "fitting_grid",
     "folder",
     "lgg",
     "ms_cmr",
     "phantom",
+    "plane_grid",
     "promise12",
 ]

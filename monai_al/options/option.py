@@ -47,7 +47,7 @@ class Option:
         high: largest number, itself allowed.
         above: numbers must lie above it.
         below: numbers must lie below it.
-        choices: of a ``choice``; of a ``config``: names that stand for one.
+        choices: of a ``choice``; of a ``config`` or a ``number``: names that stand for one.
         entries: how many a list holds at least and at most.
         optional: may be null.
 
@@ -81,7 +81,7 @@ class Option:
         words = KINDS[self.kind]
         if self.kind == "choice":
             words = " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
-        elif self.kind == "config" and self.choices:
+        elif self.kind in ("config", "number") and self.choices:
             words = f"{', '.join(self.choices)}, or {words}"
         if self.entries is not None:
             fewest, most = self.entries
@@ -150,7 +150,9 @@ class Option:
         number = _number(value)
         return int(number) if number is not None and number == int(number) and self._holds(number) else None
 
-    def _number(self, value: Any) -> float | None:
+    def _number(self, value: Any) -> float | str | None:
+        if value in self.choices:
+            return value
         number = _number(value)
         return number if number is not None and self._holds(number) else None
 
@@ -208,7 +210,7 @@ class Option:
             return f'; put a list into quotes: --{self.name} "[64,64]"'
         if self.kind in ("text", "path") and isinstance(value, (int, float)):
             return f"; in a config, put it into quotes: '{value}'"
-        if self.kind in ("choice", "config") and isinstance(value, str) and self.choices:
+        if self.kind in ("choice", "config", "number") and isinstance(value, str) and self.choices:
             import difflib
 
             near = difflib.get_close_matches(value.lower(), self.choices, n=1)

@@ -101,24 +101,26 @@ def _declared() -> Iterator[Option]:
         entries=(2, 3),
         low=8,
         high=65536,
-        help="rows and columns of what the network gets",
+        optional=True,
+        help="rows and columns of what the network gets; null: those of the median field of view, up to longest_side",
     )
     yield data(
         name="spacing",
         kind="number",
         above=0,
         high=1000,
+        choices=("fit",),
         optional=True,
-        help="mm between pixels; slices are cropped or padded to image_size; null: the whole view is resized to it",
+        help="mm between pixels, slices cropped or padded; fit: as the files tell; null: the whole view is resized",
     )
     yield data(
         name="longest_side",
         kind="whole",
         low=16,
         high=65536,
-        help="the most rows or columns where spacing and image_size are derived from the data",
+        help="the most rows or columns where image_size is derived from the files",
     )
-    yield data(name="grid", kind="config", help="spacing and size that fit the data, for datasets/folder and datalist")
+    yield data(name="grid", kind="config", help="the pixels of the network, of image_size, spacing and the files")
     yield data(
         name="padding_value", kind="number", help="around a view that is smaller than image_size at that spacing"
     )

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.training_config import TrainingConfig
-from monai_al.options import is_expression
+from monai_al.datasets.plane_grid import FIT, PlaneGrid
 from monai_al.sources.base import Source
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
@@ -22,7 +22,7 @@ __all__ = ["source_of"]
 logger = logging.getLogger(__name__)
 
 POOL_ID, CACHE_ID = "pool", "cache"
-GRID_IDS = ("image_size", "spacing")  # may be derived from the pool
+GRID_ID, DERIVED = "grid", {"image_size": None, "spacing": FIT}  # what asks for numbers from the files
 TRAIN_ID, TEST_ID = "train::dataset::data", "validate::dataset::data"
 # what the workflow itself uses comes first
 PREPROCESSING_IDS = ("validate::dataset::transform", "validate::preprocessing")
@@ -50,10 +50,11 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) ->
         monai_al.bundle.errors.BundleConfigError: train.json has no train#dataset#data, the pool of active learning
     """
     if training.declares(POOL_ID) and training.declares(CACHE_ID):
-        derived = [id for id in GRID_IDS if training.declares(id) and is_expression(training.raw()[id])]
-        data, cache, *grid = training.resolve(POOL_ID, CACHE_ID, *derived)
+        grid_ids = [GRID_ID] if training.declares(GRID_ID) else []
+        data, cache, *grids = training.resolve(POOL_ID, CACHE_ID, *grid_ids)
         training.share(**{POOL_ID: data, CACHE_ID: cache})  # read once, not once per round
-        _settle(training, dict(zip(derived, grid, strict=True)))
+        for grid in grids:
+            _settle(training, grid)
         return SliceSource(data, cache)
     for id, what in ((TRAIN_ID, "the pool"), (TEST_ID, "the test set")):
         if not training.declares(id):
@@ -78,16 +79,12 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) ->
     )
 
 
-def _settle(training: TrainingConfig, grid: Mapping[str, Any]) -> None:
-    """Put numbers in place of what was derived from this pool, for new images are to be seen at the same grid."""
-    if grid:
-        numbers = {id: list(value) if isinstance(value, tuple) else value for id, value in grid.items()}
-        training.overrides |= numbers
-        logger.info("note: as the files tell, %s; --spacing and --image_size set others", _said_of_grid(numbers))
-
-
-def _said_of_grid(numbers: Mapping[str, Any]) -> str:
-    return " and ".join(f"{id} is {value}" for id, value in numbers.items())
+def _settle(training: TrainingConfig, grid: PlaneGrid) -> None:
+    """Put numbers in place of what was derived from this pool, for new images are to be seen on the same grid."""
+    raw = training.raw()
+    if any(id in raw and raw[id] == asks for id, asks in DERIVED.items()):
+        training.overrides |= {"image_size": list(grid.size), "spacing": grid.spacing}
+        logger.info("note: slices become %s, which fits the files; --spacing and --image_size set others", grid)
 
 
 def _listed(training: TrainingConfig, id: str, data: Any) -> list[Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from monai.transforms import Compose, MapTransform, Resized, ResizeWithPadOrCropd, Spacingd
+import torch
+from monai.transforms import MapTransform, Resize, ResizeWithPadOrCrop
 
 __all__ = ["PlaneGridd"]
 
@@ -17,7 +18,9 @@ class PlaneGridd(MapTransform):
 
     With a ``spacing`` a structure has the same size in pixels in all volumes, whatever the field of view: slices are
     resampled to it and cropped or padded around their centre. Without one the whole view is resized, which is all that
-    can be done where files tell no spacing. No label is looked at, and the slice axis stays as it is.
+    can be done where files tell no spacing. No label is looked at. Slices are resampled within themselves, by MONAI's
+    ``Resize``, and so keep their places; ``Spacing`` would turn the axes of a header whose directions are rounded, and
+    mix neighbouring slices. Images are smoothed before they become smaller.
 
     Args:
         keys: what is changed, each ``(C, H, W, D)`` with its affine; those that are absent are left out.
@@ -53,24 +56,36 @@ class PlaneGridd(MapTransform):
             raise ValueError(f"size must be two whole numbers of at least 1, rows and columns, got {size!r}")
         if spacing is not None and not spacing > 0:
             raise ValueError(f"spacing must be above 0 mm, or None, got {spacing!r}")
-        shape = (*size, -1)
-        parts: list[Any] = []
-        for key in self.keys:
-            label = key in label_keys
-            if spacing is None:
-                parts.append(Resized(key, shape, mode="nearest-exact" if label else "trilinear"))
-            else:
-                mode, outside = ("nearest", "zeros") if label else ("bilinear", "border")
-                parts.append(Spacingd(key, (spacing, spacing, -1), mode=mode, padding_mode=outside))
-                parts.append(ResizeWithPadOrCropd(key, shape, value=0 if label else padding_value))
-        for part in parts:
-            part.allow_missing_keys = True
-        self.chain = Compose(parts)
+        self.size = tuple(size)
+        self.spacing = spacing
+        self.padding_value = padding_value
+        self.label_keys = tuple(label_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The data on the new grid.
 
         Args:
-            data: arrays ``(C, H, W, D)``.
+            data: ``MetaTensor`` of shape ``(C, H, W, D)``.
         """
-        return dict(self.chain(data))
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self._label(out[key]) if key in self.label_keys else self._image(out[key])
+        return out
+
+    def _image(self, image: Any) -> Any:
+        return self._framed(
+            Resize((*self._resized(image), -1), mode="trilinear", anti_aliasing=True)(image), self.padding_value
+        )
+
+    def _label(self, label: Any) -> Any:
+        return self._framed(Resize((*self._resized(label), -1), mode="nearest-exact")(label), 0)
+
+    def _resized(self, array: Any) -> tuple[int, ...]:
+        """Rows and columns of the whole view at the spacing asked for."""
+        if self.spacing is None:
+            return self.size
+        sides = torch.linalg.norm(array.affine[:3, :2], dim=0) * torch.tensor(array.shape[1:3])
+        return tuple(max(1, round(side / self.spacing)) for side in sides.tolist())
+
+    def _framed(self, array: Any, value: float) -> Any:
+        return array if self.spacing is None else ResizeWithPadOrCrop((*self.size, -1), value=value)(array)

@@ -50,8 +50,17 @@ def test_no_id_of_a_bundle_is_left_over(name):
 @pytest.mark.parametrize("file", sorted((ROOT / "bundles").glob("*/configs/pretrain.yaml")), ids=lambda f: f.parts[-3])
 def test_an_encoder_is_trained_on_what_the_segmenter_is(file):
     own, training = (ConfigParser.load_config_file(str(file.with_name(name))) for name in (file.name, "train.yaml"))
-    of_data = {"phantom", "datalist", "test_fraction", "validation_fraction", "split_seed", "image_size"}
-    for id in of_data | {"in_channels", "preprocessing", "pool", "cache"}:
+    of_data = {"phantom", "datalist", "test_fraction", "validation_fraction", "split_seed", "image_size", "spacing"}
+    for id in of_data | {
+        "in_channels",
+        "padding_value",
+        "intensity",
+        "grid",
+        "longest_side",
+        "preprocessing",
+        "pool",
+        "cache",
+    }:
         assert own[id] == training[id], f"{id} of {file} and of train.yaml beside it"
 
 

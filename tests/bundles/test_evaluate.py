@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
 OVERLAY = str(ROOT / "configs" / "datasets" / "folder.yaml")
 SETTINGS = {
-    "image_size": [24, 24], "channels": [4, 8], "steps": 20, "batch_size": 4, "rounds": 2, "budget": 6, "threads": 1,
+    "image_size": [24, 24], "channels": [4, 8], "steps": 50, "batch_size": 4, "rounds": 2, "budget": 6, "threads": 1,
     "progress": False, "device": "cpu", "members": 2,
 }  # fmt: skip
 SCORES = ("dice_3d", "dice_2d", "hd95_3d", "counts", "empty_policy")
@@ -122,7 +122,7 @@ def test_of_another_data_set_all_is_taken_and_seen_as_the_network_was_trained(ru
     assert list(found["dice_3d"]["per_volume"]) == ["new_a", "new_b"]
     assert found["dice_3d"] == expected["dice_3d"]
     assert found["dice_3d"]["mean"] > 0.1
-    assert "preprocessing, image_size stay as the run was trained" in caplog.text
+    assert "image_size, spacing stay as the run was trained" in caplog.text
 
 
 def test_one_volume_that_no_split_could_take(run_dir, tmp_path):

@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs"
 OVERLAY = str(ROOT / "configs" / "datasets" / "folder.yaml")
 SETTINGS = {
-    "image_size": [24, 32], "channels": [8, 16], "steps": 60, "learning_rate": 0.02, "batch_size": 8, "rounds": 1,
-    "budget": 16, "threads": 1, "progress": False, "device": "cpu",
+    "image_size": [24, 32], "spacing": "$None", "channels": [8, 16], "steps": 60, "learning_rate": 0.02,
+    "batch_size": 8, "rounds": 1, "budget": 16, "threads": 1, "progress": False, "device": "cpu",
 }  # fmt: skip
 ANGLE = np.deg2rad(20)
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE), 0], [np.sin(ANGLE), np.cos(ANGLE), 0], [0, 0, 1]])
@@ -137,7 +137,7 @@ def test_segmentations_of_a_plain_route_on_the_inputs_grid(run_dir, scans, tmp_p
         spatial = (
             ResizeWithPadOrCropd("image", (16, 40, -1))
             if way == "cropped"
-            else Resized("image", (24, 32, -1), mode="trilinear")
+            else Resized("image", (24, 32, -1), mode="trilinear", anti_aliasing=True)
         )
         expected, unsure = slow_segmentation(run_dir, scans / f"{name}.nii.gz", Compose([PERCENTILES, spatial]))
         values = np.asarray(found.dataobj)
@@ -240,15 +240,15 @@ def warnings_of(caplog):
 
 
 OF_THE_OVERLAYS = {
-    "acdc": ["image_size", "preprocessing"],
-    "chaos": ["image_size", "preprocessing"],
-    "davis": ["image_size", "in_channels", "preprocessing"],
-    "folder": ["image_size"],
-    "hippocampus": ["default_steps", "image_size", "preprocessing"],
-    "lgg": ["image_size", "preprocessing"],
-    "ms_cmr": ["image_size", "preprocessing"],
-    "promise12": ["image_size"],
-    "spleen": ["image_size", "preprocessing"],
+    "acdc": ["image_size", "intensity", "spacing"],
+    "chaos": ["image_size", "intensity", "padding_value", "spacing"],
+    "davis": ["image_size", "in_channels", "intensity", "preprocessing", "spacing"],
+    "folder": ["image_size", "spacing"],
+    "hippocampus": ["default_steps", "image_size", "spacing"],
+    "lgg": ["image_size", "intensity", "spacing"],
+    "ms_cmr": ["image_size", "intensity", "spacing"],
+    "promise12": ["image_size", "spacing"],
+    "spleen": ["image_size", "intensity", "spacing"],
 }
 
 

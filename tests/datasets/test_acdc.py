@@ -17,6 +17,7 @@ from monai_al.datasets import acdc, describe
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "configs" / "datasets" / "acdc.yaml"
+TRAIN = ROOT / "bundles" / "active_learning" / "configs" / "train.yaml"
 SHAPE = (9, 8, 4)
 ED = ("ED",)
 
@@ -306,19 +307,23 @@ def test_the_overlay_s_preprocessing(make, database, tmp_path):
     make(1, shape=(40, 30, 5))
     pool = acdc(database)
 
-    def cached(image_size=None):
-        parser = ConfigParser(ConfigParser.load_config_file(OVERLAY))
-        parser["image_size"] = image_size or parser["image_size"]
+    def cached(**options):
+        parser = ConfigParser(ConfigParser.load_config_files([TRAIN, OVERLAY]))
+        parser.update({"pool": pool, **options})
         cache = VolumeCache(tmp_path / "cache", parser.get_parsed_content("preprocessing"), pool.label_values)
         return cache.get(pool[0])
 
     stored = read_volume(pool[0].image).image[0]
     clipped = np.clip(stored, None, np.percentile(stored, 99))
     expected = (clipped - clipped.min()) / np.ptp(clipped)
-    np.testing.assert_allclose(cached([40, 30]).image[:, 0].transpose(1, 2, 0), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        cached(image_size=[40, 30], spacing=None).image[:, 0].transpose(1, 2, 0), expected, atol=1e-5
+    )
     volume = cached()
-    assert volume.image.shape == (5, 1, 256, 256)
+    assert volume.image.shape == (5, 1, 96, 96)
+    np.testing.assert_allclose(np.linalg.norm(volume.geometry.affine[:3, :2], axis=0), 1.8, rtol=0.03)
     assert volume.geometry.keeps_slices
+    volume = cached(image_size=[256, 256], spacing=None)
     back = volume.geometry.to_stored(torch.from_numpy(volume.label[:, None] == 2).float())
     np.testing.assert_array_equal(back[:, 0] > 0.5, volume.truth == 2)
 

@@ -16,6 +16,7 @@ from monai_al.datasets import davis, describe
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "configs" / "datasets" / "davis.yaml"
+TRAIN = ROOT / "bundles" / "active_learning" / "configs" / "train.yaml"
 FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 
 
@@ -227,15 +228,15 @@ def test_grey_values_and_colours_are_no_masks(make, home):
 
 def test_the_overlay_s_preprocessing(make, home, tmp_path):
     square = make("a", 4)
-    parser = ConfigParser(ConfigParser.load_config_file(OVERLAY))
-    parser.update({"dataset_dir": str(home), "split_seed": 0})
+    parser = ConfigParser(ConfigParser.load_config_files([TRAIN, OVERLAY]))
+    parser.update({"dataset_dir": str(home), "split_seed": 0, "pool": "@datalist"})
     assert parser["in_channels"] == 3
     pool = parser.get_parsed_content("datalist")
     cache = VolumeCache(tmp_path / "cache", parser.get_parsed_content("preprocessing"), pool.label_values)
     volume = cache.get(pool[3])
-    assert volume.image.shape == (4, 3, 256, 256)
+    assert volume.image.shape == (4, 3, 144, 256)
     assert volume.geometry.keeps_slices
-    row, column = 256 * 4 // 12, 256 * 8 // 20
+    row, column = 144 * 4 // 12, 256 * 8 // 20
     np.testing.assert_allclose(volume.image[3, :, row, column], [200 / 255, 140 / 255, 20 / 255], atol=0.05)
     assert 0 <= volume.image.min() < volume.image.max() <= 1
     assert volume.label[3].mean() == pytest.approx(square.mean(), abs=0.01)
