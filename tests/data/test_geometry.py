@@ -154,17 +154,18 @@ def test_a_ramp_over_the_stored_voxels_comes_back(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_valid_against_loops(name):
+def test_what_both_grids_have_in_common_against_loops(name):
     transform, keeps = CASES[name]
-    volume, _, geometry = preprocessed(transform, np.zeros((1, *SHAPE)))
-    valid = geometry.valid()
-    assert valid.dtype == bool
-    h, w, d = geometry.shape
-    assert valid.shape == (1 if keeps else d, h, w)
-    for index in np.ndindex(h, w, d):
-        x = mapped(index, geometry.affine, geometry.stored_affine)
-        inside = all(-0.5 - 1e-6 <= p <= n - 0.5 + 1e-6 for p, n in zip(x, SHAPE, strict=True))
-        assert valid[0 if keeps else index[2], index[0], index[1]] == inside
+    _, _, geometry = preprocessed(transform, np.zeros((1, *SHAPE)))
+    grids = (geometry.shape, geometry.affine), (SHAPE, geometry.stored_affine)
+    for common, (here, there) in ((geometry.valid(), grids), (geometry.seen(), grids[::-1])):
+        assert common.dtype == bool
+        h, w, d = here[0]
+        assert common.shape == (1 if keeps else d, h, w)
+        for index in np.ndindex(h, w, d):
+            x = mapped(index, here[1], there[1])
+            inside = all(-0.5 - 1e-6 <= p <= n - 0.5 + 1e-6 for p, n in zip(x, there[0], strict=True))
+            assert common[0 if keeps else index[2], index[0], index[1]] == inside
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

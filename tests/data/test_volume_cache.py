@@ -182,6 +182,26 @@ def test_changed_files_transforms_and_label_values_are_read_again(tmp_path, read
     assert changed.label.max() == changed.truth.max() == 0
 
 
+def test_what_the_preprocessing_cuts_off_the_labels_is_told(tmp_path, caplog):
+    items = []
+    for name, rows in (("a", slice(2, 6)), ("b", slice(4, 6))):
+        label = np.zeros((10, 8, 3), np.uint8)
+        label[rows, :, 1] = 1
+        image = write(tmp_path / f"{name}.nii", np.random.default_rng(0).normal(size=label.shape).astype(np.float32))
+        stored = write(tmp_path / f"{name}_label.nii", label)
+        items += slices_of(3, image=image, volume=name, patient=name, label=stored)
+    cropped = ResizeWithPadOrCropd(["image", "label"], (4, 8, -1), allow_missing_keys=True)
+    cache_of(tmp_path, cropped, {0: 0, 1: 1}).prepare(items)
+    # rows 3 to 6 are kept: one of the six rows is lost, of a
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("17 % of the labeled foreground lies outside the 4 x 8 pixels that are looked at, in 1 of 2")
+    assert f"most in {items[0].image} (25 %)" in told
+    caplog.clear()
+    cache_of(tmp_path, None, {0: 0, 1: 1}).prepare(items)
+    cache_of(tmp_path, cropped, {0: 0, 1: 1}).prepare([replace(item, label=None) for item in items])
+    assert not caplog.records
+
+
 def test_an_image_is_kept_once_for_several_labels(tmp_path, reads):
     items = make(tmp_path, "a")
     other = replace(items[0], label=write(tmp_path / "other.nii", np.ones(SHAPE, np.uint8)))

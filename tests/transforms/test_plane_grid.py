@@ -27,7 +27,7 @@ def placed(array, affine, **settings):
 @pytest.mark.parametrize("size", [(64, 64), (40, 96)])
 def test_a_thing_has_the_same_size_in_pixels_whatever_the_field_of_view(spacing, size):
     """A disc of 20 mm, in a wide and in a narrow view, off the centre by as much."""
-    for shape in ((90, 80, 3), (60, 100, 4)):
+    for shape in ((100, 80, 3), (80, 60, 4)):
         rows, columns, _ = np.meshgrid(*map(np.arange, shape), indexing="ij")
         away = np.hypot((rows - (shape[0] - 1) / 2) * spacing[0] - 6, (columns - (shape[1] - 1) / 2) * spacing[1] + 9)
         found = placed(away < 20, affine_of(spacing), size=size, spacing=1.5, key="label")
@@ -46,7 +46,7 @@ def test_values_are_those_of_a_slow_interpolation_at_their_places():
     matrix = np.linalg.inv(affine) @ found.affine.numpy()
     places = grid @ matrix[:3, :3].T + matrix[:3, 3]
     inside = ((places > 0.5) & (places < np.array(stored.shape) - 1.5))[:, :2].all(1)
-    expected = map_coordinates(stored, places.T, order=1)
+    expected = map_coordinates(stored, places.T, order=1, mode="nearest")
     assert inside.mean() > 0.6
     np.testing.assert_allclose(np.asarray(found).reshape(-1)[inside], expected[inside], rtol=1e-3, atol=1e-2)
 
