@@ -50,6 +50,7 @@ format: $(VENV)/installed-dev
 
 benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/feeding.py
+	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/dropout_passes.py
 	$(BIN)/python benchmarks/test_time_augmentation.py

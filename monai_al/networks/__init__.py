@@ -7,6 +7,7 @@ from monai_al.networks.dropout_unet import DropoutUNet
 from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
 from monai_al.networks.loss_predictor import LossPredictor
 from monai_al.networks.members import MeanOfMembers
+from monai_al.networks.placed import placed
 from monai_al.networks.resnet_unet import ResNetUNet
 from monai_al.networks.simclr import SimCLR
 from monai_al.networks.torch_file import read_torch_file
@@ -23,4 +24,5 @@ __all__ = [
     "load_backbone",
     "read_torch_file",
     "similarity_graph",
+    "placed",
 ]
