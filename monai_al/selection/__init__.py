@@ -14,6 +14,7 @@ from monai_al.selection.check import (
     tie_rng,
 )
 from monai_al.selection.class_shares import check_share, class_shares
+from monai_al.selection.coverage import Coverage, check_groups, spread
 from monai_al.selection.embeddings import check_embeddings, unit_vectors
 from monai_al.selection.k_center import k_center_greedy
 from monai_al.selection.k_means import k_means
@@ -22,17 +23,21 @@ from monai_al.selection.power_noise import check_beta, geometric, power_noise
 from monai_al.selection.prob_cover import newly_held, prob_cover, pure_radius, radius_of_clusters
 from monai_al.selection.ranks import ranks
 from monai_al.selection.stochastic_batches import stochastic_batches
+from monai_al.selection.stratified import stratified
 from monai_al.selection.top_k import top_k
-from monai_al.selection.typical_of_clusters import typical_of_clusters
+from monai_al.selection.typical_of_clusters import check_small_clusters, typical_of_clusters
 
 __all__ = [
+    "Coverage",
     "candidates",
     "check_beta",
     "check_budget",
     "check_embeddings",
+    "check_groups",
     "check_labeled",
     "check_scores",
     "check_share",
+    "check_small_clusters",
     "class_shares",
     "geometric",
     "k_center_greedy",
@@ -44,7 +49,9 @@ __all__ = [
     "pure_radius",
     "radius_of_clusters",
     "ranks",
+    "spread",
     "stochastic_batches",
+    "stratified",
     "tie_rng",
     "top_k",
     "typical_of_clusters",

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from monai_al.selection.check import candidates, check_labeled, tie_rng
+from monai_al.selection.coverage import Coverage
 from monai_al.selection.embeddings import CHUNK, CenteredRows, blocks, check_embeddings, is_in_memory
 
 __all__ = ["k_center_greedy"]
@@ -39,6 +40,7 @@ def k_center_greedy(
     start: str = "mean",
     device: str | torch.device = "cpu",
     chunk: int = CHUNK,
+    groups: ArrayLike | None = None,
 ) -> np.ndarray:
     """Take the unlabeled item farthest from all labeled and chosen ones, again and again.
 
@@ -63,25 +65,31 @@ def k_center_greedy(
             ``"random"`` one.
         device: where passes over the pool run.
         chunk: rows that are read at a time, at most.
+        groups: ``(N,)`` names or whole numbers, such as the patient of each item: each pick is the farthest item of
+            the groups with the fewest labeled and chosen items, of those that have any left; None: of all.
 
     Returns:
         ``(budget,)`` distinct int64 indices in pick order.
 
     Raises:
         ValueError: the embeddings are not finite, not of the shape (N, D), or empty; the budget does not fit; a
-            ``labeled`` index is out of range or occurs twice; or ``start`` is unknown.
+            ``labeled`` index is out of range or occurs twice; ``start`` is unknown; or ``groups`` are not one name or
+            whole number for each item.
 
     Example:
         >>> k_center_greedy([[0.0], [1.0], [5.0], [6.0], [10.0]], budget=3, labeled=[0])
         array([4, 2, 1])
         >>> k_center_greedy([[0.0], [1.0], [5.0], [6.0], [10.0]], budget=3)
         array([2, 0, 4])
+        >>> k_center_greedy([[0.0], [1.0], [5.0], [6.0], [10.0]], budget=3, labeled=[0], groups=list("abbba"))
+        array([3, 4, 1])
     """
     if start not in ("mean", "random"):
         raise ValueError(f"start {start!r} is none of mean, random")
     embeddings = check_embeddings(embeddings, chunk=chunk)
     n = int(embeddings.shape[0])
     _, budget = candidates(n, budget, labeled)
+    coverage = None if groups is None else Coverage(groups, n, labeled)
     if budget == 0:
         return np.empty(0, dtype=np.int64)
     rows = CenteredRows(embeddings, chunk)
@@ -90,10 +98,16 @@ def k_center_greedy(
     if len(centers) == 0:
         chosen.append(_nearest_to_mean(rows) if start == "mean" else int(tie_rng(rng).integers(n)))
         centers = np.array(chosen, dtype=np.int64)
+        if coverage is not None:
+            coverage.add(chosen[0])
     cover = _Cover(rows, centers, torch.device(device))
     while len(chosen) < budget:
+        if coverage is not None:
+            cover.look_at(coverage.behind())
         chosen.append(cover.farthest())
         cover.add(chosen[-1])
+        if coverage is not None:
+            coverage.add(chosen[-1])
     return np.array(chosen, dtype=np.int64)
 
 
@@ -102,7 +116,8 @@ class _Cover:
 
     Distances are those of the scaled rows. A bound stays one when centers are added, since distances only shrink; so an
     item whose bound lies below the exact distance of another one cannot be the farthest, and is left as it is. Only the
-    ``front``, the items with the largest bounds, is looked at; no bound outside is above ``rest``.
+    ``front``, the items with the largest bounds, is looked at; no bound outside is above ``rest``. Both are of the
+    ``eligible`` items alone, where only those may be the farthest.
     """
 
     def __init__(self, rows: CenteredRows, centers: np.ndarray, device: torch.device) -> None:
@@ -114,6 +129,7 @@ class _Cover:
         self.exact = np.full(rows.n, np.inf)  # to the first `settled` centers
         self.settled = np.zeros(rows.n, dtype=np.int32)
         self.tightened = 0  # how many centers all bounds know
+        self.eligible: np.ndarray | None = None
         self.resident = self._copy() if is_in_memory(rows.embeddings) else None
         self._tighten()
         self._renew_front(_share(rows.n, _FRONT))
@@ -123,6 +139,11 @@ class _Cover:
         self.centers = np.append(self.centers, center)
         self.bound[center] = -np.inf
         self.front = self.front[self.front != center]
+
+    def look_at(self, eligible: np.ndarray) -> None:
+        """Let only these items, bool ``(N,)``, be the farthest from now on."""
+        self.eligible = eligible
+        self._renew_front(_share(self.rows.n, _FRONT))
 
     def farthest(self) -> int:
         """The first of the items with the largest distance."""
@@ -146,6 +167,8 @@ class _Cover:
 
     def _renew_front(self, size: int) -> None:
         free = np.flatnonzero(self.bound > -np.inf)
+        if self.eligible is not None:
+            free = free[self.eligible[free]]
         inside = _largest(self.bound[free], size)
         self.front = free[inside]
         outside = np.delete(self.bound[free], inside)

@@ -43,6 +43,21 @@ def plain_greedy(embeddings, budget, labeled=()) -> list[int]:
     return chosen
 
 
+def plain_in_groups(embeddings, budget, labeled, groups) -> list[int]:
+    """The definition where only items of the groups with the fewest may be the farthest."""
+    x, free = np.asarray(embeddings).astype(np.float64), np.ones(len(embeddings), dtype=bool)
+    free[list(labeled)] = False
+    chosen = [] if len(labeled) or budget == 0 else plain_greedy(embeddings, 1)
+    free[chosen] = False
+    while len(chosen) < budget:
+        counts = {group: int((~free[groups == group]).sum()) for group in set(groups[free].tolist())}
+        behind = free & np.array([counts.get(group) == min(counts.values()) for group in groups.tolist()])
+        nearest = ((x[:, None] - x[np.flatnonzero(~free)]) ** 2).sum(-1).min(1)
+        chosen.append(int(np.flatnonzero(behind & (nearest >= nearest[behind].max() * (1 - TIE)))[0]))
+        free[chosen[-1]] = False
+    return chosen
+
+
 def make(kind, rng, n, dim) -> np.ndarray:
     x = rng.normal(size=(n, dim))
     if kind == "equal":
@@ -101,6 +116,30 @@ def test_equals_the_definition_on_every_path(kind, narrow):
         embeddings, budget, labeled = problem(kind, seed)
         chosen = k_center_greedy(embeddings, budget, labeled, chunk=1 + seed % 7)
         assert chosen.tolist() == plain_greedy(embeddings, budget, labeled)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_with_the_fewest_items_give_the_farthest(kind, narrow):
+    for seed in range(12):
+        embeddings, budget, labeled = problem(kind, seed)
+        groups = np.random.default_rng(seed).integers(1 + seed % 5, size=len(embeddings))
+        chosen = k_center_greedy(embeddings, budget, labeled, chunk=1 + seed % 7, groups=groups)
+        assert chosen.tolist() == plain_in_groups(embeddings, budget, labeled, groups)
+        if seed % 5 == 0:  # a single group
+            assert chosen.tolist() == plain_greedy(embeddings, budget, labeled)
+
+
+def test_groups_on_a_larger_pool():
+    rng = np.random.default_rng(3)
+    x, groups = rng.normal(size=(3000, 6)).astype(np.float32), rng.integers(40, size=3000)
+    labeled = rng.permutation(3000)[:30]
+    chosen = k_center_greedy(x, 150, labeled, groups=groups)
+    assert chosen.tolist() == plain_in_groups(x, 150, labeled, groups)
+    counts = np.bincount(groups[np.concatenate([labeled, chosen])])
+    assert counts.max() - counts.min() <= 1
+    cold = k_center_greedy(x, 50, groups=groups)
+    assert cold[0] == k_center_greedy(x, 1)[0]  # nearest to the mean: all groups are equal
+    assert cold.tolist() == plain_in_groups(x, 50, (), groups)
 
 
 @settings(deadline=None, max_examples=100)

@@ -23,7 +23,7 @@ def typicality(i, members, x, neighbors) -> float:
     return 1 / ((sum(distances) / len(distances) if distances else 0.0) + 1e-5)
 
 
-def plain(x, clusters, budget, labeled=(), neighbors=20, min_cluster_size=5) -> list[int]:
+def plain(x, clusters, budget, labeled=(), neighbors=20, min_cluster_size=5, small="lower") -> list[int]:
     """The definition, item by item; the order of the clusters is made anew for every round."""
     x = np.asarray(x, dtype=np.float64)
     members = {c: [i for i in range(len(x)) if clusters[i] == c] for c in set(np.asarray(clusters).tolist())}
@@ -32,11 +32,14 @@ def plain(x, clusters, budget, labeled=(), neighbors=20, min_cluster_size=5) -> 
     def larger_than(limit):
         return [c for c in members if len(members[c]) > limit and set(members[c]) - labeled]
 
+    def too_few_items(limit):
+        return sum(len(set(members[c]) - labeled) for c in larger_than(limit)) < budget
+
     limit = min_cluster_size
-    while limit > 1 and len(larger_than(limit)) < budget:
+    while small == "lower" and limit > 1 and len(larger_than(limit)) < budget:
         limit -= 1
-    if sum(len(set(members[c]) - labeled) for c in larger_than(limit)) < budget:
-        limit = 0
+    while limit > 0 and too_few_items(limit):
+        limit -= 1
     while len(chosen) < budget:
         for c in sorted(larger_than(limit), key=lambda c: (len(labeled & set(members[c])), -len(members[c]), c)):
             values = {i: typicality(i, members[c], x, neighbors) for i in members[c] if i not in labeled}
@@ -45,6 +48,39 @@ def plain(x, clusters, budget, labeled=(), neighbors=20, min_cluster_size=5) -> 
             labeled.add(best)
             if len(chosen) == budget:
                 break
+    return chosen
+
+
+def plain_with_groups(x, clusters, budget, labeled, groups, neighbors, min_cluster_size, small) -> list[int]:
+    """The definition, in the order of the clusters at the start."""
+    members = {c: [i for i in range(len(x)) if clusters[i] == c] for c in set(np.asarray(clusters).tolist())}
+    taken, chosen = set(np.asarray(labeled).tolist()), []
+    left = {c: len(set(members[c]) - taken) for c in members}
+    limit = min_cluster_size
+    while small == "lower" and limit > 1 and sum(len(members[c]) > limit and left[c] > 0 for c in members) < budget:
+        limit -= 1
+    while limit > 0 and sum(left[c] for c in members if len(members[c]) > limit) < budget:
+        limit -= 1
+    order = sorted(members, key=lambda c: (len(taken & set(members[c])), -len(members[c]), c))
+
+    def take(c) -> bool:
+        having = {groups[i] for i in range(len(x)) if i not in taken}
+        counts = {g: sum(groups[i] == g for i in taken) for g in having}
+        values = {
+            i: typicality(i, members[c], x, neighbors)
+            for i in members[c]
+            if i not in taken and counts[groups[i]] == min(counts.values())
+        }
+        if not values or len(chosen) == budget:
+            return False
+        chosen.append(next(i for i in sorted(values) if values[i] >= max(values.values()) * (1 - 1e-12)))
+        taken.add(chosen[-1])
+        return True
+
+    while len(chosen) < budget:
+        found = [take(c) for c in order if len(members[c]) > limit]
+        if not any(found):
+            assert any(take(c) for c in order if len(members[c]) <= limit)
     return chosen
 
 
@@ -61,6 +97,15 @@ def test_equals_loops_on_the_same_clusters(seed):
     chosen = pick_in_turn(x, clusters, budget, labeled, neighbors=neighbors, min_cluster_size=limit)
     assert chosen.dtype == np.int64
     assert chosen.tolist() == plain(x, clusters, budget, labeled, neighbors, limit)
+    options = {"neighbors": neighbors, "min_cluster_size": limit}
+    dropped = pick_in_turn(x, clusters, budget, labeled, small_clusters="drop", **options)
+    assert dropped.tolist() == plain(x, clusters, budget, labeled, neighbors, limit, "drop")
+    groups = rng.integers(int(rng.integers(1, 7)), size=n)
+    for small in ("lower", "drop"):
+        spread = pick_in_turn(x, clusters, budget, labeled, small_clusters=small, groups=groups, **options)
+        assert spread.tolist() == plain_with_groups(x, clusters, budget, labeled, groups, neighbors, limit, small)
+    one = pick_in_turn(x, clusters, budget, labeled, groups=np.zeros(n, int), **options)
+    assert one.tolist() == chosen.tolist()
 
 
 def test_blocks_change_nothing(monkeypatch):
@@ -94,6 +139,25 @@ def test_small_clusters_are_left_out_while_enough_others_remain():
     assert chosen(46).count(6) == 0
     assert chosen(47).count(6) == 1
     assert chosen(7, min_cluster_size=0) == [0, 1, 2, 3, 4, 5, 6]
+    assert chosen(7, small_clusters="drop") == [0, 1, 2, 0, 1, 2, 0]  # as the authors do
+    assert set(chosen(35, small_clusters="drop")) == {0, 1, 2}
+    assert set(chosen(36, small_clusters="drop")) == {0, 1, 2, 3}  # lowered where the items of the others are too few
+
+
+def test_a_cold_start_drops_small_clusters_only_where_it_is_asked_to():
+    """With as many clusters as items, the default lowers the size to 1."""
+    sizes = [30, 12, 3, 20, 4, 9]
+    x, blob = blobs(sizes), np.repeat(range(6), sizes)
+    assert set(blob[typical_of_clusters(x, 6)].tolist()) == {0, 1, 2, 3, 4, 5}
+    assert blob[typical_of_clusters(x, 6, small_clusters="drop")].tolist() == [0, 3, 1, 5, 0, 3]
+
+
+def test_a_group_in_small_clusters_alone_gets_its_items():
+    clusters, groups = np.repeat([0, 1, 2], [20, 15, 3]), np.repeat(["a", "b", "c"], [20, 15, 3])
+    x = np.random.default_rng(0).normal(size=(38, 3))
+    chosen = pick_in_turn(x, clusters, 6, small_clusters="drop", groups=groups)
+    assert sorted(groups[chosen]) == ["a", "a", "b", "b", "c", "c"]
+    assert groups[pick_in_turn(x, clusters, 6, small_clusters="drop")].tolist() == ["a", "b"] * 3
 
 
 def test_typical_is_where_the_neighbors_are_near():
@@ -188,6 +252,8 @@ def test_no_budget_is_no_item():
         (np.eye(3), 1, (), {"neighbors": 0}, "neighbors"),
         (np.eye(3), 1, (), {"neighbors": 2.5}, "neighbors"),
         (np.eye(3), 1, (), {"min_cluster_size": -1}, "min_cluster_size"),
+        (np.eye(3), 1, (), {"small_clusters": "keep"}, "small_clusters 'keep' is none of lower, drop"),
+        (np.eye(3), 1, (), {"groups": ["a"]}, r"groups must have the shape \(3,\)"),
     ],
 )
 def test_errors(embeddings, budget, labeled, options, message):
