@@ -73,7 +73,7 @@ def _declared() -> Iterator[Option]:
         name="selector",
         kind="config",
         optional=True,
-        choices=("top_k", "stochastic_batches", "power_noise"),
+        choices=("top_k", "stochastic_batches", "power_noise", "stratified"),
         help="how scores become items; null: as the strategy does",
     )
     yield loop(name="strategy", kind="config", help="chooses the items of a query: an overlay of configs/strategies")

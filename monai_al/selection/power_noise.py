@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monai_al.selection.check import candidates, check_labeled, check_scores, tie_rng
+from monai_al.selection.coverage import spread
 from monai_al.selection.top_k import top_k
 
 __all__ = ["check_beta", "geometric", "power_noise"]
@@ -22,6 +23,8 @@ def power_noise(
     beta: float = 1.0,
     labeled: ArrayLike = (),
     rng: np.random.Generator | None = None,
+    *,
+    groups: ArrayLike | None = None,
 ) -> np.ndarray:
     """Draw items one after the other, each with a probability in proportion to its score to the power ``beta``.
 
@@ -39,12 +42,15 @@ def power_noise(
         beta: above 0; infinity means no noise.
         labeled: indices that may not be chosen.
         rng: draws the noise, and then the order of the ``-inf`` items; default: a fresh generator with the seed 0.
+        groups: ``(N,)`` names or whole numbers, such as the patient of each item, that take turns as in
+            :func:`~monai_al.selection.stratified`; None: all items are drawn from alike.
 
     Returns:
         ``(budget,)`` distinct int64 indices in pick order.
 
     Raises:
-        ValueError: ``beta`` is not above 0, or see :func:`~monai_al.selection.top_k`.
+        ValueError: ``beta`` is not above 0, ``groups`` are not one name or whole number for each item, or see
+            :func:`~monai_al.selection.top_k`.
 
     Example:
         >>> scores = [0.1, 0.9, 0.0, 0.5]
@@ -61,9 +67,11 @@ def power_noise(
     noise = generator.gumbel(size=len(positive))
     logs = np.log(values[positive])
     noisy = logs + noise / beta if beta >= 1 else beta * logs + noise  # the same order, and no overflow
-    first = positive[top_k(noisy, min(budget, len(positive)))] if len(positive) else positive
-    rest = top_k(values, budget - len(first), np.concatenate([check_labeled(labeled, len(values)), first]), generator)
-    return np.concatenate([first, rest])
+    wanted = budget if groups is None else len(unlabeled)
+    first = positive[top_k(noisy, min(wanted, len(positive)))] if len(positive) else positive
+    rest = top_k(values, wanted - len(first), np.concatenate([check_labeled(labeled, len(values)), first]), generator)
+    ranking = np.concatenate([first, rest])
+    return ranking if groups is None else spread(ranking, groups, len(values), labeled)[:budget]
 
 
 def geometric(first: float, last: float, step: int, steps: int) -> float:

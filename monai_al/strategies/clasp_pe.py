@@ -11,6 +11,7 @@ import numpy as np
 from monai_al.records import Query, Round
 from monai_al.selection import candidates, check_share, class_shares
 from monai_al.strategies.base import Strategy, of_lists
+from monai_al.strategies.groups import level_of, stratified_by
 from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import ClassMeasure, Measure
 
@@ -28,6 +29,11 @@ class ClaspPE(Strategy):
     Args:
         share: of the query that is for the classes, in [0, 1].
         beta: the power, or that of the first and of the last round, see :class:`~monai_al.strategies.Selector`.
+        stratified: whether each item is drawn among the patients with the fewest labeled and chosen ones, whichever
+            class chose those; or ``"volume"``: among the volumes.
+
+    Raises:
+        ValueError: an argument is out of range.
 
     Example:
         >>> from monai_al.records import Item, Pool
@@ -37,13 +43,14 @@ class ClaspPE(Strategy):
         [('c', 'class 1, rank 1 of 3, by power noise'), ('a', 'entropy, rank 1 of 3, by power noise')]
     """
 
-    name = "clasp pe"
-
-    def __init__(self, share: float = 0.66, beta: float | Sequence[float] = (1, 100)) -> None:
+    def __init__(
+        self, share: float = 0.66, beta: float | Sequence[float] = (1, 100), stratified: bool | str = False
+    ) -> None:
         check_share(share)
         self.share = share
         self.measures = {"entropy": Measure("entropy"), "weighted entropy": ClassMeasure("entropy")}
-        self.selector = Selector.of("power_noise", beta=beta)
+        self.selector = Selector.of("power_noise", beta=beta, groups=level_of(stratified))
+        self.name = stratified_by("clasp pe", self.selector.level)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""

@@ -12,6 +12,7 @@ from monai_al.records import Query, Round
 from monai_al.selection import candidates, k_center_greedy
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings
+from monai_al.strategies.groups import groups_of, level_of, stratified_by, turn_of
 from monai_al.uncertainty import Measure
 
 __all__ = ["Coreset", "distances_to_centers"]
@@ -32,9 +33,11 @@ class Coreset(Strategy):
         start: the first item where nothing is labeled: the one nearest to the ``"mean"`` of all embeddings, or a
             ``"random"`` one.
         device: where distances are computed.
+        stratified: whether each item is the farthest one of the patients with the fewest labeled and chosen items, not
+            of all; or ``"volume"``: of the volumes.
 
     Raises:
-        ValueError: ``start`` is unknown, or ``initial`` needs a trained network.
+        ValueError: ``start`` or ``stratified`` is unknown, or ``initial`` needs a trained network.
 
     Example:
         >>> from monai_al.records import Item, Pool
@@ -46,7 +49,13 @@ class Coreset(Strategy):
     """
 
     def __init__(
-        self, embedding: str = "bottleneck", *, initial: str = "pixels", start: str = "mean", device: str = "cpu"
+        self,
+        embedding: str = "bottleneck",
+        *,
+        initial: str = "pixels",
+        start: str = "mean",
+        device: str = "cpu",
+        stratified: bool | str = False,
     ) -> None:
         if start not in ("mean", "random"):
             raise ValueError(f"start {start!r} is none of mean, random")
@@ -56,7 +65,8 @@ class Coreset(Strategy):
         self.initial = embedding if before_training(embedding) else initial
         self.start = start
         self.device = device
-        self.name = f"coreset ({embedding})"
+        self.level = level_of(stratified)
+        self.name = stratified_by(f"coreset ({embedding})", self.level)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""
@@ -71,10 +81,17 @@ class Coreset(Strategy):
         _, budget = candidates(len(round.pool), budget, round.labeled)
         embeddings = finite_embeddings(self, round, self._there(round))
         picks = k_center_greedy(
-            embeddings, budget, round.labeled, round.rng("k-center"), start=self.start, device=self.device
+            embeddings,
+            budget,
+            round.labeled,
+            round.rng("k-center"),
+            start=self.start,
+            device=self.device,
+            groups=groups_of(round.pool, self.level),
         )
         scores = distances_to_centers(embeddings, picks, round.labeled)
-        return self.make_query(round, picks, scores, [f"k-center, pick {n}" for n in range(1, budget + 1)])
+        reasons = [turn_of(f"k-center, pick {n}", self.level) for n in range(1, budget + 1)]
+        return self.make_query(round, picks, scores, reasons)
 
     def _there(self, round: Round) -> str:
         """The embedding of this round: that of the initial set where only that is there and nothing is labeled."""

@@ -6,12 +6,96 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from monai_al.records import Item, Pool, Round
+from monai_al.selection import check_groups
 
-__all__ = ["extents", "fewest_first", "labeled_of", "nearest", "number", "unlabeled_of"]
+__all__ = [
+    "LEVELS",
+    "check_level",
+    "extents",
+    "fewest_first",
+    "groups_of",
+    "labeled_of",
+    "level_of",
+    "nearest",
+    "number",
+    "stratified_by",
+    "turn_of",
+    "unlabeled_of",
+]
+
+LEVELS = ("patient", "volume")
+"""What items may be grouped by."""
+
+
+def check_level(level: Any, name: str) -> str:
+    """Refuse what items cannot be grouped by.
+
+    Args:
+        level: what should be one of :data:`LEVELS`.
+        name: what the error calls it.
+
+    Raises:
+        ValueError: it is none.
+
+    Example:
+        >>> check_level("slice", "groups")
+        Traceback (most recent call last):
+        ...
+        ValueError: groups must be patient or volume, got 'slice'
+    """
+    if not isinstance(level, str) or level not in LEVELS:
+        raise ValueError(f"{name} must be {' or '.join(LEVELS)}, got {level!r}")
+    return level
+
+
+def level_of(stratified: bool | str) -> str | None:
+    """What a strategy's setting ``stratified`` spreads its items over: True stands for patients, False for nothing.
+
+    Raises:
+        ValueError: it is neither a bool nor one of :data:`LEVELS`.
+
+    Example:
+        >>> level_of(True), level_of("volume"), level_of(False)
+        ('patient', 'volume', None)
+    """
+    if isinstance(stratified, bool):
+        return "patient" if stratified else None
+    return check_level(stratified, "stratified, where it is not true or false,")
+
+
+def groups_of(pool: Pool, level: str | None) -> np.ndarray | None:
+    """A number ``(N,)`` for the patient or the volume of each item, int64; None where nothing is grouped.
+
+    Example:
+        >>> groups_of(Pool([Item("v/0", "v", "v", "p"), Item("w/0", "w", "w", "p")]), "volume").tolist()
+        [0, 1]
+    """
+    return None if level is None else check_groups([getattr(item, level) for item in pool], len(pool))
+
+
+def stratified_by(name: str, level: str | None) -> str:
+    """The name of a strategy that spreads its items.
+
+    Example:
+        >>> stratified_by("entropy", "patient"), stratified_by("entropy", None)
+        ('entropy, stratified by patient', 'entropy')
+    """
+    return name if level is None else f"{name}, stratified by {level}"
+
+
+def turn_of(reason: str, level: str | None) -> str:
+    """Why an item was chosen, where patients or volumes take turns.
+
+    Example:
+        >>> turn_of("entropy, rank 2 of 3", "patient")
+        'entropy, rank 2 of 3, of a patient with the fewest items so far'
+    """
+    return reason if level is None else f"{reason}, of a {level} with the fewest items so far"
 
 
 def unlabeled_of(round: Round, level: str) -> dict[str, list[int]]:

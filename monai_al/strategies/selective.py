@@ -34,7 +34,8 @@ class Selective(Strategy):
         width: B of the boundary region, in (0, 0.5].
         passes: number of predictions with dropout on, or of copies; None: 10 with dropout, 8 copies.
         selector: how the scores choose, as in :class:`~monai_al.strategies.Uncertainty`. None and ``"top_k"`` merge the
-            two rankings, see :func:`~monai_al.selection.merge_alternating`. Any other one chooses ceil(budget / 2)
+            two rankings, see :func:`~monai_al.selection.merge_alternating`. With ``"stratified"`` the two regions take
+            turns, and each takes its best item of the patients with the fewest. Any other one chooses ceil(budget / 2)
             items by the target region, and then floor(budget / 2) of the rest by the boundary region; the query holds
             them in turn.
         augmentation: arguments of :class:`~monai_al.uncertainty.Augmentation`, for the measures of augmented copies.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monai_al.records import Round
+from monai_al.records import Item, Pool, Round
 from monai_al.selection import (
     candidates,
     check_beta,
@@ -23,15 +23,18 @@ from monai_al.selection import (
     merge_alternating,
     power_noise,
     stochastic_batches,
+    stratified,
     top_k,
 )
+from monai_al.strategies.groups import check_level, groups_of, stratified_by, turn_of
 
 __all__ = ["SELECTORS", "Selector", "beta_of_round"]
 
 SELECTORS: Mapping[str, Callable[..., ArrayLike]] = MappingProxyType(
-    {"top_k": top_k, "stochastic_batches": stochastic_batches, "power_noise": power_noise}
+    {"top_k": top_k, "stochastic_batches": stochastic_batches, "power_noise": power_noise, "stratified": stratified}
 )
 """Names that users know -> functions of scores, budget, ``labeled`` and ``rng`` that return indices."""
+_TRIAL = Round(1, Pool([Item("", "", "", "")]), np.empty(0, dtype=np.int64), seed=0)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class Selector:
         settings: what the function is given beside its four arguments. The ``beta`` of ``"power_noise"`` may be two
             numbers: that of the first query after a training and that of one after the last round, with equal factors
             from round to round between them, see :func:`~monai_al.selection.geometric`. A run that is extended goes on
-            with the betas of its new length, which are lower than those that its last rounds would have had.
+            with the betas of its new length, which are lower than those that its last rounds would have had. The
+            ``groups`` of ``"stratified"`` and of ``"power_noise"`` are ``"patient"``, the default of the first, or
+            ``"volume"``.
 
     Raises:
         ValueError: a setting of a function of :data:`SELECTORS` is wrong.
@@ -68,10 +73,8 @@ class Selector:
             own = [setting for setting in ("scores", "budget", "labeled", "rng") if setting in self.settings]
             if own:
                 raise ValueError(f"selector {self.name!r}: {own[0]} is given by the strategy, it is no setting")
-            if self._betas is not None:
-                _check_betas(self._betas)
             try:
-                self._call(np.zeros(1), 0, np.empty(0, dtype=np.int64), np.random.default_rng(0), 1, None)
+                self._call(np.zeros(1), 0, _TRIAL.labeled, np.random.default_rng(0), self._of_round(_TRIAL))
             except TypeError as error:
                 raise ValueError(f"selector {self.name!r}: {error}") from None
 
@@ -90,7 +93,7 @@ class Selector:
             >>> Selector.of("batches")
             Traceback (most recent call last):
             ...
-            ValueError: selector 'batches' is none of top_k, stochastic_batches, power_noise
+            ValueError: selector 'batches' is none of top_k, stochastic_batches, power_noise, stratified
         """
         if settings and not isinstance(selector, str):
             raise ValueError(f"settings {', '.join(settings)} go with the name of a selector, got {selector!r}")
@@ -114,6 +117,21 @@ class Selector:
         return self.name == "top_k"
 
     @property
+    def level(self) -> str | None:
+        """What it spreads the items over: ``"patient"``, ``"volume"``, or None.
+
+        Raises:
+            ValueError: its setting ``groups`` is neither.
+
+        Example:
+            >>> Selector.of("stratified").level, Selector.of("power_noise", groups="volume").level
+            ('patient', 'volume')
+        """
+        default = "patient" if self.name == "stratified" else None
+        groups = self.settings.get("groups", default) if self.name in ("stratified", "power_noise") else None
+        return None if groups is None and default is None else check_level(groups, f"selector {self.name!r}: groups")
+
+    @property
     def title(self) -> str:
         """Its name in words.
 
@@ -129,8 +147,11 @@ class Selector:
         Example:
             >>> Selector.of(None).named("entropy"), Selector.of("stochastic_batches").named("entropy")
             ('entropy', 'entropy with stochastic batches')
+            >>> Selector.of("stratified").named("entropy")
+            'entropy, stratified by patient'
         """
-        return scores if self.ranks_only else f"{scores} with {self.title}"
+        plain = self.name in ("top_k", "stratified")
+        return stratified_by(scores if plain else f"{scores} with {self.title}", self.level)
 
     def reasons(self, reasons: list[str]) -> list[str]:
         """The reasons with what the selector adds to them.
@@ -139,10 +160,9 @@ class Selector:
             >>> Selector.of("stochastic_batches").reasons(["entropy, rank 2 of 3"])
             ['entropy, rank 2 of 3, in the best of the stochastic batches']
         """
-        if self.ranks_only:
-            return reasons
-        added = "in the best of the stochastic batches" if self.name == "stochastic_batches" else f"by {self.title}"
-        return [f"{reason}, {added}" for reason in reasons]
+        known = {"top_k": "", "stratified": "", "stochastic_batches": ", in the best of the stochastic batches"}
+        added = known.get(self.name, f", by {self.title}")
+        return [turn_of(f"{reason}{added}", self.level) for reason in reasons]
 
     def choose(self, scores: np.ndarray, budget: int, round: Round) -> np.ndarray:
         """``(budget,)`` positions of unlabeled items, in pick order.
@@ -168,8 +188,10 @@ class Selector:
     def choose_in_turn(self, first: np.ndarray, second: np.ndarray, budget: int, round: Round) -> np.ndarray:
         """Like :meth:`choose`, with items of two lists in turn, the first list first.
 
-        ``"top_k"`` merges the two rankings, see :func:`~monai_al.selection.merge_alternating`. Any other function
-        chooses ceil(budget / 2) items by the first list, and then floor(budget / 2) of the rest by the second.
+        ``"top_k"`` merges the two rankings, see :func:`~monai_al.selection.merge_alternating`. Where patients or
+        volumes take turns, so do the lists, item by item: each item is chosen by its list among the patients with the
+        fewest items so far, whichever list chose those. Any other function chooses ceil(budget / 2) items by the first
+        list, and then floor(budget / 2) of the rest by the second.
 
         Args:
             first: scores ``(N,)``, higher = more informative.
@@ -181,6 +203,8 @@ class Selector:
             return merge_alternating(first, second, budget, round.labeled, self._rng(round))
         _, budget = candidates(len(first), budget, round.labeled)
         half = (budget + 1) // 2
+        if self.level is not None:
+            return self.choose_shares(([first, second] * half)[:budget], [1] * budget, round)
         picks = self.choose_shares([first, second], [half, budget - half], round)
         chosen = np.empty(budget, dtype=np.int64)
         chosen[::2], chosen[1::2] = picks[:half], picks[half:]
@@ -204,39 +228,35 @@ class Selector:
             array([1, 3, 2])
         """
         lists = [check_scores(scores) for scores in lists]
-        chosen, rng = np.empty(0, dtype=np.int64), self._rng(round)
+        chosen, rng, more = np.empty(0, dtype=np.int64), self._rng(round), self._of_round(round)
         for scores, share in zip(lists, shares, strict=True):
             taken = np.concatenate([round.labeled, chosen])
             unlabeled, share = candidates(len(scores), share, taken)
             if share:
-                picks = self._call(scores, share, taken, rng, round.number, round.rounds)
+                picks = self._call(scores, share, taken, rng, more)
                 chosen = np.concatenate([chosen, self._checked(picks, share, unlabeled)])
         return chosen
 
     def _rng(self, round: Round) -> np.random.Generator:
         return round.rng("ties" if self.ranks_only else "selector")
 
+    def _of_round(self, round: Round) -> dict[str, Any]:
+        """What the function is given that depends on the round."""
+        found: dict[str, Any] = {}
+        if self.name == "power_noise" and isinstance(self.settings.get("beta"), list | tuple):
+            first, last = _check_betas(self.settings["beta"])
+            found["beta"] = beta_of_round(first, last, round.number, round.rounds)
+        if self.level is not None:
+            found["groups"] = groups_of(round.pool, self.level)
+        return found
+
     def _call(
-        self,
-        scores: np.ndarray,
-        budget: int,
-        labeled: np.ndarray,
-        rng: np.random.Generator,
-        number: int,
-        rounds: int | None,
+        self, scores: np.ndarray, budget: int, labeled: np.ndarray, rng: np.random.Generator, more: Mapping[str, Any]
     ) -> ArrayLike:
         function: Callable[..., ArrayLike] = self._function  # type: ignore[attr-defined]
         if self.name not in SELECTORS:
             return function(scores, budget, labeled, rng)
-        if self._betas is None:
-            return function(scores, budget, labeled=labeled, rng=rng)
-        return function(scores, budget, labeled=labeled, rng=rng, beta=beta_of_round(*self._betas, number, rounds))
-
-    @property
-    def _betas(self) -> Sequence[float] | None:
-        """The first and the last beta, where it changes from round to round."""
-        beta = self.settings.get("beta") if self.name == "power_noise" else None
-        return beta if isinstance(beta, list | tuple) else None
+        return function(scores, budget, labeled=labeled, rng=rng, **more)
 
     def _checked(self, picks: ArrayLike, budget: int, unlabeled: np.ndarray) -> np.ndarray:
         chosen = np.asarray(picks)
@@ -272,12 +292,13 @@ def beta_of_round(first: float, last: float, number: int, rounds: int | None) ->
     return geometric(first, last, number - 1, rounds or 1)
 
 
-def _check_betas(betas: Sequence[Any]) -> None:
+def _check_betas(betas: Sequence[Any]) -> Sequence[float]:
     if len(betas) != 2:
         raise ValueError(f"beta must be one number, or that of the first and of the last round, got {betas!r}")
     for beta in betas:
         if math.isinf(check_beta(beta)):
             raise ValueError(f"a beta that grows over the rounds must be finite, got {betas!r}")
+    return betas
 
 
 def _name_and_settings(function: Callable[..., ArrayLike]) -> tuple[str, dict[str, Any]]:

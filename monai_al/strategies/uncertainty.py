@@ -39,8 +39,9 @@ class Uncertainty(Strategy):
         reduction: ``"mean"`` or ``"sum"`` over the pixels.
         passes: number of predictions with dropout on, or of copies; None: 10 with dropout, 8 copies.
         selector: how the scores choose: ``"top_k"`` takes the highest, ``"stochastic_batches"`` the best of many random
-            batches, ``"power_noise"`` draws in proportion to the scores, a function ``(scores, budget, labeled, rng) ->
-            indices`` chooses what it returns; None: ``"top_k"``.
+            batches, ``"power_noise"`` draws in proportion to the scores, ``"stratified"`` takes the highest of the
+            patients with the fewest items, a function ``(scores, budget, labeled, rng) -> indices`` chooses what it
+            returns; None: ``"top_k"``.
         augmentation: arguments of :class:`~monai_al.uncertainty.Augmentation`, for the measures of augmented copies.
 
     Raises:

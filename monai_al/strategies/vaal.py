@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from monai_al.passes.vaal_training import train_vaal, unlabeled_probability
 from monai_al.records import Query, Round
-from monai_al.selection import candidates, top_k
+from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy, ranked_reasons
 from monai_al.strategies.finite_embeddings import finite_embeddings
+from monai_al.strategies.selector import Selector
 from monai_al.uncertainty import Measure
 
 __all__ = ["VAAL"]
@@ -40,10 +42,11 @@ class VAAL(Strategy):
         spatial_dims: 2 or 3; None: 3 where the resized images can be volumes, else 2.
         device: where both are trained.
         progress: whether a terminal shows a progress bar.
+        selector: how the scores choose, as in :class:`~monai_al.strategies.Uncertainty`.
 
     Raises:
-        ValueError: ``size`` cannot be halved as often as there are ``channels``; when a query is chosen: the training
-            diverged.
+        ValueError: the selector is unknown or a setting of it is wrong, ``size`` cannot be halved as often as there are
+            ``channels``; when a query is chosen: the training diverged.
 
     Example:
         >>> from monai_al.records import Item, Pool
@@ -68,6 +71,7 @@ class VAAL(Strategy):
         spatial_dims: int | None = None,
         device: str = "cpu",
         progress: bool = True,
+        selector: str | Callable[..., ArrayLike] | None = None,
     ) -> None:
         if len(channels) == 0 or size % 2 ** len(channels):
             raise ValueError(
@@ -76,7 +80,8 @@ class VAAL(Strategy):
             )
         if spatial_dims not in (None, 2, 3):
             raise ValueError(f"spatial_dims must be 2, 3 or None, got {spatial_dims!r}")
-        self.name = "vaal"
+        self.selector = Selector.of(selector)
+        self.name = self.selector.named("vaal")
         self.size = size
         self.spatial_dims = spatial_dims
         self.training = {
@@ -103,9 +108,9 @@ class VAAL(Strategy):
             picks = round.rng("vaal start").permutation(unlabeled)[:budget]
             return self.make_query(round, picks, reasons=["drawn: nothing is labeled"] * budget)
         scores = self._scores(self._images(pixels), round)
-        picks = top_k(scores, budget, round.labeled)
+        picks = self.selector.choose(scores, budget, round)
         reasons = ranked_reasons("unlike the labeled images", scores, picks, round.labeled, "")
-        return self.make_query(round, picks, scores[picks], reasons)
+        return self.make_query(round, picks, scores[picks], self.selector.reasons(reasons))
 
     def _scores(self, images: torch.Tensor, round: Round) -> np.ndarray:
         network = train_vaal(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_al.data import Item, Pool, Round
+from monai_al.selection import k_center_greedy
 from monai_al.strategies import Coreset
 from monai_al.strategies.coreset import distances_to_centers
 
@@ -109,6 +110,22 @@ def test_the_initial_set_is_by_the_pixels_and_later_ones_by_the_network():
         Coreset().query(a_round([1], pixels=pixels), 1)
 
 
+@pytest.mark.parametrize(("stratified", "level"), [(True, "patient"), ("volume", "volume")])
+def test_patients_or_volumes_take_turns(stratified, level):
+    rng = np.random.default_rng(1)
+    pool = Pool([Item(f"i{i}", "", f"v{i % 7}", f"p{i % 7 // 2}") for i in range(40)])
+    rows = rng.normal(size=(40, 3))
+    groups = [getattr(item, level) for item in pool]
+    strategy = Coreset("pixels", stratified=stratified)
+    for labeled in ([], [0, 7, 5]):
+        query = strategy.query(Round(1, pool, np.array(labeled, dtype=int), 0, embeddings={"pixels": rows}), 20)
+        assert [int(item.id[1:]) for item in query.items] == k_center_greedy(rows, 20, labeled, groups=groups).tolist()
+        assert query.items[2].reason == f"k-center, pick 3, of a {level} with the fewest items so far"
+    assert query.strategy == f"coreset (pixels), stratified by {level}"
+    plain = Coreset("pixels").query(Round(1, pool, np.array(labeled), 0, embeddings={"pixels": rows}), 20)
+    assert plain.ids != query.ids
+
+
 def test_a_random_start_follows_the_seed():
     rows = np.random.default_rng(0).normal(size=(30, 2))
     starts = [picks(Coreset("pixels", start="random").query(a_round(seed=s, pixels=rows), 1)) for s in range(20)]
@@ -122,6 +139,7 @@ def test_a_random_start_follows_the_seed():
     ("arguments", "message"),
     [
         ({"start": "middle"}, "start 'middle' is none of mean, random"),
+        ({"stratified": "slice"}, "must be patient or volume, got 'slice'"),
         ({"initial": "bottleneck"}, "initial must need no trained network, such as 'pixels:64' or 'encoder'"),
     ],
 )

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from monai.bundle import ConfigParser
 from monai_al import strategies
 from monai_al.bundle.run_record import plain
 from monai_al.data import Item, Pool, Round
-from monai_al.selection import merge_alternating, power_noise, stochastic_batches, top_k
+from monai_al.selection import merge_alternating, power_noise, stochastic_batches, stratified, top_k
 from monai_al.strategies import (
     SELECTORS,
+    VAAL,
     ClaspPE,
     PredictedLoss,
     Selective,
@@ -33,6 +35,8 @@ from monai_al.uncertainty import MEASURES, Measure
 INF = math.inf
 N = 30
 LABELED = np.array([4, 11, 29])
+PATIENTS = np.random.default_rng(4).choice(4, size=N, p=[0.5, 0.3, 0.15, 0.05])
+VOLUMES = 2 * PATIENTS + np.arange(N) % 2
 OVERLAYS = Path(__file__).resolve().parents[2] / "configs"
 
 
@@ -58,7 +62,7 @@ def by_power(beta):
 
 def a_round(strategy: Strategy, number=1, seed=0, empty=()) -> Round:
     rng = np.random.default_rng(3)
-    pool = Pool([Item(f"i{i:02d}", "", "v", "p") for i in range(N)])
+    pool = Pool([Item(f"i{i:02d}", "", f"v{VOLUMES[i]}", f"p{PATIENTS[i]}") for i in range(N)])
     scores, embeddings = {}, {}
     for name, need in strategy.needs().items():
         values = rng.permutation(N) / N
@@ -159,6 +163,77 @@ def test_the_selector_chooses(selector, function, budget):
             assert item.score == lists[place % len(lists)][int(item.id[1:])]
 
 
+def in_turn_over(lists, budget, rng, groups, function):
+    """Item by item, the lists in turn; each item counts for its group whichever list chose it."""
+    chosen: list[int] = []
+    for turn in range(budget):
+        taken = [*LABELED, *chosen]
+        chosen += function(lists[turn % len(lists)], 1, groups=groups, labeled=taken, rng=rng).tolist()
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("selector", "function", "groups"),
+    [
+        ("stratified", stratified, PATIENTS),
+        (stratified, stratified, PATIENTS),
+        (functools.partial(stratified, groups="volume"), stratified, VOLUMES),
+        (functools.partial(power_noise, beta=2, groups="patient"), functools.partial(power_noise, beta=2), PATIENTS),
+    ],
+)
+@pytest.mark.parametrize("budget", [0, 1, 2, 5, 9, 27])
+def test_patients_or_volumes_take_turns(selector, function, groups, budget):
+    for strategy in scoring(selector):
+        round = a_round(strategy, number=3, empty=range(20, 28))
+        query = strategy.query(round, budget)
+        lists = [*round.scores.values(), *(rows[:, 0] for rows in round.embeddings.values())]
+        rng = round.rng("selector")
+        if len(lists) == 1:
+            expected = function(lists[0], budget, groups=groups, labeled=LABELED, rng=rng).tolist()
+        else:
+            expected = in_turn_over(lists, budget, rng, groups, function)
+        assert positions(query) == expected
+        counts = np.bincount(groups[[*LABELED, *expected]], minlength=groups.max() + 1)
+        left = counts < np.bincount(groups)
+        ahead = counts > np.bincount(groups[LABELED], minlength=groups.max() + 1)
+        if left.any() and ahead.any():
+            assert counts[ahead].max() <= counts[left].min() + 1
+        level = "patient" if groups is PATIENTS else "volume"
+        assert all(item.reason.endswith(f", of a {level} with the fewest items so far") for item in query.items)
+        for place, item in enumerate(query.items):
+            score = lists[place % len(lists)][int(item.id[1:])]
+            assert item.score == (score if score > -INF else None)
+
+
+def test_what_spreads_says_so_in_the_name():
+    assert [strategy.name for strategy in scoring("stratified")] == [
+        "margin, stratified by patient",
+        "selective entropy, stratified by patient",
+        "selective entropy (target), stratified by patient",
+        "learning loss, stratified by patient",
+    ]
+    by_volume = Selector.of("power_noise", groups="volume")
+    assert Uncertainty("bald", selector=by_volume).name == "bald with power noise, stratified by volume"
+    assert VAAL(selector="stratified").name == "vaal, stratified by patient"
+    assert ClaspPE(stratified=True).name == "clasp pe, stratified by patient"
+    assert Selector.of(every_third).level is None
+
+
+def test_the_classes_of_clasp_pe_share_the_patients():
+    rng, pool = np.random.default_rng(0), a_round(Uncertainty("margin")).pool
+    names = ["entropy", "weighted entropy of class 1", "weighted entropy of class 2"]
+    scores = {name: np.where(np.isin(np.arange(N), LABELED), -INF, rng.random(N)) for name in names}
+    round = Round(2, pool, LABELED, 0, scores, rounds=5)
+    for stratify, groups in ((True, PATIENTS), ("volume", VOLUMES)):
+        chosen = positions(ClaspPE(stratified=stratify).query(round, 9))
+        for n in range(9):  # each is of a group with the fewest, those of the classes before it counted
+            counts, size = Counter(groups[[*LABELED, *chosen[:n]]].tolist()), Counter(groups.tolist())
+            assert counts[groups[chosen[n]]] == min(counts[group] for group in size if counts[group] < size[group])
+    assert ClaspPE(stratified=False).query(round, 9) == ClaspPE().query(round, 9)
+    with pytest.raises(ValueError, match="stratified, where it is not true or false, must be patient or volume, got 3"):
+        ClaspPE(stratified=3)
+
+
 def test_settings_go_with_a_name():
     given = Selector.of("power_noise", beta=3)
     assert given == Selector.of(functools.partial(power_noise, beta=3))
@@ -232,8 +307,11 @@ def test_predicted_losses_below_zero_come_last_under_power_noise():
 @pytest.mark.parametrize(
     ("selector", "message"),
     [
-        ("stochastic_batch", "selector 'stochastic_batch' is none of top_k, stochastic_batches, power_noise"),
+        ("stochastic_batch", "'stochastic_batch' is none of top_k, stochastic_batches, power_noise, stratified"),
         ("", "selector '' is none of top_k, stochastic_batches, power_noise"),
+        (functools.partial(stratified, groups="slice"), "'stratified': groups must be patient or volume, got 'slice'"),
+        (functools.partial(stratified, groups=None), "'stratified': groups must be patient or volume, got None"),
+        (functools.partial(power_noise, groups=PATIENTS), "'power_noise': groups must be patient or volume"),
         (3, "or a function, got 3; in a config"),
         ({"_target_": "monai_al.selection.top_k"}, "_mode_: callable"),
         (functools.partial(stochastic_batches, reduction="median"), "reduction 'median' is none of mean"),

@@ -74,6 +74,7 @@ VARIANTS = [
     Coreset("pixels"),
     Coreset("model.down"),
     Coreset(start="random"),
+    Coreset(stratified=True),
     EvenlySpaced(slices_per_volume=3),
     *(Uncertainty("bald", selector=selector) for selector in SELECTING),
     *(Selective("margin", selector=selector) for selector in SELECTING),
@@ -82,8 +83,10 @@ VARIANTS = [
     PredictedLoss(functools.partial(stochastic_batches, partition=True, reduction="max")),
     Uncertainty("entropy", selector=functools.partial(power_noise, beta=[1, 100])),
     TypiClust("bottleneck"),
+    TypiClust(stratified="volume", small_clusters="drop"),
     ProbCover("bottleneck", k=3),
     ClaspPE(share=1, beta=5),
+    ClaspPE(stratified=True),
     CoreGCN("encoder", subset=20, **GRAPH),
 ]
 NAMED = {path.stem: of_overlay(path) for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
@@ -165,7 +168,7 @@ def a_round(strategy: Strategy, order=range(N), seed=0, labeled=LABELED, data_se
 def draws(strategy: Strategy) -> bool:
     """Whether its answer depends on the seed: told of those that are known, found for new ones."""
     selector = getattr(strategy, "selector", None)
-    if type(strategy) in DRAWING or (selector is not None and not selector.ranks_only):
+    if type(strategy) in DRAWING or (selector is not None and selector.name not in ("top_k", "stratified")):
         return True
     if type(strategy) in RANKING:
         return False
@@ -224,6 +227,13 @@ def test_an_initial_set_of_its_own_needs_nothing_trained_and_nothing_labeled(str
         query = strategy.query(round, budget)
         assert len(set(query.ids)) == budget
         assert strategy.query(round, budget) == query
+
+
+@each_strategy
+def test_what_needs_nothing_starts_by_itself(strategy):
+    """But for random, whose initial set is the random one that others of its seed have, too."""
+    if not strategy.needs():
+        assert strategy.initial_needs() == (None if type(strategy) is Random else {})
 
 
 @each_strategy

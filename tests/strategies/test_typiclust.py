@@ -78,6 +78,27 @@ def test_budgets_beyond_the_clusters_go_round():
     assert counts == {0: 8, 1: 8, 2: 8}
 
 
+def test_patients_take_turns_and_small_clusters_may_be_dropped():
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    pool = Pool([Item(f"i{i:02d}", "", f"v{i % 9}", f"p{i % 9 // 2}") for i in range(60)])
+    round = Round(1, pool, np.array([3, 8, 40]), 0, embeddings={"encoder": rows})
+    for settings, options in (
+        ({"stratified": True}, {"groups": [item.patient for item in pool]}),
+        ({"stratified": "volume"}, {"groups": [item.volume for item in pool]}),
+    ):
+        query = TypiClust(**settings).query(round, 25)
+        assert picks(query) == typical_of_clusters(rows, 25, [3, 8, 40], round.rng("typiclust"), **options).tolist()
+        assert picks(query) != picks(TypiClust().query(round, 25))
+    rows, kind = directions(20, 3, 15, 4)
+    assert set(kind[picks(TypiClust().query(a_round(rows), 4))]) == {0, 1, 2, 3}
+    assert kind[picks(TypiClust(small_clusters="drop").query(a_round(rows), 4))].tolist() == [0, 2, 0, 2]
+    assert TypiClust(stratified=True).name == "typiclust, stratified by patient"
+    with pytest.raises(ValueError, match="small_clusters 'keep' is none of lower, drop"):
+        TypiClust(small_clusters="keep")
+    with pytest.raises(ValueError, match="must be patient or volume, got 'slice'"):
+        TypiClust(stratified="slice")
+
+
 def test_what_it_needs():
     assert TypiClust().name == "typiclust"
     assert TypiClust().needs() == TypiClust().initial_needs() == {"encoder": "encoder"}
