@@ -68,9 +68,9 @@ class StrategyView:
         needs = initial_needs_of(self.strategy) if self.settings.initial_set == "strategy" else None
         if needs is None:
             return None
-        return round_of(
-            self._before_training(needs), 0, self.pool, np.empty(0, dtype=np.int64), self.settings.seed, **self.plan
-        )
+        found = self._before_training(needs)
+        nothing = np.empty(0, dtype=np.int64)
+        return round_of(found, 0, self.pool, nothing, self.settings.seed, present=self._present(), **self.plan)
 
     def after_round(self, number: int, asked: Sequence[str]) -> Round:
         """The round in which the strategy chooses the query that follows a round.
@@ -85,11 +85,14 @@ class StrategyView:
         everything = np.arange(len(self.pool))
         seen = everything if embeds else np.setdiff1d(everything, positions)  # embeddings of labeled items count, too
         items = [self.pool[int(i)] for i in seen]
-        present = self.source.present(self.pool.items) if self.strategy.uses_truth else None
         found = self._found(number + 1, items, needs)
         return round_of(
-            found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=present, **self.plan
+            found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=self._present(), **self.plan
         )
+
+    def _present(self) -> np.ndarray | None:
+        """Which classes the items hold, for strategies that look at the truth."""
+        return self.source.present(self.pool.items) if self.strategy.uses_truth else None
 
     def _found(self, number: int, items: Sequence[Item], needs: Needs) -> dict[str, np.ndarray]:
         """What the strategy needs of these items for the query of a round, from the networks of the round before."""

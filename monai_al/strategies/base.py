@@ -54,9 +54,10 @@ class Strategy(ABC):
     def initial_needs(self) -> dict[str, Measure | str] | None:
         """What :meth:`select` needs to choose the initial set, where nothing is labeled or trained yet.
 
-        Only the embeddings ``"encoder"`` and ``"pixels"`` are there then. None: the initial set is random.
+        Only the embeddings ``"encoder"`` and ``"pixels"`` are there then. None: the initial set is random, the same for
+        all strategies of a seed. A strategy that needs nothing at all chooses the initial set, too.
         """
-        return None
+        return None if self.needs() else {}
 
     @abstractmethod
     def select(self, round: Round, budget: int) -> Query:

@@ -18,7 +18,8 @@ class CentralStratified(Strategy):
     Of b patients the j-th one, counted from 0, gives the slice at (1 - middle) / 2 + middle * (j + 0.5) / b of the
     length of one of its volumes, drawn at random; where that slice is taken, the nearest unlabeled one, of two the
     lower. Patients with the fewest labeled items come first, equal ones in a drawn order. When the budget is more than
-    there are patients, it goes round again. A baseline: no network is needed.
+    there are patients, it goes round again. A baseline: no network is needed, and the strategy chooses the initial set
+    itself.
 
     Args:
         middle: share of a volume's length, around its centre, in (0, 1].

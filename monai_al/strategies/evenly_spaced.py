@@ -21,7 +21,7 @@ class EvenlySpaced(Strategy):
     parts, twice as many when it has that many labeled slices already, then three times, and so on. Each slice is chosen
     in the part with the fewest labeled slices, of equal parts the lowest: the unlabeled slice nearest to its centre, of
     two the lower. When all volumes were visited and the budget is not full, it goes round again. A baseline: no network
-    is needed.
+    is needed, and the strategy chooses the initial set itself.
 
     Args:
         slices_per_volume: number of parts, and of slices from a volume on each visit.

@@ -21,7 +21,7 @@ class ForegroundAwareRandom(Strategy):
     With probability ``share`` a foreground class is drawn uniformly, and then an item uniformly among the unlabeled
     ones that contain it; else, and where no unlabeled item contains foreground, an item uniformly among all unlabeled
     ones. A baseline for simulations: in real annotation nobody knows what an item contains before it is annotated. No
-    network is needed.
+    network is needed, and the strategy chooses the initial set itself.
 
     Args:
         share: probability of a draw among the items that contain a class, in [0, 1]; two thirds and one third are known

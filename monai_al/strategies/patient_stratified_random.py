@@ -18,7 +18,7 @@ class PatientStratifiedRandom(Strategy):
     """Each item from a patient who has the fewest labeled items so far, uniformly within the patient.
 
     Patients with equally many stand in a drawn order; the initial set and the items chosen before in the same query
-    count. A baseline: no network is needed.
+    count. A baseline: no network is needed, and the strategy chooses the initial set itself.
 
     Example:
         >>> from monai_al.records import Item, Pool

@@ -14,6 +14,8 @@ __all__ = ["Random"]
 class Random(Strategy):
     """Uniform choice without replacement, the baseline of every comparison.
 
+    The initial set is the random one that most strategies of a seed share.
+
     Example:
         >>> from monai_al.records import Item, Pool
         >>> round = Round(1, Pool([Item(i, i, i, i) for i in "abcd"]), labeled=[0], seed=0)
@@ -22,6 +24,9 @@ class Random(Strategy):
     """
 
     name = "random"
+
+    def initial_needs(self) -> None:
+        """See :meth:`Strategy.initial_needs`."""
 
     def select(self, round: Round, budget: int) -> Query:
         """See :meth:`Strategy.select`."""

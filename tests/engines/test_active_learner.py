@@ -17,12 +17,21 @@ from ignite.engine import Events
 
 from monai_al.annotators import Answer, Oracle
 from monai_al.bundle import BundleConfigError
-from monai_al.data import DataError, Query, QueryItem, RunFolder, RunFolderError
+from monai_al.data import DataError, Query, QueryItem, Round, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, RoundEvents
 from monai_al.report import write_learning_curve
 from monai_al.selection import top_k
 from monai_al.sources import source_of
-from monai_al.strategies import Random, Selective, Strategy, Uncertainty
+from monai_al.strategies import (
+    CentralStratified,
+    EvenlySpaced,
+    ForegroundAwareRandom,
+    PatientStratifiedRandom,
+    Random,
+    Selective,
+    Strategy,
+    Uncertainty,
+)
 from monai_al.uncertainty import Measure
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
@@ -355,6 +364,24 @@ def test_only_a_strategy_that_says_so_sees_the_truth(learner):
     assert 0 < curious.present[:, 1].sum() < len(active.pool)
 
 
+@pytest.mark.parametrize(
+    "strategy", [EvenlySpaced(), CentralStratified(), PatientStratifiedRandom(), ForegroundAwareRandom(share=1)]
+)
+def test_what_needs_no_network_chooses_the_initial_set(learner, strategy):
+    chosen = learner(strategy, "chosen", rounds=1)
+    chosen.run()
+    query = chosen.folder.query(0)
+    assert query.strategy == strategy.name
+    present = chosen.source.present(chosen.pool.items) if strategy.uses_truth else None
+    expected = strategy.query(Round(0, chosen.pool, [], 0, present=present), 3)
+    assert query.ids == expected.ids
+    if strategy.uses_truth:
+        assert all(present[chosen.pool.index(id), 1] for id in query.ids)
+    random = learner(strategy, "random", rounds=1, initial_set="random")
+    random.run()
+    assert random.folder.query(0).strategy == "random"
+
+
 def test_a_strategy_sees_the_plan_of_the_run_also_when_it_grows(learner):
     class Planner(Strategy):
         name = "planner"
@@ -472,6 +499,9 @@ class Greedy(Strategy):
     """Breaks its contract."""
 
     name = "greedy"
+
+    def initial_needs(self):
+        return None
 
     def select(self, round, budget):
         return Query(round.number, self.name, round.seed, (QueryItem(round.pool[int(round.labeled[0])].id),) * budget)
