@@ -12,7 +12,7 @@ import numpy as np
 from monai.utils import CommonKeys
 from torch import Tensor
 
-__all__ = ["ItemIds"]
+__all__ = ["ItemIds", "batch_entries"]
 
 FILE_NAME = "filename_or_obj"  # where MONAI's meta data holds it
 
@@ -58,12 +58,8 @@ class ItemIds:
         Raises:
             ValueError: the batch holds another number of ids.
         """
-        batch = engine.state.batch
-        found = batch.get(self.id_key) if isinstance(batch, Mapping) else None
+        found = batch_entries(engine.state.batch, self.id_key, n)
         ids = self._made_up(engine, n) if found is None else found
-        ids = ids.tolist() if isinstance(ids, (Tensor, np.ndarray)) else list(ids)
-        if len(ids) != n:
-            raise ValueError(f"the batch has {n} items but {len(ids)} entries in {self.id_key!r}")
         self.seen.extend(ids)
         return ids
 
@@ -88,3 +84,27 @@ class ItemIds:
             id = f"{name}#{self._copies[name]}"
         self._used.add(id)
         return id
+
+
+def batch_entries(batch: Any, key: str, n: int) -> list[Any] | None:
+    """What a batch says of each item under a key; None where it says nothing.
+
+    Args:
+        batch: of the engine's state.
+        key: where it says so.
+        n: number of items in the batch.
+
+    Raises:
+        ValueError: there are not as many entries as items.
+
+    Example:
+        >>> batch_entries({"patient": ["p1", "p2"]}, "patient", 2)
+        ['p1', 'p2']
+    """
+    found = batch.get(key) if isinstance(batch, Mapping) else None
+    if found is None:
+        return None
+    entries = found.tolist() if isinstance(found, (Tensor, np.ndarray)) else list(found)
+    if len(entries) != n:
+        raise ValueError(f"the batch has {n} items but {len(entries)} entries in {key!r}")
+    return entries

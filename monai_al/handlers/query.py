@@ -14,7 +14,7 @@ from monai.engines import IterationEvents
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
 
-from monai_al.handlers.item_ids import ItemIds
+from monai_al.handlers.item_ids import ItemIds, batch_entries
 from monai_al.handlers.needs import ENCODER
 from monai_al.handlers.result_files import processes, result_path
 from monai_al.handlers.round_handlers import RoundHandlers, round_of
@@ -47,7 +47,8 @@ class QueryHandler:
     Attach it to any ``SupervisedEvaluator`` over the pool. It attaches an
     :class:`~monai_al.handlers.UncertaintyHandler` and an :class:`~monai_al.handlers.EmbeddingHandler` for what the
     strategy needs, and nothing else. After the run the query is in :attr:`query` and ``engine.state.query``. An item is
-    called as :class:`~monai_al.handlers.ItemIds` says, and counts as a volume and a patient of its own.
+    called as :class:`~monai_al.handlers.ItemIds` says, and counts as a volume of its own, and as a patient of its own
+    where ``patient_key`` does not tell whose it is: then a selector such as ``"stratified"`` has nothing to spread.
 
     Args:
         strategy: such as one of :mod:`monai_al.strategies`.
@@ -63,12 +64,14 @@ class QueryHandler:
         pred_key: the network's output in ``engine.state.output``.
         valid_key: optional boolean mask ``(B, 1, *spatial)`` in the batch; only its pixels count.
         id_key: optional ids in the batch.
+        patient_key: the patient of each item in the batch; None: each item has its own.
         multilabel: with ``activation="none"``: the channels are overlapping sigmoids.
 
     Raises:
         ValueError: an argument is out of range; during the run: what :class:`~monai_al.handlers.UncertaintyHandler` and
-            :class:`~monai_al.handlers.EmbeddingHandler` raise, an id occurs twice, several processes share the pool; at
-            its end: an id of ``labeled`` was not seen, or fewer items than ``budget`` are unlabeled.
+            :class:`~monai_al.handlers.EmbeddingHandler` raise, an id occurs twice, a batch does not tell the patients
+            of its items under ``patient_key``, several processes share the pool; at its end: an id of ``labeled`` was
+            not seen, or fewer items than ``budget`` are unlabeled.
 
     Example:
         >>> import torch
@@ -100,6 +103,7 @@ class QueryHandler:
         pred_key: str = CommonKeys.PRED,
         valid_key: str = "valid",
         id_key: str = "id",
+        patient_key: str | None = None,
         multilabel: bool = False,
     ) -> None:
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
@@ -118,6 +122,7 @@ class QueryHandler:
         self.number = number
         self.rounds = rounds
         self.image_key = image_key
+        self.patient_key = patient_key
         self.path = result_path(path, ".json")
         self.query: Query | None = None
         keys = {"image_key": image_key, "id_key": id_key}
@@ -153,18 +158,30 @@ class QueryHandler:
             )
         self.query = None
         self._items.reset()
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}  # id -> patient
 
     def __call__(self, engine: Any) -> None:
         """Take note of the items of the batch that the engine has just predicted."""
-        for id in map(str, self._items.take(engine, len(engine.state.output[self.image_key]))):
+        ids = [str(id) for id in self._items.take(engine, len(engine.state.output[self.image_key]))]
+        for id, patient in zip(ids, self._patients(engine, ids), strict=True):
             if id in self._seen:
                 raise ValueError(f"two items of the pool are called {id!r}: ids must be unique")
-            self._seen.add(id)
+            self._seen[id] = str(patient)
+
+    def _patients(self, engine: Any, ids: Sequence[str]) -> Sequence[Any]:
+        if self.patient_key is None:
+            return ids
+        patients = batch_entries(engine.state.batch, self.patient_key, len(ids))
+        if patients is None:
+            raise ValueError(
+                f"the batch has no {self.patient_key!r}, where the patients of its items should stand: add it to the "
+                "data dictionaries, or leave patient_key out, so that each item counts as a patient of its own"
+            )
+        return patients
 
     def choose(self, engine: Any) -> None:
         """Choose, and leave the query in ``engine.state`` and in the file."""
-        pool = Pool(Item(id, image=id, volume=id, patient=id) for id in map(str, self._items.seen))
+        pool = Pool(Item(id, image=id, volume=id, patient=patient) for id, patient in self._seen.items())
         labeled = self._labeled(pool)
         n_unlabeled = len(pool) - len(labeled)
         if self.budget > n_unlabeled:

@@ -16,6 +16,7 @@ from torch import distributed, nn
 
 from monai_al.data import Item, Pool, Query, Round, derived_seed
 from monai_al.handlers import EmbeddingHandler, QueryHandler, UncertaintyHandler
+from monai_al.selection import stratified
 from monai_al.strategies import Random, Selective, Strategy, Uncertainty
 from monai_al.uncertainty import Measure
 
@@ -119,6 +120,27 @@ def test_a_strategy_without_needs_never_looks_at_the_prediction():
     for one in (again, other):
         run(one, batches(images()), Useless())
     assert again.query.ids != other.query.ids
+
+
+def test_a_batch_may_tell_the_patients():
+    data, patients = images(), [f"p{i // 4}" for i in range(9)]
+    loader = [batch | {"patient": patients[i : i + 4]} for batch, i in zip(batches(data), (0, 4, 8), strict=True)]
+    strategy = Uncertainty("entropy", selector="stratified")
+    handler = QueryHandler(strategy, budget=4, labeled=["case/0008"], patient_key="patient")
+    run(handler, loader, network())
+    scores = UncertaintyHandler(strategy.needs())
+    run(scores, loader, network())
+    expected = stratified(scores.scores["entropy"], 4, patients, labeled=[8])
+    assert handler.query.ids == tuple(names()[i] for i in expected)
+    assert [id[-1] in "0123" for id in handler.query.ids].count(True) == 2
+    alone, plain = QueryHandler(strategy, 4), QueryHandler(Uncertainty("entropy"), 4)
+    for one in (alone, plain):  # without the key each item is its own patient
+        run(one, loader, network())
+    assert alone.query.ids == plain.query.ids
+    with pytest.raises(ValueError, match="the batch has no 'case', where the patients of its items should stand"):
+        run(QueryHandler(strategy, 4, patient_key="case"), loader, network())
+    with pytest.raises(ValueError, match="the batch has 4 items but 2 entries in 'patient'"):
+        run(QueryHandler(strategy, 4, patient_key="patient"), [loader[0] | {"patient": ["a", "b"]}], network())
 
 
 def test_any_object_with_needs_and_query_is_a_strategy():
