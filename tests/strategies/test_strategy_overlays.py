@@ -122,6 +122,11 @@ def test_its_strategy_chooses(overlay):
         query = batches.query(round, BUDGET)
         assert len(set(query.ids)) == BUDGET
         assert all("best of the stochastic batches" in item.reason for item in query.items)
+        spread = strategy_of(LOOP, overlay, SELECTOR.with_name("stratified.yaml"))
+        assert spread.name == f"{strategy.name}, stratified by patient"
+        chosen = [round.pool.index(id) // 12 for id in quick(spread).query(round, BUDGET).ids]
+        counts = np.bincount([i // 12 for i in LABELED] + chosen)  # of patients with 12, 12 and 6 items
+        assert counts.tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.parent.name)
