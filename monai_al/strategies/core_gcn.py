@@ -31,8 +31,13 @@ class CoreGCN(GraphStrategy):
     name = "core gcn"
 
     def choose(
-        self, probabilities: np.ndarray, activations: np.ndarray, budget: int, labeled: np.ndarray
+        self,
+        probabilities: np.ndarray,
+        activations: np.ndarray,
+        budget: int,
+        labeled: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """See :meth:`GraphStrategy.choose`."""
-        picks = k_center_greedy(activations, budget, labeled, device=self.device)
+        picks = k_center_greedy(activations, budget, labeled, device=self.device, groups=groups)
         return picks, distances_to_centers(activations, picks, labeled), "k-center of the graph's activations"

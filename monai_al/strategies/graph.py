@@ -13,6 +13,7 @@ from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy
 from monai_al.strategies.finite_embeddings import finite_embeddings
+from monai_al.strategies.groups import groups_of, level_of, stratified_by, turn_of
 from monai_al.uncertainty import Measure
 
 __all__ = ["GraphStrategy"]
@@ -37,9 +38,11 @@ class GraphStrategy(Strategy):
         subset: how many unlabeled items the graph holds at most.
         device: where the network is trained.
         progress: whether a terminal shows a progress bar.
+        stratified: whether each item is one of the patients with the fewest labeled and chosen items; or ``"volume"``:
+            of the volumes.
 
     Raises:
-        ValueError: ``subset`` is no whole number of at least 1.
+        ValueError: ``subset`` is no whole number of at least 1, or ``stratified`` is unknown.
 
     Example:
         >>> GraphStrategy.__abstractmethods__
@@ -59,6 +62,7 @@ class GraphStrategy(Strategy):
         subset: int = 10000,
         device: str = "cpu",
         progress: bool = True,
+        stratified: bool | str = False,
     ) -> None:
         if isinstance(subset, bool) or not isinstance(subset, int) or subset < 1:
             raise ValueError(f"subset must be a whole number of at least 1, got {subset!r}")
@@ -74,8 +78,9 @@ class GraphStrategy(Strategy):
         self.subset = subset
         self.device = device
         self.progress = progress
-        if embedding != "bottleneck":
-            self.name = f"{self.name} ({embedding})"
+        self.level = level_of(stratified)
+        name = self.name if embedding == "bottleneck" else f"{self.name} ({embedding})"
+        self.name = stratified_by(name, self.level)
 
     def needs(self) -> dict[str, Measure | str]:
         """See :meth:`Strategy.needs`."""
@@ -99,12 +104,21 @@ class GraphStrategy(Strategy):
             progress=self.progress,
             **self.training,
         )
-        picks, scores, reason = self.choose(probabilities, activations, budget, in_graph)
-        return self.make_query(round, positions[picks], scores, [f"{reason}, pick {n}" for n in range(1, budget + 1)])
+        groups = groups_of(round.pool, self.level)
+        picks, scores, reason = self.choose(
+            probabilities, activations, budget, in_graph, groups=None if groups is None else groups[positions]
+        )
+        reasons = [turn_of(f"{reason}, pick {n}", self.level) for n in range(1, budget + 1)]
+        return self.make_query(round, positions[picks], scores, reasons)
 
     @abstractmethod
     def choose(
-        self, probabilities: np.ndarray, activations: np.ndarray, budget: int, labeled: np.ndarray
+        self,
+        probabilities: np.ndarray,
+        activations: np.ndarray,
+        budget: int,
+        labeled: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """Positions in the graph, their scores, and why.
 
@@ -113,6 +127,7 @@ class GraphStrategy(Strategy):
             activations: ``(N, hidden)``.
             budget: how many items.
             labeled: positions in the graph that may not be chosen.
+            groups: ``(N,)`` the patient or volume of each item, where those take turns.
         """
 
     def _part(self, unlabeled: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:

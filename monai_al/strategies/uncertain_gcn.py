@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monai_al.selection import top_k
+from monai_al.selection import stratified, top_k
 from monai_al.strategies.graph import GraphStrategy
 
 __all__ = ["UncertainGCN"]
@@ -36,9 +36,14 @@ class UncertainGCN(GraphStrategy):
         self.margin = margin
 
     def choose(
-        self, probabilities: np.ndarray, activations: np.ndarray, budget: int, labeled: np.ndarray
+        self,
+        probabilities: np.ndarray,
+        activations: np.ndarray,
+        budget: int,
+        labeled: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """See :meth:`GraphStrategy.choose`."""
         scores = -np.abs(probabilities - self.margin)
-        picks = top_k(scores, budget, labeled)
+        picks = top_k(scores, budget, labeled) if groups is None else stratified(scores, budget, groups, labeled)
         return picks, scores[picks], "the graph is uncertain whether it is labeled"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_uncertain_gcn_takes_the_probabilities_nearest_to_its_margin(margin):
     expected = sorted(distance, key=distance.get)[:6]
     assert picks(query) == expected
     np.testing.assert_allclose([item.score for item in query.items], [-distance[i] for i in expected])
+
+
+@pytest.mark.parametrize("subset", [8, 10000])
+@pytest.mark.parametrize("level", ["patient", "volume"])
+@each_strategy
+def test_patients_or_volumes_take_turns(make, level, subset):
+    pool = Pool([Item(f"i{i:02d}", "", f"v{i % 8}", f"p{i % 8 // 2}") for i in range(30)])
+    round = replace(a_round(), pool=pool)
+    strategy = make(stratified=level, subset=subset, **FAST)
+    group = [getattr(item, level) for item in pool]
+    chosen = picks(strategy.query(round, 8))
+    if subset == 10000:
+        for n, pick in enumerate(chosen):
+            counts = Counter(group[i] for i in [*round.labeled, *chosen[:n]])
+            assert counts[group[pick]] == min(counts[name] for name in group)
+    assert chosen != picks(make(subset=subset, **FAST).query(round, 8)) or subset == 8
+    assert strategy.name == f"{make.name}, stratified by {level}"
 
 
 def test_core_gcn_takes_a_group_that_nobody_labeled_before_what_is_like_the_labeled():

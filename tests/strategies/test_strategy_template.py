@@ -88,6 +88,7 @@ VARIANTS = [
     ClaspPE(share=1, beta=5),
     ClaspPE(stratified=True),
     CoreGCN("encoder", subset=20, **GRAPH),
+    UncertainGCN(stratified=True, **GRAPH),
 ]
 NAMED = {path.stem: of_overlay(path) for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
 STRATEGIES = [*NAMED.values()]
