@@ -53,7 +53,7 @@ def _of_component(id: str, component: Mapping[str, Any]) -> Iterator[str]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known) or 'none'}"
             yield f"--{id}#{name}: {target.__name__} takes no such argument; {hint}"
-        elif name in known and isinstance(known[name].default, bool) and not _is_flag(value):
+        elif name in known and _takes_a_flag(known[name]) and not _is_flag(value):
             yield f"--{id}#{name} must be True or False, got {value!r}"
 
 
@@ -62,6 +62,12 @@ def _located(target: str) -> Any:
         return locate(target)
     except Exception:  # a module that cannot be imported, which is told where it is built
         return None
+
+
+def _takes_a_flag(parameter: inspect.Parameter) -> bool:
+    """Whether it takes nothing else, as ``bool | str`` does."""
+    only = parameter.annotation in ("bool", bool, inspect.Parameter.empty)
+    return isinstance(parameter.default, bool) and only
 
 
 def _is_flag(value: Any) -> bool:

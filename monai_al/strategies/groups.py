@@ -65,7 +65,9 @@ def level_of(stratified: bool | str) -> str | None:
     """
     if isinstance(stratified, bool):
         return "patient" if stratified else None
-    return check_level(stratified, "stratified, where it is not true or false,")
+    if stratified not in LEVELS:
+        raise ValueError(f"stratified must be True, False, {' or '.join(LEVELS)}, got {stratified!r}")
+    return stratified
 
 
 def groups_of(pool: Pool, level: str | None) -> np.ndarray | None:

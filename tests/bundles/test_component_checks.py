@@ -22,6 +22,7 @@ FOLDER = {"_target_": "monai_al.datasets.folder", "root": "d"}
         ({"datalist": {**FOLDER, "patient": "a", "affine_tolerated": True}}, []),
         ({"datalist": {**FOLDER, "affine_tolerated": "$@flag"}}, []),
         ({"datalist": {**FOLDER, "affine_tolerated": "false"}}, ["--datalist#affine_tolerated must be True or False"]),
+        ({"strategy": {"_target_": "monai_al.strategies.Coreset", "stratified": "volume"}}, []),
         ({"datalist": {**FOLDER, "patients": "a"}}, ["--datalist#patients: folder takes no such argument"]),
         ({"a": [{"b": {**FOLDER, "x": 1}}]}, ["--a#0#b#x: folder takes no such argument; it takes root"]),
         ({"a": {"_target_": "monai_al.annotators.Oracle", "folder": 1}}, ["--a#folder: Oracle takes no such argument"]),

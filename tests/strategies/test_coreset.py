@@ -139,7 +139,7 @@ def test_a_random_start_follows_the_seed():
     ("arguments", "message"),
     [
         ({"start": "middle"}, "start 'middle' is none of mean, random"),
-        ({"stratified": "slice"}, "must be patient or volume, got 'slice'"),
+        ({"stratified": "slice"}, "stratified must be True, False, patient or volume, got 'slice'"),
         ({"initial": "bottleneck"}, "initial must need no trained network, such as 'pixels:64' or 'encoder'"),
     ],
 )

@@ -230,7 +230,7 @@ def test_the_classes_of_clasp_pe_share_the_patients():
             counts, size = Counter(groups[[*LABELED, *chosen[:n]]].tolist()), Counter(groups.tolist())
             assert counts[groups[chosen[n]]] == min(counts[group] for group in size if counts[group] < size[group])
     assert ClaspPE(stratified=False).query(round, 9) == ClaspPE().query(round, 9)
-    with pytest.raises(ValueError, match="stratified, where it is not true or false, must be patient or volume, got 3"):
+    with pytest.raises(ValueError, match="stratified must be True, False, patient or volume, got 3"):
         ClaspPE(stratified=3)
 
 

@@ -95,7 +95,7 @@ def test_patients_take_turns_and_small_clusters_may_be_dropped():
     assert TypiClust(stratified=True).name == "typiclust, stratified by patient"
     with pytest.raises(ValueError, match="small_clusters 'keep' is none of lower, drop"):
         TypiClust(small_clusters="keep")
-    with pytest.raises(ValueError, match="must be patient or volume, got 'slice'"):
+    with pytest.raises(ValueError, match="stratified must be True, False, patient or volume, got 'slice'"):
         TypiClust(stratified="slice")
 
 
