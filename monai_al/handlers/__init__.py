@@ -16,6 +16,7 @@ from monai_al.handlers.learning_curve import (
 )
 from monai_al.handlers.query import QueryHandler
 from monai_al.handlers.resumption import Resumption
+from monai_al.handlers.second_optimizer import SecondOptimizer
 from monai_al.handlers.uncertainty import UncertaintyHandler
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.handlers.volume_segmentation import VolumeSegmentationHandler
@@ -30,6 +31,7 @@ __all__ = [
     "LateSummaryWriter",
     "QueryHandler",
     "Resumption",
+    "SecondOptimizer",
     "StopFeatureGradient",
     "UncertaintyHandler",
     "VolumeScoresHandler",

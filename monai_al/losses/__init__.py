@@ -8,11 +8,12 @@ from monai_al.losses.group_contrastive import GroupContrastiveLoss
 from monai_al.losses.learning_loss import LearningLoss
 from monai_al.losses.metric_learning import MetricLearningLoss
 from monai_al.losses.nt_xent import NTXentLoss
-from monai_al.losses.partial import PartialCrossEntropyLoss, PartialDiceCELoss
+from monai_al.losses.partial import ItemCrossEntropy, PartialCrossEntropyLoss, PartialDiceCELoss
 from monai_al.losses.ranking import RankingLoss
 
 __all__ = [
     "GroupContrastiveLoss",
+    "ItemCrossEntropy",
     "LearningLoss",
     "MetricLearningLoss",
     "NTXentLoss",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from monai_al.losses.partial import ItemCrossEntropy
 from monai_al.losses.ranking import RankingLoss
 
 __all__ = ["LearningLoss"]
@@ -22,13 +23,17 @@ class LearningLoss(nn.Module):
     logits alone, of which the loss itself is returned.
 
     Args:
-        loss: the segmentation loss, called as ``loss(logits, target)``. An item's own loss is what it gives for a batch
-            of that item alone, without gradient.
+        loss: the segmentation loss, called as ``loss(logits, target)``.
         weight: weight of the ranking loss, at least 0.
         margin: see :class:`~monai_al.losses.RankingLoss`.
+        item_loss: gives each item's own loss, without gradient, called like ``loss``; it returns ``(B, ...)``, of which
+            the mean of each item counts, as losses with ``reduction="none"`` do. An item of which it is NaN, such as
+            one without an annotated pixel, has none and is in no pair. None:
+            :class:`~monai_al.losses.ItemCrossEntropy`.
 
     Raises:
-        ValueError: the weight or the margin is negative, or the output is neither a tensor nor a pair of two.
+        ValueError: the weight or the margin is negative, the output is neither a tensor nor a pair of two, or
+            ``item_loss`` gives no loss per item.
 
     Example:
         >>> from monai_al.losses import PartialCrossEntropyLoss
@@ -40,13 +45,20 @@ class LearningLoss(nn.Module):
         1.1931
     """
 
-    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], weight: float = 1.0, margin: float = 1.0) -> None:
+    def __init__(
+        self,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        weight: float = 1.0,
+        margin: float = 1.0,
+        item_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         if not weight >= 0:
             raise ValueError(f"weight must be at least 0, got {weight}")
         self.loss = loss
         self.weight = weight
         self.ranking = RankingLoss(margin)
+        self.item_loss = ItemCrossEntropy() if item_loss is None else item_loss
 
     def forward(self, output: Tensor | tuple[Tensor, Tensor], target: Tensor) -> Tensor:
         """The loss of one batch.
@@ -63,10 +75,16 @@ class LearningLoss(nn.Module):
         if len(output) != 2 or not all(isinstance(part, Tensor) for part in output):
             raise ValueError("output must be the logits, or the logits and the predicted losses, two tensors")
         logits, predicted = output
-        return self.loss(logits, target) + self.weight * self.ranking(predicted, self._per_item(logits, target))
+        true = self._per_item(logits, target)
+        known = ~true.isnan()
+        return self.loss(logits, target) + self.weight * self.ranking(predicted[known], true[known])
 
     @torch.no_grad()
     def _per_item(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of each item alone, ``(B,)``."""
-        logits, target = logits.as_subclass(Tensor), target.as_subclass(Tensor)
-        return torch.stack([self.loss(logits[i : i + 1], target[i : i + 1]).mean() for i in range(len(logits))])
+        losses = self.item_loss(logits.as_subclass(Tensor), target.as_subclass(Tensor))
+        if losses.ndim == 0 or len(losses) != len(logits):
+            raise ValueError(
+                f"item_loss gives {tuple(losses.shape)} for {len(logits)} items, not (B, ...): give it reduction='none'"
+            )
+        return losses.flatten(1).mean(1) if losses.ndim > 1 else losses

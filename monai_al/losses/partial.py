@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from torch import nn
 
-__all__ = ["PartialCrossEntropyLoss", "PartialDiceCELoss"]
+__all__ = ["ItemCrossEntropy", "PartialCrossEntropyLoss", "PartialDiceCELoss"]
 
 
 class PartialCrossEntropyLoss(nn.Module):
@@ -61,6 +61,56 @@ class PartialCrossEntropyLoss(nn.Module):
         else:
             total = F.cross_entropy(logits, labels[:, 0], ignore_index=self.ignore_index, reduction="sum")
         return total / annotated.sum().clamp(min=1)
+
+
+class ItemCrossEntropy(nn.Module):
+    """Cross entropy of each item by itself: the mean over its annotated pixels; NaN where it has none.
+
+    Unlike a Dice loss, which counts a class that an item does not show as missed, it orders the items by how wrong the
+    network is on them: a perfect empty slice has none. The kind of the output is read off the shapes: several channels
+    and one channel of classes, a softmax; one channel, a sigmoid; as many masks as channels, sigmoids that may overlap,
+    of which it is the mean.
+
+    Args:
+        ignore_index: value of a target pixel that is not annotated.
+
+    Raises:
+        ValueError: the shapes do not fit, or a target is neither a class nor ``ignore_index``.
+
+    Example:
+        >>> logits = torch.tensor([[[9.0, 9.0]], [[0.0, 9.0]], [[0.0, 0.0]]])
+        >>> target = torch.tensor([[[1, 1]], [[1, 255]], [[255, 255]]])
+        >>> ItemCrossEntropy()(logits, target)
+        tensor([1.2340e-04, 6.9315e-01,        nan])
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The losses of one batch.
+
+        Args:
+            logits: ``(B, C, *spatial)``.
+            target: classes, integers (or whole floats), ``(B, 1, *spatial)`` or ``(B, *spatial)``; or overlapping masks
+                of 0 and 1, ``(B, C, *spatial)``.
+
+        Returns:
+            ``(B,)``, in nats.
+        """
+        items = len(logits)
+        if target.shape == logits.shape:  # each mask by itself
+            logits, target = (part.flatten(0, 1).unsqueeze(1) for part in (logits, target))
+        sigmoid = logits.shape[1] == 1
+        labels = _labels(logits, target, ignore_index=self.ignore_index, sigmoid=sigmoid)
+        annotated = labels != self.ignore_index
+        if sigmoid:
+            truth = torch.where(annotated, labels, 0).to(logits.dtype)
+            losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * annotated
+        else:
+            losses = F.cross_entropy(logits, labels[:, 0], ignore_index=self.ignore_index, reduction="none")
+        return losses.reshape(items, -1).sum(1) / annotated.reshape(items, -1).sum(1)
 
 
 class PartialDiceCELoss(nn.Module):
