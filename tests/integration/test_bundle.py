@@ -118,15 +118,55 @@ def test_stochastic_batches_with_settings(tmp_path):
     assert record["strategy"] == "selective entropy with stochastic batches"
 
 
-def test_learning_loss_trains_with_the_ranking_and_stops_its_features(tmp_path):
-    configs = ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
+def learning_loss(bundle, output_dir, **settings) -> monai.bundle.ConfigWorkflow:
+    configs = ROOT / "bundles" / bundle / "configs"
     files = [str(configs / "train.yaml"), str(configs / "learning_loss.yaml")]
-    settings = {**SMALL, "steps": 8, "steps_per_epoch": 1, "output_dir": str(tmp_path / "train")}
+    settings = {**SMALL, "steps_per_epoch": 1, "output_dir": str(output_dir), **settings}
     workflow = monai.bundle.ConfigWorkflow(files, workflow_type="train", logging_file=False, **settings)
     workflow.initialize()
     workflow.run()
+    return workflow
+
+
+def test_learning_loss_trains_with_the_ranking_and_stops_its_features(tmp_path):
+    workflow = learning_loss("stochastic_batches_prostate", tmp_path, steps=8)
     assert workflow.network_def.stop_gradient  # after 8 * 20 // 75 = 2 of 8 epochs
     assert set(workflow.network_def.state_dict()) > {"loss_predictor.out.weight", "network.head.conv.conv.weight"}
+
+
+def test_the_stochastic_batches_bundle_trains_the_loss_predictor_by_an_optimizer_of_its_own(tmp_path):
+    workflow = learning_loss("stochastic_batches_prostate", tmp_path, steps=2)
+    own, rest = (workflow.parser.get_parsed_content(name) for name in ("predictor_optimizer", "optimizer"))
+    assert type(own) is torch.optim.SGD
+    assert own.param_groups[0]["params"] == list(workflow.network_def.loss_predictor.parameters())
+    assert rest.param_groups[0]["params"] == list(workflow.network_def.network.parameters())
+    asked = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
+    assert {name: own.param_groups[0][name] for name in asked} == asked
+    assert own.state[own.param_groups[0]["params"][0]]["momentum_buffer"].abs().sum() > 0  # it has stepped
+    assert workflow.parser.get_parsed_content("loss").ranking.margin == 0
+
+
+ONE_CHANNEL = {
+    "out_channels": 1,
+    "segmentation_loss": {"_target_": "monai_al.losses.PartialDiceCELoss", "sigmoid": True, "lambda_dice": 0.0},
+    "phantom": {"patients": 4, "volumes_per_patient": 1, "shape": [32, 32, 8], "classes": ["background", "spleen"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "settings"),
+    [
+        pytest.param("active_learning", {}, marks=pytest.mark.nightly),
+        pytest.param("group_contrastive_cardiac", {}, marks=pytest.mark.nightly),
+        ("selective_uncertainty_spleen", ONE_CHANNEL),  # as its paper.yaml
+    ],
+)
+def test_learning_loss_learns_in_the_other_bundles(tmp_path, bundle, settings):
+    workflow = learning_loss(bundle, tmp_path, steps=3, **settings)
+    weights = workflow.network_def.loss_predictor.out.weight
+    assert torch.isfinite(weights).all()
+    assert workflow.parser.get_parsed_content("loss").ranking.margin == 1
+    assert workflow.parser.get_parsed_content("optimizer").state[weights]["exp_avg"].abs().sum() > 0
 
 
 def test_training_config_runs_alone(tmp_path):
