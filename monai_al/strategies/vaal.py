@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from monai_al.passes.vaal_training import train_vaal, unlabeled_probability
+from monai_al.passes.vaal_training import ADVERSARY, train_vaal, unlabeled_probability
 from monai_al.records import Query, Round
 from monai_al.selection import candidates
 from monai_al.strategies.base import Strategy, ranked_reasons
@@ -35,6 +35,8 @@ class VAAL(Strategy):
         size: the images are resized to so many pixels each way.
         latent: length of the latent code.
         beta: weight of the divergence of the latent code.
+        adversary: weight of the discriminator in the loss of the auto-encoder. The authors have 1, with which the
+            discriminator is deceived even where the images are clearly different.
         steps: number of updates of the discriminator, each after two updates of the auto-encoder.
         batch_size: how many labeled and how many unlabeled images a step sees.
         learning_rate: of Adam.
@@ -64,6 +66,7 @@ class VAAL(Strategy):
         size: int = 64,
         latent: int = 32,
         beta: float = 1.0,
+        adversary: float = ADVERSARY,
         steps: int = 200,
         batch_size: int = 32,
         learning_rate: float = 5e-4,
@@ -87,6 +90,7 @@ class VAAL(Strategy):
         self.training = {
             "latent": latent,
             "beta": beta,
+            "adversary": adversary,
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch.nn.functional import binary_cross_entropy
 
 from monai_al.passes import train_vaal
@@ -22,28 +23,28 @@ def draws(n: int, seed: int = 0, shape=(2, 6, 5), latent=3):
     return images, reconstruction, mean, log_variance, rng.normal(size=n)
 
 
-def autoencoder_loss_by_hand(images, reconstruction, mean, log_variance, logits, labeled, beta) -> float:
+def autoencoder_loss_by_hand(images, reconstruction, mean, log_variance, logits, labeled, beta, adversary) -> float:
     """Each group, each image, each number."""
     total = 0.0
     for group in (True, False):
         errors, divergences, wanted = [], [], []
         for i in np.flatnonzero(np.asarray(labeled) == group):
             pairs = list(zip(images[i].ravel(), reconstruction[i].ravel(), strict=True))
-            errors.append(sum((a - b) ** 2 for a, b in pairs))
+            errors.append(sum((a - b) ** 2 for a, b in pairs) / len(pairs))
             code = list(zip(mean[i], log_variance[i], strict=True))
-            divergences.append(sum(-0.5 * (1 + v - m**2 - np.exp(v)) for m, v in code))
+            divergences.append(sum(-0.5 * (1 + v - m**2 - np.exp(v)) for m, v in code) / len(pairs))
             wanted.append(-np.log(1 / (1 + np.exp(-logits[i]))))  # target 1, whatever it is
-        total += np.mean(errors) + beta * np.mean(divergences) + np.mean(wanted)
+        total += np.mean(errors) + beta * np.mean(divergences) + adversary * np.mean(wanted)
     return total
 
 
-@pytest.mark.parametrize("beta", [0.0, 1.0, 3.5])
+@pytest.mark.parametrize(("beta", "adversary"), [(0.0, 1.0), (1.0, 0.0), (3.5, 0.3)])
 @pytest.mark.parametrize(("n", "n_labeled"), [(2, 1), (7, 2), (9, 8)])
-def test_the_autoencoders_loss_by_hand(n, n_labeled, beta):
+def test_the_autoencoders_loss_by_hand(n, n_labeled, beta, adversary):
     parts = draws(n, seed=n)
     labeled = np.arange(n) < n_labeled
-    found = autoencoder_loss(*map(torch.from_numpy, parts), torch.from_numpy(labeled), beta)
-    assert float(found) == pytest.approx(autoencoder_loss_by_hand(*parts, labeled, beta), rel=1e-9)
+    found = autoencoder_loss(*map(torch.from_numpy, parts), torch.from_numpy(labeled), beta, adversary)
+    assert float(found) == pytest.approx(autoencoder_loss_by_hand(*parts, labeled, beta, adversary), rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "n_labeled"), [(2, 1), (7, 2), (9, 8)])
@@ -56,21 +57,22 @@ def test_the_discriminators_loss_by_hand(n, n_labeled):
     torch.testing.assert_close(discriminator_loss(logits, labeled), expected)
 
 
-def test_error_and_divergence_are_sums_within_an_image_and_means_over_images():
-    images, reconstruction, mean, log_variance, _ = (torch.from_numpy(part) for part in draws(4))
+def test_the_balance_does_not_depend_on_the_size_of_the_image_nor_on_the_batch():
+    """An image of three times as many pixels whose code is three times as long weighs as much."""
+    images, reconstruction, mean, log_variance, logits = (torch.from_numpy(part) for part in draws(4))
     labeled = torch.tensor([True, True, False, False])
 
-    def loss(repeats_of_pixels=1, repeats_of_code=1, copies=1):
+    def loss(pixels=1, code=1, copies=1):
         return autoencoder_loss(
-            *(part.repeat(copies, 1, repeats_of_pixels, 1) for part in (images, reconstruction)),
-            *(part.repeat(copies, repeats_of_code) for part in (mean, log_variance)),
-            torch.full((4 * copies,), 1e3),  # looks labeled: the third term is 0
+            *(part.repeat(copies, 1, pixels, 1) for part in (images, reconstruction)),
+            *(part.repeat(copies, code) for part in (mean, log_variance)),
+            logits.repeat(copies),
             labeled.repeat(copies),
         )
 
-    torch.testing.assert_close(loss(3, 3, 1), 3 * loss())
-    torch.testing.assert_close(loss(2, 1, 1) + loss(1, 2, 1), 3 * loss())
-    torch.testing.assert_close(loss(1, 1, 5), loss())
+    torch.testing.assert_close(loss(3, 3), loss())
+    torch.testing.assert_close(loss(copies=5), loss())
+    assert loss(1, 3) > loss() > loss(3, 1)
 
 
 def test_the_two_play_against_each_other_on_unlabeled_images_alone():
@@ -99,8 +101,37 @@ def test_two_clearly_different_sets_are_told_apart(seed):
     images, labeled = two_sets(seed=seed)
     network = train_vaal(images, labeled, steps=80, batch_size=16, seed=seed, latent=8, channels=(8, 16))
     told = unlabeled_probability(network, images) > 0.5
-    assert (told[labeled] == 0).mean() > 0.9
-    assert (told[~labeled] == 1).mean() > 0.9
+    assert (told == ~labeled).mean() > 0.9
+
+
+def organs(n=60, size=32, seed=0):
+    """Ellipses of any place, size and grey value in a noisy body, all of one kind: a third of them is labeled."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    images = []
+    for _ in range(n):
+        (cy, cx), (a, b), grey = rng.uniform(-0.4, 0.4, 2), rng.uniform(0.15, 0.5, 2), rng.uniform(0.3, 1)
+        inside = ((y - cy) / a) ** 2 + ((x - cx) / b) ** 2 < 1
+        images.append(0.4 * (y**2 + x**2 < 0.9) + grey * inside + 0.05 * rng.normal(size=y.shape))
+    images = np.stack(images)[:, None]
+    return torch.from_numpy(((images - images.mean()) / images.std()).astype(np.float32)), rng.permutation(n) < n // 3
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
+def test_the_adversary_moves_the_discriminators_answer(seed):
+    images, labeled = organs(seed=seed)
+    settings = {"steps": 60, "batch_size": 16, "seed": seed, "latent": 16, "channels": (8, 16, 16)}
+
+    def scores(**options):
+        return unlabeled_probability(train_vaal(images, labeled, **settings, **options), images)
+
+    def told_apart(scores):
+        return scores[~labeled].mean() - scores[labeled].mean()
+
+    alone, together = scores(adversary=0.0), scores()
+    assert told_apart(alone) > 0.1
+    assert told_apart(together) < 0.6 * told_apart(alone)
+    assert spearmanr(alone[~labeled], together[~labeled])[0] < 0.95
 
 
 def test_images_are_reconstructed_and_the_latent_code_does_not_collapse():

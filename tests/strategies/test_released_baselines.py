@@ -93,7 +93,7 @@ def test_the_latent_code_does_not_collapse(monkeypatch):
         with torch.no_grad():
             return int((network.encode(images).var(0) > 0.1).sum())
 
-    def released(images, reconstruction, mean, log_variance, logits, labeled, beta):
+    def released(images, reconstruction, mean, log_variance, logits, labeled, beta, adversary):
         """The divergence summed over the batch beside a mean error."""
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
         return F.mse_loss(reconstruction, images) + beta * divergence + F.softplus(-logits).mean()
