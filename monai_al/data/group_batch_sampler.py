@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of slices that belong together, for contrastive training."""
+"""Batches of slices that belong together, for contrastive training, or of any slices where none do."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class GroupBatchSampler(Sampler[list[int]]):
     v and p avoid the slices that the group holds already, then the anchor alone; where there is no other slice the
     anchor is repeated. A batch holds whole groups, one after the other, each of another patient.
 
+    Without members there are no groups, and these are the plain shuffled batches of SimCLR: every slice once, in random
+    order, those that do not fill a batch left out. A batch may hold several slices of a patient, also neighbors, which
+    NT-Xent is to push away.
+
     The groups are drawn anew in each epoch, from the seed and the epoch alone: call :meth:`set_epoch` before each, or
     attach :class:`~monai_al.handlers.EpochSeed`; without it every epoch is the same.
 
@@ -45,7 +49,7 @@ class GroupBatchSampler(Sampler[list[int]]):
         volumes: ``(N,)``, the volume of each slice; the same one of two patients are two volumes.
         slices: ``(N,)``, slice numbers; -1 for whole images.
         members: what stands in a group beside the anchor, any of ``"slice"``, ``"volume"`` and ``"patient"``, always in
-            this order; nothing: groups of one.
+            this order; nothing: plain shuffled batches.
         batch_size: slices in a batch, a multiple of the group's length; None: 9 for two members, otherwise 8.
         seed: the experiment's seed.
         rank: number of this process, of those that train together.
@@ -54,7 +58,8 @@ class GroupBatchSampler(Sampler[list[int]]):
 
     Raises:
         ValueError: unknown members, lengths that differ, a batch size that is no multiple of the group's length, fewer
-            patients than a batch has groups, or fewer batches than processes.
+            patients than a batch has groups (fewer slices than it holds, without members), or fewer batches than
+            processes.
 
     Example:
         >>> patients = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -85,9 +90,14 @@ class GroupBatchSampler(Sampler[list[int]]):
         self.seed, self.rank, self.num_replicas = seed, rank, num_replicas
         self.epoch = 0
         self._slices = _SortedSlices(patients, volumes, slices)
-        _check(self._slices.patient_lengths, self.batch_size, self.group_length, rank, num_replicas)
+        _check_numbers(self.batch_size, self.group_length, rank, num_replicas)
         self._groups_in_batch = self.batch_size // self.group_length
-        self._all_batches = most_batches(self._slices.patient_lengths, self._groups_in_batch)
+        if self.members:
+            _check_patients(len(self._slices.patient_lengths), self.batch_size, self.group_length)
+            self._all_batches = most_batches(self._slices.patient_lengths, self._groups_in_batch)
+        else:
+            _check_slices(len(self._slices.positions), self.batch_size)
+            self._all_batches = len(self._slices.positions) // self.batch_size
         if self._all_batches < num_replicas:
             raise ValueError(f"the slices fill {self._all_batches} batches, too few for {num_replicas} processes")
 
@@ -118,11 +128,15 @@ class GroupBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """The batches of the epoch that is set, lists of ``batch_size`` positions."""
         draws = rng(self.seed, self.epoch, "group batches")
+        positions = self._grouped(draws) if self.members else draws.permutation(len(self._slices.positions))
+        batches = positions[: self._all_batches * self.batch_size].reshape(self._all_batches, self.batch_size)
+        return map(np.ndarray.tolist, batches[self.rank :: self.num_replicas][: len(self)])
+
+    def _grouped(self, draws: np.random.Generator) -> np.ndarray:
+        """The positions of all groups of an epoch, one after the other."""
         patients = draw_patients(self._slices.patient_lengths, self._groups_in_batch, self._all_batches, draws)
         anchors = self._slices.shuffled(patients.ravel(), draws)
-        positions = self._slices.positions[self._slices.groups(anchors, self.members, draws)]
-        mine = positions.reshape(self._all_batches, self.batch_size)[self.rank :: self.num_replicas]
-        return map(np.ndarray.tolist, mine[: len(self)])
+        return self._slices.positions[self._slices.groups(anchors, self.members, draws)].ravel()
 
 
 class _SortedSlices:
@@ -260,7 +274,7 @@ def _ordered(members: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUP_MEMBERS if name in members)
 
 
-def _check(counts: np.ndarray, batch_size: int, group_length: int, rank: int, num_replicas: int) -> None:
+def _check_numbers(batch_size: int, group_length: int, rank: int, num_replicas: int) -> None:
     if batch_size < 1 or batch_size % group_length:
         raise ValueError(
             f"batch_size must be a multiple of {group_length}, the length of a group (the anchor and its members), "
@@ -268,9 +282,20 @@ def _check(counts: np.ndarray, batch_size: int, group_length: int, rank: int, nu
         )
     if not 0 <= rank < num_replicas:
         raise ValueError(f"rank must be one of 0 to {num_replicas - 1}, got {rank}")
-    if len(counts) < batch_size // group_length:
+
+
+def _check_patients(n_patients: int, batch_size: int, group_length: int) -> None:
+    if n_patients < batch_size // group_length:
         raise ValueError(
             f"a batch of {batch_size} slices holds {batch_size // group_length} groups of different patients, but "
-            f"there are {len(counts)} patients: give a smaller batch_size (pretrain_batch_size in a bundle), a "
+            f"there are {n_patients} patients: give a smaller batch_size (pretrain_batch_size in a bundle), a "
             f"multiple of {group_length}"
+        )
+
+
+def _check_slices(n_slices: int, batch_size: int) -> None:
+    if n_slices < batch_size:
+        raise ValueError(
+            f"a batch holds {batch_size} slices, but there are {n_slices}: give a smaller batch_size "
+            "(pretrain_batch_size in a bundle)"
         )

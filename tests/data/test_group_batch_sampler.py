@@ -18,8 +18,8 @@ from monai_al.data._patient_draw import draw_patients, most_batches
 from monai_al.records.item import Item
 
 MEMBERS = [
-    [m for m in GROUP_MEMBERS if bits >> GROUP_MEMBERS.index(m) & 1] for bits in range(8)
-]  # all subsets, in order
+    [m for m in GROUP_MEMBERS if bits >> GROUP_MEMBERS.index(m) & 1] for bits in range(1, 8)
+]  # all subsets but the empty one, in order
 
 
 def rows(*patients: list[list[int]]) -> list[tuple[int, int, int]]:
@@ -235,12 +235,39 @@ def test_patients_have_the_chances_of_the_algorithm(counts, per_batch):
 
 def test_anchors_of_a_patient_stand_in_any_order():
     pool = rows([[0, 1, 2]], [[0, 1, 2]])
-    one = sampler(pool, members=[], batch_size=2)
+    one = sampler(pool, members=["slice"], batch_size=4)
     orders = Counter(
-        tuple(i for batch in epoch(one, number) for i in batch if pool[i][0] == 0) for number in range(1200)
+        tuple(i for batch in epoch(one, number) for i in batch[::2] if pool[i][0] == 0) for number in range(1200)
     )
     assert len(orders) == 6
     assert all(abs(n - 200) < 70 for n in orders.values())
+
+
+# -- no groups ---------------------------------------------------------------------------------------------------------
+
+
+@given(pool=pools, batch_size=st.integers(1, 9), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_without_groups_every_slice_comes_once_whatever_its_patient(pool, batch_size, seed):
+    if len(pool) < batch_size:
+        with pytest.raises(ValueError, match=f"a batch holds {batch_size} slices, but there are {len(pool)}: give"):
+            sampler(pool, members=[], batch_size=batch_size)
+        return
+    one = sampler(pool, members=[], batch_size=batch_size, seed=seed)
+    batches = list(one)
+    positions = [position for batch in batches for position in batch]
+    assert {len(batch) for batch in batches} == {batch_size}
+    assert len(batches) == len(one) == len(pool) // batch_size
+    assert len(set(positions)) == len(positions) == len(pool) - one.left_out
+
+
+def test_without_groups_any_two_slices_meet_equally_often():
+    """Also neighbors, which NT-Xent alone is to push apart."""
+    pool = rows([[0, 1, 2]], [[0, 1], [0]])
+    one = sampler(pool, members=[], batch_size=2)
+    pairs = Counter(frozenset(batch) for number in range(2000) for batch in epoch(one, number))
+    assert len(pairs) == 15
+    assert all(abs(n - 400) < 5 * (400 * 0.8) ** 0.5 for n in pairs.values())  # of 15 pairs 3 are drawn each time
 
 
 # -- epochs, seeds, processes ------------------------------------------------------------------------------------------
@@ -248,14 +275,15 @@ def test_anchors_of_a_patient_stand_in_any_order():
 POOL = rows(*([list(range(9)), list(range(7))] for _ in range(6)))
 
 
-def test_an_epoch_depends_on_seed_and_number_alone():
-    one, other = sampler(POOL, seed=3), sampler(POOL, seed=3)
+@pytest.mark.parametrize("members", [["volume", "patient"], []])
+def test_an_epoch_depends_on_seed_and_number_alone(members):
+    one, other = (sampler(POOL, seed=3, members=members) for _ in range(2))
     first = epoch(one, 1)
     assert list(one) == first
     assert epoch(one, 2) != first
     assert epoch(other, 2) == epoch(one, 2)
     assert epoch(other, 1) == first
-    assert epoch(sampler(POOL, seed=4), 1) != first
+    assert epoch(sampler(POOL, seed=4, members=members), 1) != first
 
 
 def test_iterating_twice_at_once():
@@ -265,15 +293,17 @@ def test_iterating_twice_at_once():
     assert [next(iterator), *iterator] == epoch(sampler(POOL), 0)
 
 
+@pytest.mark.parametrize("members", [["volume", "patient"], []])
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
-def test_processes_share_the_batches(processes):
-    whole = epoch(sampler(POOL), 4)
-    parts = [sampler(POOL, rank=rank, num_replicas=processes) for rank in range(processes)]
+def test_processes_share_the_batches(processes, members):
+    options = {"members": members, "batch_size": 9}
+    whole = epoch(sampler(POOL, **options), 4)
+    parts = [sampler(POOL, rank=rank, num_replicas=processes, **options) for rank in range(processes)]
     batches = [epoch(part, 4) for part in parts]
     assert {len(part) for part in parts} == {len(part) for part in batches} == {len(whole) // processes}
     shared = [batch for step in zip(*batches, strict=True) for batch in step]
     assert shared == whole[: len(shared)]
-    assert {part.left_out for part in parts} == {len(POOL) - 3 * len(shared)}
+    assert {part.left_out for part in parts} == {len(POOL) - len(shared) * (3 if members else 9)}
 
 
 def test_names_are_as_good_as_numbers():

@@ -11,6 +11,7 @@ import monai.bundle
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "group_contrastive_cardiac" / "configs"
@@ -74,6 +75,17 @@ def test_each_encoder_overlay_is_another_encoder(run):
         folder = run(overlay(f"encoders/{name}"), folder=name, rounds=1)
         places.add(read(folder / "encoder.json")["folder"])
     assert len(places) == 2
+
+
+def test_batches_are_plain_where_no_group_has_a_weight(tmp_path):
+    """Of two patients: no batch could hold eight slices of different ones."""
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / "pretrain.yaml"), str(overlay("encoders/nt_xent"))])
+    phantom = {"patients": 2, "volumes_per_patient": 2, "shape": [16, 16, 10], "classes": PHANTOM["classes"]}
+    parser.update({"phantom": phantom, "test_fraction": 0, "validation_fraction": 0, "cache_dir": str(tmp_path)})
+    sampler = parser.get_parsed_content("train#sampler")
+    assert sorted(position for batch in sampler for position in batch) == list(range(40))
+    assert {len(batch) for batch in sampler} == {8}
 
 
 @pytest.mark.parametrize(
