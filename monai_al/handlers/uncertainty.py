@@ -20,7 +20,7 @@ from torch import Tensor
 
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.result_files import of_this_process, result_path
-from monai_al.inferers import several_predictions
+from monai_al.inferers import refuse_equal_predictions, several_predictions
 from monai_al.records.files import write_json
 from monai_al.uncertainty import Measure, RunningSamples, check_activation, score_logits
 
@@ -58,8 +58,8 @@ class UncertaintyHandler:
 
     Raises:
         ValueError: a measure or the activation is unknown, ``chunk`` is below 1, no measure is given or ``path`` is no
-            ``.json``; during the run: the output does not fit, or an item's probabilities are not finite (the message
-            names its id).
+            ``.json``; during the run: the output does not fit, an item's probabilities are not finite (the message
+            names its id), or the predictions of the first batch are equal, as they are on any image.
 
     Example:
         >>> from monai.engines import SupervisedEvaluator
@@ -127,6 +127,7 @@ class UncertaintyHandler:
     def reset(self) -> None:
         """Forget all scores and ids."""
         self._items.reset()
+        self._tried: set[str] = set()
         self._parts: dict[str, list[np.ndarray]] = {
             name: [] for name, one in self.measures.items() if not one.per_class
         }
@@ -189,15 +190,17 @@ class UncertaintyHandler:
         """Running statistics, and the pixels that all predictions have, bool ``(B, *spatial)``; None for all."""
         first, seen, augments = measures[0], len(self._items.seen), measures[0].samples == "augmentation"
         seed = self.seed if augments or self.seed is None else int(torch.randint(2**62, (1,), generator=self._seeds))
+        images, inferer = engine.state.output[self.image_key], engine.inferer if self.inferer is None else self.inferer
+        augmentation = None if first.augmentation is None else asdict(first.augmentation)
         predictions = several_predictions(
             first.samples,
-            engine.state.output[self.image_key],
+            images,
             engine.network,
             passes=first.passes,
-            inferer=engine.inferer if self.inferer is None else self.inferer,
+            inferer=inferer,
             activation=self.activation,
             seed=seed,
-            augmentation=None if first.augmentation is None else asdict(first.augmentation),
+            augmentation=augmentation,
             numbers=range(seen - len(logits), seen),
             first=logits if self.inferer is None else None,
         )
@@ -212,6 +215,11 @@ class UncertaintyHandler:
             for probs, valid in predictions:
                 running.update(probs)
                 inside = _both(inside, valid)
+            if first.samples not in self._tried and (first.samples == "members" or running.all_equal):
+                refuse_equal_predictions(
+                    first.samples, images, engine.network, inferer=inferer, augmentation=augmentation
+                )
+        self._tried.add(first.samples)
         return running, inside
 
     def _refuse_out_of_sight(self, valid: Tensor | None, counted: Tensor | None, ids: list[Any]) -> None:

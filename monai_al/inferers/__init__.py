@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inferers: one call, several predictions."""
 
+from monai_al.inferers.equal_predictions import refuse_equal_predictions
 from monai_al.inferers.image_changes import ImageChanges, change_images, draw_image_changes, undo_image_changes
 from monai_al.inferers.mc_dropout import MCDropoutInferer, dropout_enabled
 from monai_al.inferers.members import MembersInferer
@@ -20,6 +21,7 @@ __all__ = [
     "change_images",
     "draw_image_changes",
     "dropout_enabled",
+    "refuse_equal_predictions",
     "several_predictions",
     "undo_image_changes",
 ]

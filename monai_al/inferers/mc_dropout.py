@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from monai_al.data.seeding import seeded
 from monai_al.inferers.shared_prefix import SharedPrefix
 
-__all__ = ["MCDropoutInferer", "dropout_enabled"]
+__all__ = ["MCDropoutInferer", "active_dropout", "dropout_enabled"]
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def dropout_enabled(network: nn.Module) -> Iterator[nn.Module]:
         ...     [module.training for module in network]
         [False, True]
     """
-    active = _active_dropout(network)
+    active = active_dropout(network)
     if not active:
         raise ValueError(
             f"{type(network).__name__} has no active dropout layer, so its passes would all be equal: build it with a "
@@ -101,7 +101,7 @@ class MCDropoutInferer(Inferer):
             ValueError: the network has no active dropout layer.
         """
         one_call = type(self.inferer) is SimpleInferer and self.passes > 1
-        called = SharedPrefix(network, _active_dropout(network)) if one_call else network
+        called = SharedPrefix(network, active_dropout(network)) if one_call else network
         for seed in self._seeds():
             with dropout_enabled(network), nullcontext() if seed is None else seeded(seed, inputs.device):
                 prediction = self.inferer(inputs, called, *args, **kwargs)
@@ -118,5 +118,14 @@ class MCDropoutInferer(Inferer):
         return torch.randint(2**62, (self.passes,), generator=generator).tolist()
 
 
-def _active_dropout(network: nn.Module) -> set[nn.Module]:
+def active_dropout(network: nn.Module) -> set[Any]:
+    """The dropout layers with p > 0, of any dimension.
+
+    Args:
+        network: any module.
+
+    Example:
+        >>> active_dropout(nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.0), nn.Dropout2d(0.2)))
+        {Dropout2d(p=0.2, inplace=False)}
+    """
     return {module for module in network.modules() if isinstance(module, _DropoutNd) and module.p > 0}

@@ -100,9 +100,8 @@ class EntrySource:
 
         Raises:
             DataError: the preprocessing or the network cannot work on it, or the label's channels do not fit.
-            ValueError: a measure needs dropout and the network has none.
+            ValueError: a measure needs dropout and the network has none, or none that acts.
         """
-        check_samples(trained.network, measures)
         without = [item.id for item in self.data.part("test") if item.label is None]
         if without:
             raise DataError(
@@ -120,6 +119,7 @@ class EntrySource:
         names = [self.names.get(c - shift, f"class {c + 1 if overlapping else c}") for c in numbers]
         self.data = Pool(self.data.items, ("background", *names))
         self._check_truth(self.data.part("test")[0])
+        check_samples(trained, measures, self._first_image())
 
     def _check_truth(self, item: Item) -> None:
         """Take an item's own label through the preprocessing and back."""
@@ -140,10 +140,11 @@ class EntrySource:
 
     def _output_channels(self, trained: TrainedNetwork) -> int:
         if self._channels is None:
-            first = self.data[0]
-            image = self._seen(first, with_label=False)[IMAGE]
-            self._channels = output_channels(trained, torch.as_tensor(image).as_subclass(torch.Tensor), first.id)
+            self._channels = output_channels(trained, self._first_image(), self.data[0].id)
         return self._channels
+
+    def _first_image(self) -> torch.Tensor:
+        return torch.as_tensor(self._seen(self.data[0], with_label=False)[IMAGE]).as_subclass(torch.Tensor)
 
     def entries(self, items: Sequence[Item]) -> tuple[Any, ...]:
         """What the training data set gets for these items."""

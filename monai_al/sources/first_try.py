@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import torch
 
-from monai_al.inferers import TrainedNetwork, dropout_enabled
+from monai_al.data.seeding import seeded
+from monai_al.inferers import TrainedNetwork, refuse_equal_predictions
 from monai_al.records import DataError
 from monai_al.uncertainty import Measure
 
@@ -58,17 +61,40 @@ def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def check_samples(network: torch.nn.Module, measures: Iterable[Measure]) -> None:
+def check_samples(trained: TrainedNetwork, measures: Iterable[Measure], image: torch.Tensor) -> None:
     """Refuse a network that cannot give the several predictions that a measure needs.
 
     Members are not looked for: the network of a first try is one of them.
 
+    Args:
+        trained: network, inferer and device; the network stays as it is.
+        measures: what the strategy needs.
+        image: ``(C, *spatial)``, of which only the shape and type count.
+
     Raises:
-        ValueError: it has no dropout.
+        ValueError: it has no dropout, or predictions that are to differ are equal bit for bit.
 
     Example:
-        >>> check_samples(torch.nn.Conv2d(1, 3, 1), [Measure("entropy")])
+        >>> from types import SimpleNamespace
+        >>> trained = SimpleNamespace(network=torch.nn.Conv2d(1, 3, 1), inferer=None, device="cpu")
+        >>> check_samples(trained, [Measure("entropy")], torch.zeros(1, 4, 4))
     """
-    if any(measure.stochastic and measure.samples == "dropout" for measure in measures):
-        with dropout_enabled(network):
-            pass  # raises where there is no dropout
+    several = [one for one in measures if one.stochastic and one.samples != "members"]
+    if not several:
+        return
+    images = image[None].to(trained.device)
+    network = _stirred(trained.network)
+    for measure in several:
+        augmentation = None if measure.augmentation is None else asdict(measure.augmentation)
+        refuse_equal_predictions(measure.samples, images, network, inferer=trained.inferer, augmentation=augmentation)
+
+
+def _stirred(network: torch.nn.Module) -> torch.nn.Module:
+    """A copy with weights slightly changed at random: an untrained head may be all zeros."""
+    network = copy.deepcopy(network).eval()
+    device = next((parameter.device for parameter in network.parameters()), "cpu")
+    with torch.no_grad(), seeded(0, device):
+        for parameter in network.parameters():
+            if parameter.is_floating_point():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+    return network

@@ -64,7 +64,7 @@ class SliceSource:
         Raises:
             DataError: the network cannot predict it, its channels are not the classes, or an item to test on has no
                 label.
-            ValueError: a measure needs dropout and the network has none.
+            ValueError: a measure needs dropout and the network has none, or none that acts.
         """
         without = [item.id for item in self.data.part("test") if item.label is None]
         if without:
@@ -78,7 +78,7 @@ class SliceSource:
             raise DataError(
                 f"the network has {channels} output channels for the {len(classes)} classes {', '.join(classes)}"
             )
-        check_samples(trained.network, measures)
+        check_samples(trained, measures, first["image"])
 
     def adapted(self, trained: TrainedNetwork) -> TrainedNetwork:
         """The network as it is."""

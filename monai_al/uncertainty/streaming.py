@@ -109,6 +109,11 @@ class RunningSamples:
         return self.multilabel or probs.shape[1] == 1
 
     @property
+    def all_equal(self) -> bool:
+        """Whether there were several predictions, equal bit for bit."""
+        return self.passes > 1 and self._change is not None and not bool(self._change.any())
+
+    @property
     def mean(self) -> Tensor:
         """Mean probability over the passes so far, ``(B, C, *spatial)``.
 

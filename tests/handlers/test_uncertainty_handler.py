@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
 import json
 import math
 
@@ -378,15 +379,55 @@ def test_members_are_asked_one_by_one():
         np.testing.assert_allclose(handler.scores[name], pixels.mean((1, 2)), rtol=1e-4, atol=1e-6)
 
 
+class Alike(nn.Module):
+    """Predicts as a network does, with a weight of its own that it does not use."""
+
+    def __init__(self, network, number):
+        super().__init__()
+        self.network, self.number = network, nn.Parameter(torch.tensor(float(number)))
+
+    def forward(self, x):
+        return self.network(x)
+
+
 def test_identical_members_diverge_by_exactly_nothing():
-    net = network()
+    net = MeanOfMembers([Alike(network(), i) for i in range(5)], lambda logits: logits.softmax(1))
     for measure in ("mutual_information", "variance", "variance_ratio"):
         handler = UncertaintyHandler({"m": Measure(measure, samples="members")}, "none")
-        run(handler, batches(images(), 3), MeanOfMembers([net] * 5, lambda logits: logits.softmax(1)))
+        run(handler, batches(images(), 3), net)
         assert handler.scores["m"].tolist() == [0.0] * 7
     handler = UncertaintyHandler("ensemble_entropy", "none")
-    run(handler, batches(images(), 3), MeanOfMembers([net] * 5, lambda logits: logits.softmax(1)))
+    run(handler, batches(images(), 3), net)
     assert (handler.scores["ensemble_entropy"] > 0.1).all()
+
+
+def test_members_of_the_same_weights_are_refused():
+    net = MeanOfMembers([network(), copy.deepcopy(network())], lambda logits: logits.softmax(1))
+    with pytest.raises(ValueError, match="members 0 and 1 have the same weights, bit for bit"):
+        run(UncertaintyHandler("ensemble_variance", "none"), batches(images(), 3), net)
+
+
+class Idle(nn.Sequential):
+    """Its dropout is never called."""
+
+    def forward(self, x):
+        return self[0](x)
+
+
+@pytest.mark.parametrize("measure", ["mc_dropout", "bald"])
+def test_passes_that_are_equal_bit_for_bit_are_refused(measure):
+    with pytest.raises(ValueError, match="its dropout layers 1 are not called in its forward pass"):
+        run(UncertaintyHandler(measure), batches(images(), 3), Idle(nn.Conv2d(1, 3, 1), nn.Dropout(0.5)))
+
+
+def test_a_first_batch_of_empty_images_is_no_alarm():
+    """Whatever is dropped, 0 stays 0."""
+    handler, empty = UncertaintyHandler("bald"), torch.zeros(3, 1, 6, 6)
+    net = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(1, 3, 3, bias=False))
+    run(handler, batches(torch.cat([empty, images()[:3, :, :6, :6]]), 3), net)
+    assert handler.scores["bald"][:3].tolist() == [0, 0, 0]
+    assert (handler.scores["bald"][3:] > 0).all()
+    assert net[0].p == 0.5
 
 
 def test_members_need_an_ensemble():
