@@ -5,6 +5,7 @@
 from monai_al.networks.backbone_weights import load_backbone
 from monai_al.networks.dropout_unet import DropoutUNet
 from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
+from monai_al.networks.level_dropout_unet import LevelDropoutUNet
 from monai_al.networks.loss_predictor import LossPredictor
 from monai_al.networks.members import MeanOfMembers
 from monai_al.networks.placed import placed
@@ -16,6 +17,7 @@ from monai_al.networks.vaal import VAALNetwork
 __all__ = [
     "DropoutUNet",
     "GraphEncoder",
+    "LevelDropoutUNet",
     "LossPredictor",
     "MeanOfMembers",
     "ResNetUNet",
