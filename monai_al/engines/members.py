@@ -33,7 +33,8 @@ class Members:
         folder: where their weights lie.
         training: builds a network.
         number: members per round.
-        tested: ``"mean"``, the members' mean probability, or ``"best"``, the member that was best on validation.
+        tested: ``"mean"``, the members' mean probability, or ``"best"``, the member with the highest 3D Dice on the
+            validation part, whatever ``key_metric`` chose its weights by.
         activation: from the network's outputs to probabilities; None reads it off the training config.
 
     Raises:

@@ -18,6 +18,7 @@ from monai_al.handlers.query import QueryHandler
 from monai_al.handlers.resumption import Resumption
 from monai_al.handlers.second_optimizer import SecondOptimizer
 from monai_al.handlers.uncertainty import UncertaintyHandler
+from monai_al.handlers.volume_dice import VolumeDice
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.handlers.volume_segmentation import VolumeSegmentationHandler
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
@@ -34,6 +35,7 @@ __all__ = [
     "SecondOptimizer",
     "StopFeatureGradient",
     "UncertaintyHandler",
+    "VolumeDice",
     "VolumeScoresHandler",
     "VolumeSegmentationHandler",
     "WholeVolumeHandler",

@@ -16,7 +16,7 @@ from monai_al.metrics.significance import (
     smallest_p,
     wilcoxon_p,
 )
-from monai_al.metrics.volume import VolumeScores, score_overlapping, score_volume, summarize
+from monai_al.metrics.volume import VolumeScores, mean_dice, score_overlapping, score_volume, summarize
 
 __all__ = [
     "EMPTY_POLICIES",
@@ -30,6 +30,7 @@ __all__ = [
     "effective_rank",
     "hd95",
     "holm",
+    "mean_dice",
     "paired_tests",
     "physical_diagonal",
     "score_overlapping",

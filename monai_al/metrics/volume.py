@@ -13,7 +13,7 @@ import numpy as np
 from monai_al.metrics.dice import NOT_ANNOTATED, DiceCounts, check_empty_policy, dice_counts, dice_of_counts
 from monai_al.metrics.hd95 import hd95
 
-__all__ = ["VolumeScores", "score_overlapping", "score_volume", "summarize"]
+__all__ = ["VolumeScores", "mean_dice", "score_overlapping", "score_volume", "summarize"]
 
 ROWS = ("defined", "prediction_empty", "truth_empty", "both_empty")
 
@@ -204,6 +204,30 @@ def summarize(
     }
 
 
+def mean_dice(counts: DiceCounts, patients: Sequence[Any], empty_policy: str = "strict") -> float:
+    """Mean 3D Dice from the counts of some volumes: over their classes, then the volumes, then the patients.
+
+    Args:
+        counts: one row for each volume, ``(n, C-1)``.
+        patients: whose volume it is, n values.
+        empty_policy: how empty masks count; see :func:`summarize`, whose ``dice_3d`` has the same mean.
+
+    Returns:
+        A number in [0, 1], NaN where nothing is defined.
+
+    Raises:
+        ValueError: an unknown policy, or another number of patients.
+
+    Example:
+        >>> counts = DiceCounts(*np.array([[[1, 0], [2, 0]], [[2, 0], [2, 0]], [[2, 0], [2, 3]]]))
+        >>> mean_dice(counts, ["a", "b"])  # the second class: absent in the first volume, missed in the second
+        0.5
+    """
+    rows = dice_of_counts(counts, empty_policy)
+    values = {str(number): _mean(row) for number, row in enumerate(rows)}
+    return _over_patients(values, dict(zip(values, patients, strict=True)))
+
+
 def _row(prediction: int, truth: int) -> str:
     if truth > 0:
         return "defined" if prediction > 0 else "prediction_empty"
@@ -239,9 +263,9 @@ def _check_entries(entries: Sequence[tuple[str, str, VolumeScores]], names: Sequ
             )
 
 
-def _over_patients(values: Mapping[str, float], patients: Mapping[str, str]) -> float:
+def _over_patients(values: Mapping[str, float], patients: Mapping[str, Any]) -> float:
     """Mean over patients of the means over their volumes."""
-    of_patient: dict[str, list[float]] = {}
+    of_patient: dict[Any, list[float]] = {}
     for volume, value in values.items():
         of_patient.setdefault(patients[volume], []).append(value)
     return _mean(_mean(own) for own in of_patient.values())

@@ -39,7 +39,7 @@ def _declared() -> Iterator[Option]:
         name="tested",
         kind="choice",
         choices=("mean", "best"),
-        help="of several members: their mean probability, or the one that is best on the validation part",
+        help="of several members: their mean probability, or the one of the highest 3D Dice on the validation part",
     )
     yield loop(
         name="initial_set",
@@ -183,6 +183,12 @@ def _declared() -> Iterator[Option]:
         kind="choice",
         choices=("last", "best"),
         help="which weights count: the last, or the best on validation",
+    )
+    yield training(
+        name="key_metric",
+        kind="choice",
+        choices=("loss", "dice"),
+        help="what is best on validation: the lowest loss, or the highest 3D Dice",
     )
     yield training(
         name="early_stopping",
