@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from monai_al.records import config_hash
 from monai_al.records.signature import sign_run
+
+sys.path.insert(0, str(Path(__file__).parent))  # for presets
 
 
 @pytest.fixture
