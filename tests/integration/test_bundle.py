@@ -195,7 +195,8 @@ def test_the_other_paper_overlay_trains(tmp_path):
 
 def test_paper_overlay_trains(tmp_path):
     """The paper's settings, with only the sizes made small."""
-    small = {"image_size": [32, 32], "channels": [2, 2, 4, 4, 4], "epochs": 2, "steps": None, "rounds": 2, "budget": [5, 3]}
+    small = {"image_size": [32, 32], "channels": [2, 2, 4, 4, 4], "epochs": 2, "steps": None}
+    small |= {"rounds": 2, "budget": [5, 3]}
     files = [str(CONFIGS / name) for name in ("active_learning.yaml", "paper.yaml")]
     shares = {"validation_fraction": 0.25, "test_fraction": 0.25}
     monai.bundle.run(config_file=files, output_dir=str(tmp_path / "run"), **{**SMALL, **small, **shares})
