@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from monai_al.comparison.asked_figures import asked_figures, check_figures
-from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
+from monai_al.comparison.metric import AXES, METRICS, SPREADS, SUMMARIES
 from monai_al.failures.configs import of_syntax
 from monai_al.options import OPTIONS
 from monai_al.records import DataError
@@ -39,7 +39,8 @@ class Comparison:
             rounds and a figure.
         summary: what one number a curve becomes, a key of :data:`monai_al.comparison.metric.SUMMARIES`; None means
             ``"mean"`` where a table of summaries is asked for.
-        spread: what the standard deviations are over: ``"seeds"``, or ``"all"`` rounds of all seeds.
+        spread: what the standard deviations are over: ``"seeds"``, ``"all"`` rounds of all seeds, or ``"bootstrap"``:
+            two of them over draws of the test volumes, see :mod:`monai_al.comparison.bootstrap`.
         baseline: name of the run that all others are tested against.
         against: name of a run -> name of the one that it is tested against.
         axis: what the curves stand over, a key of :data:`monai_al.comparison.metric.AXES`: the number of ``"labeled"``
@@ -277,7 +278,7 @@ def _check_summary(content: Mapping[str, Any], need: Callable[[bool, str], None]
     different = known and len(set(metrics)) == len(metrics)
     need(different, f"metrics must be a list of different ones of {', '.join(METRICS)}, got {metrics!r}")
     need(summary in (None, *SUMMARIES), f"summary must be one of {', '.join(SUMMARIES)}, got {summary!r}")
-    need(spread in (None, "seeds", "all"), f"spread must be seeds or all, got {spread!r}")
+    need(spread in (None, *SPREADS), f"spread must be one of {', '.join(SPREADS)}, got {spread!r}")
     axis = content.get("axis")
     need(axis in (None, *AXES), f"axis must be one of {', '.join(AXES)}, got {axis!r}")
     of_rounds = spread != "all" or summary in (None, "mean")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["AXES", "METRICS", "SUMMARIES", "CurveMetric", "aubc", "summarized"]
+__all__ = ["AXES", "METRICS", "SPREADS", "SUMMARIES", "CurveMetric", "aubc", "summarized"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ SUMMARIES: Mapping[str, str] = {
     "best": "Best of all rounds",
     "aubc": "Area under the curve",
 }  # kind -> what it is, in words
+SPREADS = ("seeds", "all", "bootstrap")  # what the standard deviations are over
 AXES: Mapping[str, str] = {"labeled": "labeled items", "cost": "cost in full items"}
 """What the curves stand over: a column of ``curve.csv`` -> what it is, in words."""
 

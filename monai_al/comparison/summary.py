@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from monai_al.comparison.bootstrap import Spreads
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.metric import METRICS, summarized
 from monai_al.metrics import PairedTests, holm, paired_tests, seeds_needed, smallest_p
@@ -27,7 +28,7 @@ class MeanAndSpread(NamedTuple):
 
     Args:
         mean: None where a value is undefined, or there is none.
-        sd: with ddof = 1; None for fewer than two values.
+        sd: with ddof = 1; None for fewer than two values. With ``spread: bootstrap`` two of those of the bootstrap.
         n: number of values.
 
     Example:
@@ -98,10 +99,17 @@ def summary_values(comparison: Comparison, curves: Curves) -> dict[str, dict[str
     }
 
 
-def mean_and_spread(comparison: Comparison, curves: Curves) -> dict[str, dict[str, MeanAndSpread]]:
+def mean_and_spread(
+    comparison: Comparison, curves: Curves, spreads: Spreads | None = None
+) -> dict[str, dict[str, MeanAndSpread]]:
     """The cells of the summary: metric -> name -> mean and standard deviation over the seeds.
 
     With ``spread: all`` both are over all rounds of all seeds.
+
+    Args:
+        comparison: what is compared.
+        curves: name -> seed -> a row per round.
+        spreads: of the bootstrap, in place of the standard deviations.
 
     Example:
         >>> curves = {"random": {seed: [{"labeled": 10, "dice_3d": seed / 10}] for seed in (6, 8)}}
@@ -117,9 +125,15 @@ def mean_and_spread(comparison: Comparison, curves: Curves) -> dict[str, dict[st
             }
             for metric in comparison.metrics
         }
-    return {
+    cells = {
         metric: {name: _cell(of_seed.values()) for name, of_seed in of_name.items()}
         for metric, of_name in summary_values(comparison, curves).items()
+    }
+    if spreads is None:
+        return cells
+    return {
+        metric: {name: cell._replace(sd=spreads.summary[metric][name]) for name, cell in of_name.items()}
+        for metric, of_name in cells.items()
     }
 
 

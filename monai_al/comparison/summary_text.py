@@ -10,6 +10,7 @@ from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
 from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
 from monai_al.comparison.summary import MeanAndSpread, PairTest, seeds_warning
+from monai_al.metrics.bootstrap import RESAMPLES
 from monai_al.records import UNDEFINED
 
 __all__ = ["summary_text", "tests_text"]
@@ -43,8 +44,9 @@ def summary_text(
         | 3D Dice | 0.700 (0.010) |
     """
     names = list(next(iter(cells.values())))
+    cell = _cell_of_bootstrap if comparison.spread == "bootstrap" else _cell
     rows = [
-        [METRICS[metric].name, *(_cell(metric, of_name[name], _is_starred(tests, name, metric)) for name in names)]
+        [METRICS[metric].name, *(cell(metric, of_name[name], _is_starred(tests, name, metric)) for name in names)]
         for metric, of_name in cells.items()
     ]
     notes = [_what(comparison, cells)]
@@ -85,7 +87,13 @@ def _what(comparison: Comparison, cells: Mapping[str, Mapping[str, MeanAndSpread
         return f"Mean (standard deviation) over all rounds of all seeds, {span(numbers)} values each."
     seeds = f"{span(numbers)} seed{'s' * (max(numbers) != 1)}"
     over = f" over the {AXES[comparison.axis]}" if comparison.summary == "aubc" else ""
-    return f"{SUMMARIES[comparison.summary or 'mean']}{over}: mean (standard deviation) over {seeds}."
+    what = f"{SUMMARIES[comparison.summary or 'mean']}{over}: mean"
+    if comparison.spread == "bootstrap":
+        return (
+            f"{what} over {seeds} ± two standard deviations of it over {RESAMPLES} draws of the test volumes, which "
+            "tell nothing of the luck of seeds and training."
+        )
+    return f"{what} (standard deviation) over {seeds}."
 
 
 def _cell(metric: str, cell: MeanAndSpread, starred: bool) -> str:
@@ -93,6 +101,12 @@ def _cell(metric: str, cell: MeanAndSpread, starred: bool) -> str:
         return UNDEFINED
     shown = METRICS[metric].shown
     return f"{shown(cell.mean)}{_STAR * starred}" + ("" if cell.sd is None else f" ({shown(cell.sd)})")
+
+
+def _cell_of_bootstrap(metric: str, cell: MeanAndSpread, starred: bool) -> str:
+    shown = METRICS[metric].shown
+    spread = "" if cell.mean is None or cell.sd is None else f" ± {shown(cell.sd)}"
+    return f"{_cell(metric, cell._replace(sd=None), starred)}{spread}"
 
 
 def _is_starred(tests: Sequence[PairTest], name: str, metric: str) -> bool:

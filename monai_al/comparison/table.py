@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai_al.comparison.bootstrap import Spreads, bootstrap_spreads
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
 from monai_al.comparison.metric import AXES, METRICS, CurveMetric
@@ -40,8 +41,9 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
         whose round reaches it; None for never) and ``seeds``; ``everything``: its last value per seed; all of these of
         the first metric, the mean over the test set, None where it is undefined. ``curves``: name -> seed -> a row per
         round; ``missing``: how many runs are not done; ``otherwise``: how many of the others were done with other
-        configs or options; ``notes``: what else is to be known of the pairs; ``truth``: names of the runs whose
-        strategy uses the truth.
+        configs or options; ``notes``: what else is to be known of the pairs; ``spreads``: with ``spread: bootstrap``
+        those of :func:`monai_al.comparison.bootstrap.bootstrap_spreads`, otherwise None; ``truth``: names of the runs
+        whose strategy uses the truth.
 
     Raises:
         DataError: runs differ in their number of rounds, or those of one seed in more than what was chosen, so that
@@ -56,10 +58,13 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
     done = [run for run in planned if is_done(run.folder)]
     notes = check_pairs(comparison, done)
     curves: dict[str, dict[int, Curve]] = {}
+    folders: dict[str, dict[int, RunFolder]] = {}
     for run in sorted(done, key=lambda run: list(comparison.runs).index(run.name)):
+        folders.setdefault(run.name, {})[run.seed] = RunFolder(run.folder)
         curves.setdefault(run.name, {})[run.seed] = RunFolder(run.folder).curve()
     metric = comparison.metrics[0]
     everything = {seed: curve[-1][metric] for seed, curve in curves.pop(comparison.everything or "", {}).items()}
+    drawn_anew = comparison.spread == "bootstrap"
     rounds = zip(*(curve for of_seed in curves.values() for curve in of_seed.values()), strict=True)
     return {
         "columns": [(_range([row[comparison.axis] for row in rows]), rows[0]["fraction"]) for rows in rounds],
@@ -69,8 +74,13 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
         "missing": len(planned) - len(done),
         "otherwise": sum(asked_otherwise(run) for run in done),
         "notes": notes,
+        "spreads": bootstrap_spreads(comparison, _without(folders, comparison.everything)) if drawn_anew else None,
         "truth": {run.name for run in done if _uses_truth(run.folder)},
     }
+
+
+def _without(folders: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    return {other: of_seed for other, of_seed in folders.items() if other != name}
 
 
 def _row(curves: Mapping[int, Curve], everything: Mapping[int, float | None], name: str, axis: str) -> dict[str, Any]:
@@ -120,7 +130,7 @@ def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:
     parts = [" ".join([title, *of_rounds, *state]), rounds]
     if comparison.has_summary:
         tests = pair_tests(comparison, table["curves"])
-        cells = mean_and_spread(comparison, table["curves"])
+        cells = mean_and_spread(comparison, table["curves"], table["spreads"])
         after = f"{METRICS[comparison.metrics[0]].name} after each round."
         parts = [" ".join([title, *state]), summary_text(comparison, cells, tests, marked)]
         parts += [tests_text(comparison, tests, marked)] if tests else []
@@ -144,7 +154,8 @@ def _state(table: Mapping[str, Any]) -> list[str]:
 
 def _about_rounds(comparison: Comparison, table: Mapping[str, Any]) -> list[str]:
     n_seeds = span([len(row["seeds"]) for row in table["rows"].values()])
-    told = [f"Mean over {n_seeds} seed{'s' * (n_seeds != '1')} [smallest, largest]."]
+    shown = "[smallest, largest]" if table["spreads"] is None else "± two standard deviations of the bootstrap"
+    told = [f"Mean over {n_seeds} seed{'s' * (n_seeds != '1')} {shown}."]
     told += [f"In brackets and under labels: {AXES[comparison.axis]}."] if comparison.axis != "labeled" else []
     if table["everything"]:
         values = _mean_and_range(list(table["everything"].values()), METRICS[comparison.metrics[0]])
@@ -158,11 +169,22 @@ def _rounds(comparison: Comparison, table: Mapping[str, Any], marked: Callable[[
     shares = [f"{100 * share:.1f} % ({span(n)})" for n, share in table["columns"]]
     lines = [[metric.name, *shares, "best", "labels"]]
     for name, row in table["rows"].items():
-        cells = [_mean_and_range(values, metric) for values in (*row["values"], row["best"])]
+        cells = _of_rounds(row["values"], name, metric, table["spreads"])
+        cells.append(_mean_and_range(row["best"], metric))
         lines.append([marked(name), *cells, _reached(row["labels"])])
     if len(shares) > _WIDE:
         lines = [list(column) for column in zip(*lines, strict=True)]
     return markdown_table(lines[0], lines[1:])
+
+
+def _of_rounds(
+    columns: Sequence[Sequence[float | None]], name: str, metric: CurveMetric, spreads: Spreads | None
+) -> list[str]:
+    """A cell for each round."""
+    if spreads is None:
+        return [_mean_and_range(values, metric) for values in columns]
+    pairs = zip(columns, spreads.rounds[name], strict=True)
+    return [_mean_and_spread(values, spread, metric) for values, spread in pairs]
 
 
 def _published(comparison: Comparison) -> list[str]:
@@ -180,6 +202,14 @@ def _mean_and_range(values: Sequence[float | None], metric: CurveMetric) -> str:
         return UNDEFINED
     mean, least, most = map(metric.shown, (sum(defined) / len(defined), min(defined), max(defined)))
     return mean if len(defined) == 1 else f"{mean} [{least}, {most}]"
+
+
+def _mean_and_spread(values: Sequence[float | None], spread: float | None, metric: CurveMetric) -> str:
+    defined = [value for value in values if value is not None]
+    if len(defined) < len(values) or not defined:
+        return UNDEFINED
+    shown = "" if spread is None else f" ± {metric.shown(spread)}"
+    return f"{metric.shown(sum(defined) / len(defined))}{shown}"
 
 
 def _reached(labels: Sequence[float | None]) -> str:

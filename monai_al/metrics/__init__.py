@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_al.metrics.bootstrap import bootstrap_means, bootstrap_spread
 from monai_al.metrics.dice import EMPTY_POLICIES, NOT_ANNOTATED, DiceCounts, check_empty_policy, dice, dice_counts
 from monai_al.metrics.effective_rank import effective_rank
 from monai_al.metrics.hd95 import hd95, physical_diagonal
@@ -24,6 +25,8 @@ __all__ = [
     "DiceCounts",
     "PairedTests",
     "VolumeScores",
+    "bootstrap_means",
+    "bootstrap_spread",
     "check_empty_policy",
     "dice",
     "dice_counts",

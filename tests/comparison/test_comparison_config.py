@@ -136,7 +136,7 @@ def test_configs_are_found_by_path_from_the_file_from_the_working_folder_and_by_
         ({"metrics": [["dice_3d"]]}, "metrics must be"),
         ({"summary": "median"}, "summary must be one of mean, final, best, aubc, got 'median'"),
         ({"summary": ["mean"]}, "summary must be"),
-        ({"spread": "rounds"}, "spread must be seeds or all, got 'rounds'"),
+        ({"spread": "rounds"}, "spread must be one of seeds, all, bootstrap, got 'rounds'"),
         ({"spread": "all", "summary": "final"}, "spread: all is that of all rounds, so summary must be mean, not 'fin"),
         ({"baseline": "entropy"}, "baseline, 'entropy', is none of the runs that can be tested: random, all of it"),
         ({"baseline": "all of it", "everything": "all of it"}, "baseline, 'all of it', is none of the runs"),
