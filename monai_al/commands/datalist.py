@@ -54,6 +54,7 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "  python -m monai_al datalist datalist --dataset_dir my_list.json --fold 0\n"
         '  python -m monai_al datalist folder --dataset_dir my_data --patient "(case\\d+)"\n'
         "  python -m monai_al datalist acdc --dataset_dir ACDC --labels scribbles --test_patients patient001\n"
+        "  python -m monai_al datalist acdc --dataset_dir ACDC --deviation --no_read\n"
         "  python -m monai_al datalist phantom --dataset_dir phantoms\n",
     )
     parser.add_argument("dataset", metavar="DATASET", choices=DATASETS, help=", ".join(DATASETS))
@@ -63,6 +64,14 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary and all items to this file")
     parser.add_argument("--no_read", action="store_true", help="list only: read headers, not the voxels")
+    parser.add_argument(
+        "--deviation",
+        nargs="?",
+        type=int,
+        const=256,
+        metavar="N",
+        help="also say how much the slices that may be annotated differ, resized to N x N (default 256)",
+    )
     split = parser.add_argument_group("split, always by patient (default: the data set's own, if any)")
     split.add_argument(
         "--test_fraction", type=float, default=0.0, metavar="F", help="share of the patients for testing"
@@ -175,9 +184,11 @@ def datalist(arguments: argparse.Namespace) -> None:
         classes   0 background, 1 liver, 2 lesion
         note      This is a phantom, drawn by a program: good for trying things out, not for results.
     """
-    from monai_al.datasets import describe, description_text
+    from monai_al.datasets import describe, description_text, deviation_text, slice_deviations
     from monai_al.records import split_by_patient
 
+    if arguments.deviation is not None and arguments.deviation < 1:
+        raise ValueError(f"--deviation {arguments.deviation}: give the rows and columns of the slices, such as 256")
     if arguments.json and (Path(arguments.json).is_dir() or not Path(arguments.json).absolute().parent.is_dir()):
         raise ValueError(f"--json {arguments.json}: is a folder, or lies in one that is not there; name a file")
     pool = _pool(arguments)
@@ -187,6 +198,8 @@ def datalist(arguments: argparse.Namespace) -> None:
         )
     summary = describe(pool, read=not arguments.no_read)
     print(description_text(summary))
+    if arguments.deviation is not None:
+        print(deviation_text(slice_deviations(pool, arguments.deviation)))
     if arguments.json:
         _write_json(Path(arguments.json), pool, summary)
 
@@ -195,7 +208,7 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     import monai_al.datasets
 
     load = getattr(monai_al.datasets, ALIASES.get(arguments.dataset, arguments.dataset))
-    common = {"command", "run", "dataset", "dataset_dir", "json", "no_read"}
+    common = {"command", "run", "dataset", "dataset_dir", "deviation", "json", "no_read"}
     common |= {"test_fraction", "validation_fraction", "split_seed"}
     options = {name: value for name, value in vars(arguments).items() if name not in common}
     if "require_labels" in options:

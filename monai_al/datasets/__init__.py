@@ -8,6 +8,7 @@ from monai_al.datasets.chaos import chaos
 from monai_al.datasets.datalist import datalist
 from monai_al.datasets.davis import davis
 from monai_al.datasets.decathlon import decathlon
+from monai_al.datasets.deviation import deviation_text, slice_deviations
 from monai_al.datasets.folder import folder
 from monai_al.datasets.lgg import lgg
 from monai_al.datasets.ms_cmr import ms_cmr
@@ -26,10 +27,12 @@ __all__ = [
     "decathlon",
     "describe",
     "description_text",
+    "deviation_text",
     "folder",
     "lgg",
     "ms_cmr",
     "phantom",
     "plane_grid",
     "promise12",
+    "slice_deviations",
 ]

@@ -17,11 +17,13 @@ from monai_al.metrics.significance import (
     smallest_p,
     wilcoxon_p,
 )
+from monai_al.metrics.slice_deviation import Deviation, neighbor_deviation, pairwise_deviation
 from monai_al.metrics.volume import VolumeScores, mean_dice, score_overlapping, score_volume, summarize
 
 __all__ = [
     "EMPTY_POLICIES",
     "NOT_ANNOTATED",
+    "Deviation",
     "DiceCounts",
     "PairedTests",
     "VolumeScores",
@@ -34,7 +36,9 @@ __all__ = [
     "hd95",
     "holm",
     "mean_dice",
+    "neighbor_deviation",
     "paired_tests",
+    "pairwise_deviation",
     "physical_diagonal",
     "score_overlapping",
     "score_volume",

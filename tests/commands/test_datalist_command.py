@@ -34,6 +34,19 @@ class TestDatalist:
         assert "items     6 " in text
         assert "voxels" not in text
 
+    def test_how_much_slices_differ(self, tmp_path, capsys):
+        asked = [*self.command, "--dataset_dir", str(tmp_path), "--no_read", "--test_fraction", "0.34"]
+        assert main([*asked, "--deviation", "16"]) == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
+        assert [(name, int(pairs)) for name, _, pairs, _ in lines] == [
+            ("all", 32 * 31 // 2), ("patient", 2 * 16 * 15 // 2), ("volume", 4 * 8 * 7 // 2), ("neighbors", 4 * 7)
+        ]  # fmt: skip
+        assert all(0 < float(mean) < 1 for _, mean, _, _ in lines)
+        assert main([*asked, "--deviation", "0"]) == 2
+        assert "--deviation 0: give the rows and columns" in capsys.readouterr().err
+        assert main([*asked, "--deviation", "--item", "volume"]) == 2
+        assert "pairs are those of slices" in capsys.readouterr().err
+
     @pytest.mark.parametrize("name", sorted({*DATASETS} - {"phantom"}))
     def test_missing_folder(self, tmp_path, capsys, name):
         assert main(["datalist", name, "--dataset_dir", str(tmp_path / "gone")]) == 2
