@@ -34,9 +34,9 @@ def pairwise_deviation(images: Any, groups: Sequence[Hashable] | None = None) ->
     """Mean absolute difference of the pixels of two images, over all pairs of images in a group.
 
     S. Vepa et al., "Integrating Deep Metric Learning with Coreset for Active Learning in 3D Segmentation", NeurIPS
-    2024, arXiv:2411.15763, show by it how much alike the slices of a patient, of a volume and neighbors are. It is exact
-    for any number of images, and no pair is ever formed: of n sorted values the absolute differences of all pairs sum
-    to the sum of ``(2 i - n + 1) x_i``, i = 0, ..., n - 1.
+    2024, arXiv:2411.15763, show by it how much alike the slices of a patient, of a volume and neighbors are. It is
+    exact for any number of images, and no pair is ever formed: of n sorted values the absolute differences of all pairs
+    sum to the sum of ``(2 i - n + 1) x_i``, i = 0, ..., n - 1.
 
     Args:
         images: ``(N, *spatial)``.

@@ -49,9 +49,12 @@ class LevelDropoutUNet(BasicUNet):
         **options: Any,
     ) -> None:
         _check(features, dropout)
-        layers = {"act": "LeakyReLU", "norm": "BATCH", "upsample": "nontrainable", **options}
+        layers: dict[str, Any] = {"act": "LeakyReLU", "norm": "BATCH", "upsample": "nontrainable", **options}
         super().__init__(spatial_dims, in_channels, out_channels, (*features, features[0]), dropout=0.0, **layers)
-        encoder = [self.conv_0, *(down.convs for down in (self.down_1, self.down_2, self.down_3, self.down_4))]
+        encoder: list[Any] = [
+            self.conv_0,
+            *(down.convs for down in (self.down_1, self.down_2, self.down_3, self.down_4)),
+        ]
         for level, rate in zip(encoder, dropout, strict=True):
             level.conv_0.adn.D.p = float(rate)
 
