@@ -14,6 +14,7 @@ from preset_sources import EXPECTED, GCC, PARAMETERS, SB, SEL
 from presets import PHANTOM, PRESETS, Built, head, table
 
 from monai_al.cli import find_asset
+from monai_al.commands import main
 from monai_al.data import NOT_ANNOTATED
 
 
@@ -101,6 +102,13 @@ OF_BUNDLE = {
     SEL: {"channels": [2, 2, 4, 4, 4], "epochs": 2},
 }  # fmt: skip
 QUICK = ("GCC, DAVIS", "SEL, BraTS")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_command_of_a_preset_gets_as_far_as_its_data(name, tmp_path, capsys):
+    _, _, _, command, *names = PRESETS[name].command.split()
+    assert main([command, *names, "--dataset_dir", str(tmp_path / "gone"), "--output_dir", str(tmp_path / "run")]) == 2
+    assert f"{tmp_path / 'gone'}: does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
