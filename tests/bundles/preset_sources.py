@@ -71,16 +71,21 @@ _ALL_SB = {
     ),
 }
 EXPECTED: dict[str, dict[str, tuple[str, str]]] = {
-    "SB, PROMISE12": _ALL_SB,
+    "SB, PROMISE12": _ALL_SB
+    | {"patients: pool, validation, test": ("36, 4, 10", "10 to test [109 slices for validation]")},
     "SB, hippocampus": _ALL_SB
     | {
         "network": ("DropoutUNet, 6.822 M", SAME),
-        "image": ("1 x 48 x 64, 0 to 1", "silent; 3 classes [350 validation slices]"),
+        "image": ("1 x 48 x 64, 0 to 1", "silent"),
+        "patients: pool, validation, test": ("198, 10, 52", "silent [350 slices for validation]"),
     },
     "GCC, ACDC": _ALL_GCC,
     "GCC, CHAOS": _ALL_GCC
     | _ONE_VOLUME
-    | {"image": ("1 x 256 x 256, -1 to 1", "[189 x 189 at 1.89 mm, then 256 x 256; liver window to -1..1]")},
+    | {
+        "image": ("1 x 256 x 256, -1 to 1", "[189 x 189 at 1.89 mm, then 256 x 256; liver window to -1..1]"),
+        "patients: pool, validation, test": ("15, 2, 3", "75, 10, 15 % [15, 2, 3]"),
+    },
     "GCC, MS-CMR": _ALL_GCC
     | _ONE_VOLUME
     | {
@@ -96,12 +101,16 @@ EXPECTED: dict[str, dict[str, tuple[str, str]]] = {
         "labeled, %": ("1, 10, 20, 30, 40", "[1,] 10, 20, 30, 40"),
         "image": ("3 x 256 x 256, 0 to 1", "[256 x 256]; normalisation silent"),
     },
-    "SEL, spleen": _ALL_SEL,
+    "SEL, spleen": _ALL_SEL | {"patients: pool, validation, test": ("21, 6, 14", "silent")},
     "SEL, BraTS": _ALL_SEL
     | {
         "batch": ("32", "32"),
         "labeled": ("500, 600, 700 to 2700 in 23 rounds", "500, then 100 a query; six points of 10 to 35 %"),
         "image": ("1 x 240 x 240, 0 to 1", "silent; 240 x 240 natively"),
+        "patients: pool, validation, test": (
+            "50, 11, 15",
+            "silent; the percentages tell of a pool of about 7750 slices, 155 of 50 patients",
+        ),
     },
 }
 PARAMETERS = {GCC: 1.81e6, SEL: 7.76e6}  # of the authors' code; ours must be within 1 %

@@ -26,7 +26,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from monai_al.assets import find_asset, find_overlay
 from monai_al.bundle import RoundTraining, RunningBundle, learning_rate_schedule
 from monai_al.comparison.markdown import markdown_table
-from monai_al.records import round_sizes
+from monai_al.records import SPLITS, Item, Pool, round_sizes, split_by_patient
 
 PHANTOM = "$datasets.phantom(@cache_dir, **@phantom)"
 
@@ -42,6 +42,7 @@ class Preset:
         slices: in the paper's training part.
         volume: shape of a stored volume, ``(C, H, W, D)``.
         spacing: of its pixels in the plane, in mm.
+        patients: of all of its data, where they are split by shares.
     """
 
     bundle: str
@@ -50,6 +51,7 @@ class Preset:
     slices: int
     volume: tuple[int, int, int, int]
     spacing: float = 1.0
+    patients: int | None = None
 
     @property
     def root(self) -> Path:
@@ -69,14 +71,16 @@ class Preset:
 
 
 PRESETS = {
-    "SB, PROMISE12": Preset(SB, ("paper",), 2, 1020, (1, 320, 320, 4), 0.6),
-    "SB, hippocampus": Preset(SB, ("paper", "datasets/hippocampus", "paper_hippocampus"), 3, 7000, (1, 35, 50, 4)),
+    "SB, PROMISE12": Preset(SB, ("paper",), 2, 1020, (1, 320, 320, 4), 0.6, 50),
+    "SB, hippocampus": Preset(
+        SB, ("paper", "datasets/hippocampus", "paper_hippocampus"), 3, 7414, (1, 35, 50, 4), 1.0, 260
+    ),
     "GCC, ACDC": Preset(GCC, ("paper",), 4, 1454, (1, 216, 256, 4), 1.5),
-    "GCC, CHAOS": Preset(GCC, ("paper", "datasets/chaos", "paper_chaos"), 2, 2351, (1, 512, 512, 4), 0.73),
+    "GCC, CHAOS": Preset(GCC, ("paper", "datasets/chaos", "paper_chaos"), 2, 2351, (1, 512, 512, 4), 0.73, 20),
     "GCC, MS-CMR": Preset(GCC, ("paper", "datasets/ms_cmr", "paper_ms_cmr"), 4, 382, (1, 480, 480, 4), 0.75),
     "GCC, DAVIS": Preset(GCC, ("paper", "datasets/davis", "paper_davis"), 2, 2079, (3, 480, 854, 4)),
-    "SEL, spleen": Preset(SEL, ("paper",), 2, 2208, (1, 512, 512, 4), 0.8),
-    "SEL, BraTS": Preset(SEL, ("paper", "datasets/brats", "paper_brats"), 2, 7750, (1, 240, 240, 4)),
+    "SEL, spleen": Preset(SEL, ("paper",), 2, 2208, (1, 512, 512, 4), 0.8, 41),
+    "SEL, BraTS": Preset(SEL, ("paper", "datasets/brats", "paper_brats"), 2, 7750, (1, 240, 240, 4), 1.0, 76),
 }
 
 
@@ -86,17 +90,14 @@ class Built:
     Args:
         preset: the preset.
         folder: for the files of the built-in phantom.
-        small: options that make it smaller.
     """
 
-    def __init__(self, preset: Preset, folder: Path, **small: Any) -> None:
+    def __init__(self, preset: Preset, folder: Path) -> None:
         self.preset = preset
-        merged = ConfigParser.load_config_files([str(file) for file in preset.files])
-        self.config = {**merged, **small}
+        self.config = ConfigParser.load_config_files([str(file) for file in preset.files])
         bundle = RunningBundle(preset.root, self.config)
-        self.check = {"training": "train.yaml", "overlays": merged["train_overlays"]}
-        encoder = [merged["encoder"]] if merged["encoder"] else []
-        bundle.check_overrides(**self.check, defaults="active_learning.yaml", encoder=encoder)
+        encoder = [self.config["encoder"]] if self.config["encoder"] else []
+        bundle.check_overrides("train.yaml", defaults="active_learning.yaml", encoder=encoder)
         classes = ["background", *(f"class {number}" for number in range(1, preset.classes))]
         phantom = {
             "patients": 8,
@@ -106,7 +107,7 @@ class Built:
             "classes": classes,
         }
         places = {"cache_dir": str(folder), "output_dir": str(folder), "device": "cpu", "progress": False}
-        given = {**bundle.forwarded("train.yaml"), "datalist": PHANTOM, "phantom": phantom, **places, **small}
+        given = {**bundle.forwarded("train.yaml"), "datalist": PHANTOM, "phantom": phantom, **places}
         self.training = RoundTraining(preset.root / "configs" / "train.yaml", given)
         self._parser = self.training.parser(self.training.all_overrides())
 
@@ -131,6 +132,7 @@ class Built:
             "image": self.image(),
             "augmentation": ", ".join(_steps(self["augmentation"])),
         }
+        found |= {"patients: pool, validation, test": self.patients()} if self.preset.patients else {}
         return found | (self.encoder() if self["encoder"] else {})
 
     def parameters(self) -> int:
@@ -196,6 +198,13 @@ class Built:
             return {"labeled, %": ", ".join(f"{100 * total / self.preset.slices:.0f}" for total in totals)}
         first = ", ".join(map(str, totals[:3]))
         return {"labeled": f"{first} to {totals[-1]} in {len(totals)} rounds"}
+
+    def patients(self) -> str:
+        """How many may be annotated, are for validation, and for testing."""
+        names = [f"patient {number}" for number in range(self.preset.patients or 0)]
+        pool = Pool([Item(id=name, image=name, volume=name, patient=name) for name in names])
+        drawn = split_by_patient(pool, test=self["test_fraction"], validation=self["validation_fraction"])
+        return ", ".join(str(len(drawn.part(split))) for split in SPLITS)
 
     def image(self) -> str:
         """Shape and values of what the network gets, from a volume as the data set has it."""
