@@ -7,9 +7,9 @@ Trains the bundles' U-Net on one batch of random slices, forward, loss, backward
 * ours: leaky ReLU, weights in the order channels last (``monai_al.networks.placed``), a fused AdamW;
 * default: MONAI's ``UNet`` with its PReLU, weights as they are built, AdamW as PyTorch takes it.
 
-Prints the median seconds of a step of both, and the median of the ratios of neighbouring repeats, which a slowly changing
-load of the machine does not disturb. The memory order and the fused optimiser change nothing but the rounding, which is
-checked: with the activation alike, two steps of both give equal losses.
+Prints the median seconds of a step of both, and the median of the ratios of neighbouring repeats, which a slowly
+changing load of the machine does not disturb. The memory order and the fused optimiser change nothing but the
+rounding, which is checked: with the activation alike, two steps of both give equal losses.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class PlaneGrid:
 
 
 def plane_grid(
-    pool: Pool, size: Sequence[int] | None = None, spacing: float | str | None = FIT, longest_side: int = 192
+    pool: Pool, size: Sequence[int] | None = None, spacing: float | str | None = FIT, longest_side: int = 128
 ) -> PlaneGrid:
     """The pixels that a network gets of a pool's slices, with what is not given derived from the headers of its files.
 

@@ -240,11 +240,11 @@ def warnings_of(caplog):
 
 
 OF_THE_OVERLAYS = {
-    "acdc": ["image_size", "intensity", "spacing"],
+    "acdc": ["default_steps", "image_size", "intensity", "spacing"],
     "chaos": ["image_size", "intensity", "padding_value", "spacing"],
     "davis": ["image_size", "in_channels", "intensity", "preprocessing", "spacing"],
     "folder": ["image_size", "spacing"],
-    "hippocampus": ["default_steps", "image_size", "spacing"],
+    "hippocampus": ["image_size", "spacing"],
     "lgg": ["image_size", "intensity", "spacing"],
     "ms_cmr": ["image_size", "intensity", "spacing"],
     "promise12": ["image_size", "spacing"],

@@ -45,7 +45,7 @@ THREE = (200, 180, 1.0), (100, 90, 1.5), (150, 150, 2.0)  # fields of view 200 x
         ({"size": (100, 60)}, (100, 60), 3.0),  # 180 mm in 60 pixels
         ({"size": (400, 400)}, (400, 400), 1.5),
         ({"spacing": 1.0, "longest_side": 512}, (208, 192), 1.0),
-        ({"spacing": 1.0}, (192, 192), 1.0),
+        ({"spacing": 1.0}, (128, 128), 1.0),
         ({"spacing": None}, (160, 160), None),  # median of the sizes, 150 x 150
         ({"spacing": None, "size": (64, 32)}, (64, 32), None),
         ({"spacing": 0.5, "size": (64, 32)}, (64, 32), 0.5),
@@ -59,7 +59,7 @@ def test_of_what_is_asked_for_and_what_files_tell(tmp_path, asked, size, spacing
 def test_pictures_keep_their_proportions(tmp_path):
     pictures = (600, 800, None), (300, 400, None), (600, 800, None)
     found = plane_grid(pool_of(tmp_path, *pictures))
-    assert (found.size, found.spacing) == ((144, 192), None)
+    assert (found.size, found.spacing) == ((96, 128), None)
     assert plane_grid(pool_of(tmp_path, (30, 40, None))).size == (32, 48)  # nothing is made larger
     assert plane_grid(pool_of(tmp_path, *pictures, (90, 90, 1.0))).spacing is None
 
