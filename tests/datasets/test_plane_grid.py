@@ -46,7 +46,7 @@ THREE = (200, 180, 1.0), (100, 90, 1.5), (150, 150, 2.0)  # fields of view 200 x
         ({"size": (400, 400)}, (400, 400), 1.5),
         ({"spacing": 1.0, "longest_side": 512}, (208, 192), 1.0),
         ({"spacing": 1.0}, (128, 128), 1.0),
-        ({"spacing": None}, (160, 160), None),  # median of the sizes, 150 x 150
+        ({"spacing": None}, (128, 128), None),  # median of the sizes, 150 x 150, in 128
         ({"spacing": None, "size": (64, 32)}, (64, 32), None),
         ({"spacing": 0.5, "size": (64, 32)}, (64, 32), 0.5),
     ],
