@@ -17,11 +17,23 @@ from monai_al.data.stored_grid import StoredGrid
 from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, spare_bytes
 from monai_al.records.errors import DataError
 
-__all__ = ["NIFTI_SUFFIXES", "millimetres", "nifti_image", "nifti_label", "nifti_shape", "open_nifti"]
+__all__ = ["NIFTI_SUFFIXES", "is_placeholder", "millimetres", "nifti_image", "nifti_label", "nifti_shape", "open_nifti"]
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 SPATIAL_UNIT = 0b111  # the bits of xyzt_units
 MILLIMETRES = {1: 1000.0, 3: 0.001}  # metres, microns; 2 are millimetres, and what states no unit is taken for them
+
+
+def is_placeholder(header: Any) -> bool:
+    """Whether a header of nibabel states neither a position nor another voxel size than 1, so none at all.
+
+    Example:
+        >>> import nibabel
+        >>> values = np.zeros((4, 5, 6), np.uint8)
+        >>> [is_placeholder(nibabel.Nifti1Image(values, affine).header) for affine in (None, np.eye(4))]
+        [True, False]
+    """
+    return not _is_placed(header) and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
 
 
 def nifti_shape(path: str) -> tuple[int, ...]:
@@ -159,6 +171,8 @@ def _grid(path: str, dtype: Any) -> StoredGrid:
     header = stored.header
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     affine[:3] *= millimetres(header)
-    placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
-    placeholder = not placed and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
-    return StoredGrid(values, affine, placeholder, placed)
+    return StoredGrid(values, affine, is_placeholder(header), _is_placed(header))
+
+
+def _is_placed(header: Any) -> bool:
+    return int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0

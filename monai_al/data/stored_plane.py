@@ -10,7 +10,7 @@ import numpy as np
 
 from monai_al.data.dicom_files import series_files
 from monai_al.data.dicom_series import dicom_file
-from monai_al.data.nifti import NIFTI_SUFFIXES
+from monai_al.data.nifti import NIFTI_SUFFIXES, is_placeholder
 from monai_al.data.reading import stored_shape
 from monai_al.data.slice_axis import stored_spacing
 from monai_al.records.stored_files import stored_channels
@@ -44,7 +44,7 @@ def stored_plane(path: str | os.PathLike, slice_axis: int) -> tuple[tuple[int, i
     shape = (*stored_shape(path), 1)
     size = shape[axes[0]], shape[axes[1]]
     spacing = _of_dicom(path) or stored_spacing(path)
-    if spacing is None or _is_placeholder(stored_channels(path)[0].path):
+    if spacing is None or _states_none(stored_channels(path)[0].path):
         return size, None
     first, second = (float(f"{spacing[axis]:.6g}") for axis in axes)
     return size, (first, second)
@@ -61,11 +61,9 @@ def _of_dicom(path: str | os.PathLike) -> tuple[float, ...] | None:
     return float(row), float(column), float(step)
 
 
-def _is_placeholder(file: str) -> bool:
+def _states_none(file: str) -> bool:
     if not file.lower().endswith(NIFTI_SUFFIXES):
         return False
     import nibabel
 
-    header = nibabel.load(file).header
-    placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
-    return not placed and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
+    return is_placeholder(nibabel.load(file).header)

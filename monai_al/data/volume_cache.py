@@ -323,7 +323,10 @@ def _labeled_voxels(label: np.ndarray, geometry: VolumeGeometry) -> dict[str, in
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2g} %"
+    percent = 100 * part / whole
+    if percent < 0.01:
+        return "less than 0.01 %"
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
 
 
 def _size(shape: Iterable[int]) -> str:

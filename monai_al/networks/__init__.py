@@ -24,7 +24,7 @@ __all__ = [
     "SimCLR",
     "VAALNetwork",
     "load_backbone",
+    "placed",
     "read_torch_file",
     "similarity_graph",
-    "placed",
 ]

@@ -31,6 +31,7 @@ from monai.transforms import (
     ScaleIntensityd,
     ScaleIntensityRanged,
     ScaleIntensityRangePercentilesd,
+    SpatialCropd,
     SpatialPadd,
 )
 
@@ -200,6 +201,19 @@ def test_what_the_preprocessing_cuts_off_the_labels_is_told(tmp_path, caplog):
     cache_of(tmp_path, None, {0: 0, 1: 1}).prepare(items)
     cache_of(tmp_path, cropped, {0: 0, 1: 1}).prepare([replace(item, label=None) for item in items])
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("inside", "share"), [(0, "100 %"), (7, "12 %"), (199, "0.5 %"), (19999, "less than 0.01 %")])
+def test_shares_are_told_in_plain_numbers(tmp_path, caplog, inside, share):
+    label = np.zeros((101, 202, 1), np.uint8)
+    label[1:].flat[:inside] = 1
+    label[0, 0, 0] = 1
+    image = write(tmp_path / "a.nii", np.random.default_rng(0).normal(size=label.shape).astype(np.float32))
+    items = slices_of(1, image=image, volume="a", patient="a", label=write(tmp_path / "a_label.nii", label))
+    below = SpatialCropd(["image", "label"], roi_start=(1, 0, 0), roi_end=(101, 202, 1), allow_missing_keys=True)
+    cache_of(tmp_path, below, {0: 0, 1: 1}).prepare(items)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith(f"{share} of the labeled foreground lies outside the 100 x 202 pixels")
 
 
 def test_an_image_is_kept_once_for_several_labels(tmp_path, reads):
