@@ -15,7 +15,7 @@ from monai_al.cli import find_asset
 CONFIG = find_asset("active_learning") / "configs" / "train.yaml"
 SMALL = {
     "phantom": {"patients": 6, "volumes_per_patient": 1, "shape": [32, 32, 6], "classes": ["background", "a", "b"]},
-    "image_size": [32, 32], "channels": [4, 8], "batch_size": 4, "device": "cpu", "progress": False, "model": "best",
+    "image_size": [32, 32], "channels": [8, 16], "batch_size": 4, "device": "cpu", "progress": False, "model": "best",
     "validation_fraction": 0.3, "steps_per_epoch": 1, "learning_rate": 0.05, "lr_schedule": "constant",
 }  # fmt: skip
 
@@ -40,8 +40,8 @@ def trained(tmp_path, **options):
 
 @pytest.mark.parametrize(("key_metric", "name", "sign"), [("loss", "val_loss", -1), ("dice", "val_dice", 1)])
 def test_the_best_weights_are_those_of_the_best_metric(tmp_path, key_metric, name, sign):
-    metrics, weights, best = trained(tmp_path, key_metric=key_metric, steps=12)
-    assert [list(found) for found in metrics] == [[name]] * 12
+    metrics, weights, best = trained(tmp_path, key_metric=key_metric, steps=16)
+    assert [list(found) for found in metrics] == [[name]] * 16
     values = [sign * found[name] for found in metrics]
     place = int(np.argmax(values))
     assert len(set(values)) > 3
