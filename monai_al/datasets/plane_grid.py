@@ -61,7 +61,7 @@ def plane_grid(
 
     Raises:
         DataError: a file is missing or unreadable.
-        ValueError: ``longest_side`` is below 16, or ``spacing`` is another word.
+        ValueError: ``size`` is no two numbers, ``longest_side`` is below 16, or ``spacing`` is another word.
 
     Example:
         >>> import tempfile
@@ -77,6 +77,8 @@ def plane_grid(
         raise ValueError(f"longest_side must be at least {MULTIPLE}, got {longest_side}")
     if isinstance(spacing, str) and spacing != FIT:
         raise ValueError(f"spacing must be a number of mm, {FIT!r} or None, got {spacing!r}")
+    if size is not None and len(size) != 2:
+        raise ValueError(f"image_size must be rows and columns, two numbers, got {list(size)}: slices have no more")
     if size is not None and spacing != FIT:
         return PlaneGrid((size[0], size[1]), spacing)
     planes = [stored_plane(*key) for key in dict.fromkeys((item.image, item.slice_axis) for item in pool)]
@@ -86,7 +88,7 @@ def plane_grid(
         return PlaneGrid(_fixed(size) or _size(view, max(1.0, max(view) / longest_side), longest_side), None)
     view = _median([np.multiply(pixels, found) for pixels, found in planes])
     if spacing == FIT:
-        within = (longest_side, longest_side) if size is None else size[:2]
+        within = (longest_side, longest_side) if size is None else size
         largest = max(side / pixels for side, pixels in zip(view, within, strict=True))
         spacing = float(f"{max(float(np.median(spacings)), largest):.3g}")
     return PlaneGrid(_fixed(size) or _size(view, float(spacing), longest_side), float(spacing))

@@ -12,6 +12,8 @@ from monai.transforms import MapTransform, Resize, ResizeWithPadOrCrop
 
 __all__ = ["PlaneGridd"]
 
+MOST = 16384  # rows or columns of a whole view that is resampled: what is beyond is no spacing that anybody means
+
 
 class PlaneGridd(MapTransform):
     """Bring the slices of every volume to one size, at one spacing where one is given.
@@ -30,7 +32,8 @@ class PlaneGridd(MapTransform):
         label_keys: those of the keys that hold class numbers, which are not interpolated and padded with 0.
 
     Raises:
-        ValueError: the size is no two positive whole numbers, or the spacing is not above 0.
+        ValueError: the size is no two positive whole numbers, or the spacing is not above 0; when called: a whole slice
+            has more than 16384 rows or columns at the spacing.
 
     Example:
         >>> import torch
@@ -85,7 +88,12 @@ class PlaneGridd(MapTransform):
         if self.spacing is None:
             return self.size
         sides = torch.linalg.norm(array.affine[:3, :2], dim=0) * torch.tensor(array.shape[1:3])
-        return tuple(max(1, round(side / self.spacing)) for side in sides.tolist())
+        rows, columns = (max(1, round(side / self.spacing)) for side in sides.tolist())
+        if max(rows, columns) > MOST:
+            raise ValueError(
+                f"at a spacing of {self.spacing:g} mm a slice has {rows} x {columns} pixels: give a larger --spacing"
+            )
+        return rows, columns
 
     def _framed(self, array: Any, value: float) -> Any:
         return array if self.spacing is None else ResizeWithPadOrCrop((*self.size, -1), value=value)(array)

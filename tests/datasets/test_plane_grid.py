@@ -69,6 +69,8 @@ def test_mistakes(tmp_path):
         plane_grid(Pool([]), longest_side=8)
     with pytest.raises(ValueError, match="a number of mm, 'fit' or None, got 'median'"):
         plane_grid(Pool([]), spacing="median")
+    with pytest.raises(ValueError, match=r"image_size must be rows and columns, two numbers, got \[48, 48, 16\]"):
+        plane_grid(Pool([]), size=(48, 48, 16), spacing=1.0)
 
 
 def write_case(root, name, spacing, seed=0):

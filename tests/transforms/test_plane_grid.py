@@ -1,3 +1,9 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Slices at one spacing and of one size, beside a slow interpolation."""
+
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +87,8 @@ def test_padding_and_labels():
 def test_mistakes(settings):
     with pytest.raises(ValueError, match=r"rows and columns|above 0 mm"):
         PlaneGridd("image", **settings)
+
+
+def test_a_spacing_that_no_memory_could_hold_is_refused():
+    with pytest.raises(ValueError, match=r"0.002 mm a slice has 20000 x 2000 pixels: give a larger --spacing"):
+        placed(np.zeros((40, 4, 2)), affine_of((1.0, 1.0, 4.0)), size=(16, 16), spacing=0.002)
