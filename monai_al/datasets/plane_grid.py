@@ -86,7 +86,7 @@ def plane_grid(
     if spacing is None or len(spacings) < len(planes) or pool.placeholder_spacing:
         view = _median([pixels for pixels, _ in planes])
         return PlaneGrid(_fixed(size) or _size(view, max(1.0, max(view) / longest_side), longest_side), None)
-    view = _median([np.multiply(pixels, found) for pixels, found in planes])
+    view = _median([np.multiply(pixels, found) for pixels, found in planes if found is not None])
     if spacing == FIT:
         within = (longest_side, longest_side) if size is None else size
         largest = max(side / pixels for side, pixels in zip(view, within, strict=True))
@@ -98,7 +98,7 @@ def _fixed(size: Sequence[int] | None) -> tuple[int, int] | None:
     return None if size is None else (size[0], size[1])
 
 
-def _median(rows: Sequence[Sequence[float]]) -> list[float]:
+def _median(rows: Sequence[Sequence[float] | np.ndarray]) -> list[float]:
     return np.median(np.asarray(rows, dtype=float), axis=0).tolist()
 
 
