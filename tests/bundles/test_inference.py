@@ -240,7 +240,7 @@ def warnings_of(caplog):
 
 
 OF_THE_OVERLAYS = {
-    "acdc": ["default_steps", "image_size", "intensity", "spacing"],
+    "acdc": ["image_size", "intensity", "spacing"],
     "chaos": ["image_size", "intensity", "padding_value", "spacing"],
     "davis": ["image_size", "in_channels", "intensity", "preprocessing", "spacing"],
     "folder": ["image_size", "spacing"],
