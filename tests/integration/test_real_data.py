@@ -31,7 +31,7 @@ def test_two_short_rounds(dataset, folder, volumes, smallest, tmp_path):
         output_dir=str(tmp_path / "run"),
         rounds=2,
         budget=20,
-        steps=60,
+        steps=150,
         progress=False,
     )
     metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
