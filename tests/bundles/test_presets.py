@@ -55,6 +55,7 @@ def kind_of_draw(drawn, image):
     return "turn" if any(np.array_equal(drawn, one) for one in turned) else "rotation"
 
 
+@pytest.mark.nightly
 def test_half_of_the_cardiac_slices_are_turned_and_flipped_and_half_of_the_rest_are_rotated(tmp_path):
     augmentation = Built(PRESETS["GCC, ACDC"], tmp_path)["augmentation"]
     augmentation.set_random_state(0)

@@ -85,7 +85,9 @@ def slow(scores, name, number, kind):
     return 2 * statistics.stdev(summaries), 2 * np.std(rounds, axis=0, ddof=1)
 
 
-@pytest.mark.parametrize("kind", ["mean", "final", "best", "aubc"])
+@pytest.mark.parametrize(
+    "kind", ["mean", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("final", "best", "aubc"))]
+)
 def test_equals_plain_loops(tmp_path, scores, kind):
     spreads = comparison_table(comparison_of(summary=kind), tmp_path)["spreads"]
     for name in ("random", "entropy"):

@@ -69,6 +69,7 @@ def test_pretraining_then_a_cold_start_then_rounds(run):
     assert [item["id"] for query in (first, second) for item in query["items"]] == [ids[i] for i in slow]
 
 
+@pytest.mark.nightly
 def test_each_encoder_overlay_is_another_encoder(run):
     places = set()
     for name in ("nt_xent", "patient_volume"):
@@ -148,6 +149,7 @@ def test_pretraining_runs_alone_and_goes_on(tmp_path):
     assert batches % 2 == 0  # the first epoch was not done again
 
 
+@pytest.mark.nightly
 def test_the_papers_settings_with_small_sizes(run):
     small = {"image_size": [32, 32], "encoder_width": 0.125, "steps": 4, "steps_per_epoch": 2, "members": 2}
     network = {"_target_": "BasicUNet", "spatial_dims": 2, "in_channels": 1, "out_channels": 4, "features": [4] * 6}

@@ -49,6 +49,7 @@ def test_the_published_number_of_parameters():
     assert sum(p.numel() for p in LevelDropoutUNet(1, 4, upsample="deconv").parameters()) > 1.94e6
 
 
+@pytest.mark.nightly
 def test_dropout_acts_on_single_values_at_its_rate():
     net = network(dropout=(0, 0, 0, 0, 0.5))
     dropped = {}

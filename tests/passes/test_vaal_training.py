@@ -117,6 +117,7 @@ def organs(n=60, size=32, seed=0):
     return torch.from_numpy(((images - images.mean()) / images.std()).astype(np.float32)), rng.permutation(n) < n // 3
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_the_adversary_moves_the_discriminators_answer(seed):
     images, labeled = organs(seed=seed)
@@ -134,6 +135,7 @@ def test_the_adversary_moves_the_discriminators_answer(seed):
     assert spearmanr(alone[~labeled], together[~labeled])[0] < 0.95
 
 
+@pytest.mark.nightly
 def test_images_are_reconstructed_and_the_latent_code_does_not_collapse():
     images, labeled = two_sets()
     network = train_vaal(images, labeled, steps=150, batch_size=16, latent=8, channels=(8, 16))

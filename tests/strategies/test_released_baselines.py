@@ -88,6 +88,7 @@ def test_the_discriminator_learns_that_unlabeled_images_are_unlabeled(monkeypatc
     assert accuracies(*trained_on_stripes()) == (1, 0)  # target 1 for all
 
 
+@pytest.mark.nightly
 def test_the_latent_code_does_not_collapse(monkeypatch):
     def varying(network, images, labeled) -> int:
         with torch.no_grad():

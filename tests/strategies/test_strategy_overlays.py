@@ -117,12 +117,12 @@ def test_its_strategy_chooses(overlay):
     assert len({item.score is None for item in query.items}) == 1  # all have a score, or none
     assert strategy.needs() or query.items[0].score is None
     if "selector" in overlay.read_text(encoding="utf-8"):
-        batches = strategy_of(LOOP, overlay, SELECTOR)
+        batches = quick(strategy_of(LOOP, overlay, SELECTOR))
         assert batches.name == f"{strategy.name} with stochastic batches"
         query = batches.query(round, BUDGET)
         assert len(set(query.ids)) == BUDGET
         assert all("best of the stochastic batches" in item.reason for item in query.items)
-        spread = strategy_of(LOOP, overlay, SELECTOR.with_name("stratified.yaml"))
+        spread = quick(strategy_of(LOOP, overlay, SELECTOR.with_name("stratified.yaml")))
         assert spread.name == f"{strategy.name}, stratified by patient"
         chosen = [round.pool.index(id) // 12 for id in quick(spread).query(round, BUDGET).ids]
         counts = np.bincount([i // 12 for i in LABELED] + chosen)  # of patients with 12, 12 and 6 items
