@@ -104,6 +104,8 @@ def small(bundle: Path) -> dict:
 def done(request, tmp_path_factory):
     """A bundle and a run of its loop."""
     run_dir = tmp_path_factory.mktemp(request.param.name) / "run"
+    pretrains = (request.param / "configs" / "pretrain.yaml").is_file()
+    encoder = {"encoder_width": 0.125, "pretrain_epochs": 1} if pretrains else {}
     monai.bundle.run(
         config_file=str(request.param / "configs" / "active_learning.yaml"),
         output_dir=str(run_dir),
@@ -111,6 +113,7 @@ def done(request, tmp_path_factory):
         budget=3,
         threads=1,
         **small(request.param),
+        **encoder,
     )
     return request.param, run_dir
 
