@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from monai_al.data.cut_labels import labeled_voxels, what_is_cut
 from monai_al.data.fingerprint import fingerprint
 from monai_al.data.geometry import VolumeGeometry
 from monai_al.data.reading import StoredVolume, read_volume
@@ -144,25 +145,13 @@ class VolumeCache:
         if files:
             self._tell_outside(files.values())
 
-    def _tell_outside(self, items: Iterable[Item]) -> None:
+    def _tell_outside(self, items: Collection[Item]) -> None:
         """Say how much of what is labeled the preprocessing cuts away."""
-        counts = {}
-        for item in items:
-            entry = self._entries(item)[1]
-            if entry is not None:
-                content = read_json(entry / "label.json")
-                counts[item.image] = content["foreground"], content["outside"]
-        foreground, outside = (sum(column) for column in zip(*counts.values(), strict=True)) if counts else (0, 0)
-        if not outside:
-            return
-        cut = [image for image in counts if counts[image][1]]
-        worst = max(cut, key=lambda image: counts[image][1] / counts[image][0])
-        _log.warning(
-            "%s of the labeled foreground lies outside the %s pixels that are looked at, in %d of %d labeled volumes, "
-            "most in %s (%s): it can be neither learned nor found; a larger --image_size or --spacing takes it in",
-            _percent(outside, foreground), _size(self.get(next(iter(items))).image.shape[2:]), len(cut), len(counts),
-            worst, _percent(counts[worst][1], counts[worst][0]),
-        )  # fmt: skip
+        entries = ((item, self._entries(item)[1]) for item in items)
+        counts = {item.image: read_json(entry / "label.json") for item, entry in entries if entry is not None}
+        told = what_is_cut(counts, self.get(next(iter(items))).image.shape[2:])
+        if told is not None:
+            _log.warning("%s", told)
 
     def _drop_abandoned(self) -> None:
         """Remove what processes that were killed more than a day ago left half-written."""
@@ -289,7 +278,7 @@ class VolumeCache:
                 np.save(folder / "label.npy", np.ascontiguousarray(planes))
                 np.save(folder / "truth.npy", np.ascontiguousarray(stored.label.transpose(2, 0, 1)))
                 content = {"label": item.label, "sha256": content_hash(item.label)}
-                write_json(folder / "label.json", content | _labeled_voxels(stored.label.transpose(2, 0, 1), geometry))
+                write_json(folder / "label.json", content | labeled_voxels(stored.label.transpose(2, 0, 1), geometry))
 
     def _preprocess(self, stored: StoredVolume, item: Item) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         if self.transform is None:
@@ -313,24 +302,6 @@ class VolumeCache:
             raise DataError(f"{item.image}: the preprocessing made voxels that are NaN or infinite")
         planes = None if stored.label is None else _checked_label(out.get("label"), image, item)
         return np.asarray(image, dtype=np.float32), planes, np.asarray(image.affine, dtype=np.float64)
-
-
-def _labeled_voxels(label: np.ndarray, geometry: VolumeGeometry) -> dict[str, int]:
-    """How many voxels of a label ``(D, H, W)`` are foreground, and how many of them the preprocessing cuts away."""
-    foreground = (label > 0) & (label != NOT_ANNOTATED)
-    outside = np.count_nonzero(foreground & ~geometry.seen())
-    return {"foreground": int(np.count_nonzero(foreground)), "outside": int(outside)}
-
-
-def _percent(part: int, whole: int) -> str:
-    percent = 100 * part / whole
-    if percent < 0.01:
-        return "less than 0.01 %"
-    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
-
-
-def _size(shape: Iterable[int]) -> str:
-    return " x ".join(map(str, shape))
 
 
 def _check_one_kind(kind_of: Mapping[str, str], advice: str) -> None:
