@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -76,20 +77,26 @@ def is_lazy(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
 
 
-def import_nodes(name: str, trees: Mapping[str, ast.Module]) -> Iterator[tuple[str, str | None, int, bool]]:
+def import_nodes(name: str, trees: Mapping[str, ast.Module]) -> list[tuple[str, str | None, int, bool]]:
     """Module, imported name, line, and whether it is lazy, of every import of the package's modules in a module."""
-    package = name if is_package(name, trees) else name.rpartition(".")[0]
-    for statement in trees[name].body:
+    return nodes_of(trees[name], name if is_package(name, trees) else name.rpartition(".")[0])
+
+
+@functools.cache
+def nodes_of(tree: ast.Module, package: str) -> list[tuple[str, str | None, int, bool]]:
+    """The same of a module that belongs to a package."""
+    found: list[tuple[str, str | None, int, bool]] = []
+    for statement in tree.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    if alias.name.split(".")[0] == "monai_al":
-                        yield alias.name, None, node.lineno, is_lazy(statement)
+                names = [alias.name for alias in node.names if alias.name.split(".")[0] == "monai_al"]
+                found += [(module, None, node.lineno, is_lazy(statement)) for module in names]
             elif isinstance(node, ast.ImportFrom):
                 base = package.rsplit(".", node.level - 1)[0] if node.level else ""
                 module = ".".join(part for part in (base, node.module or "") if part)
                 if module.split(".")[0] == "monai_al":
-                    yield from ((module, alias.name, node.lineno, is_lazy(statement)) for alias in node.names)
+                    found += [(module, alias.name, node.lineno, is_lazy(statement)) for alias in node.names]
+    return found
 
 
 def imports_of(name: str, trees: Mapping[str, ast.Module]) -> Iterator[tuple[str, int]]:
@@ -160,12 +167,10 @@ def import_circles(trees: Mapping[str, ast.Module]) -> list[str]:
     return list(circles.values())
 
 
-def test_nothing_imports_upward():
-    assert floor_violations(modules_of(PACKAGE)) == []
-
-
-def test_nothing_imports_in_a_circle():
-    assert import_circles(modules_of(PACKAGE)) == []
+def test_nothing_imports_upward_or_in_a_circle():
+    trees = modules_of(PACKAGE)
+    assert floor_violations(trees) == []
+    assert import_circles(trees) == []
 
 
 @pytest.mark.parametrize(

@@ -523,6 +523,7 @@ STOPS = [
         status=143,
         says=["stopped by SIGTERM; the same command goes on"],
         leaves=BEGUN,
+        nightly=True,
     ),
     Case(
         name="Ctrl-C, in earnest",

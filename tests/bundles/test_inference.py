@@ -380,6 +380,7 @@ def test_a_foreign_run_is_told_what_to_do(run_dir, tmp_path, begun_otherwise):
         apply_to_scans(tmp_path / "run")
 
 
+@pytest.mark.nightly
 def test_the_mean_of_members_is_written(tmp_path, caplog):
     phantom = {"phantom": {"patients": 4, "shape": [32, 32, 6], "classes": ["background", "spleen"]}}
     monai.bundle.run(

@@ -118,7 +118,7 @@ def done(request, tmp_path_factory):
     return request.param, run_dir
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("bundle", [BUNDLES[0], *(pytest.param(b, marks=pytest.mark.nightly) for b in BUNDLES[1:])])
 def test_network_fits_its_metadata(bundle, tmp_path):
     monai.bundle.verify_net_in_out(
         net_id="network_def",

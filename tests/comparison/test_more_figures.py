@@ -170,6 +170,7 @@ class TestEmbeddingMap:
         values = [float(cell) for cell in second.split("|")[2:5]]
         assert values[1] > 0.8 > values[0]
 
+    @pytest.mark.nightly
     def test_another_seed(self, with_encoders, figures):
         figures_of = {"embedding_map": {"runs": ["group"], "seed": 1}}
         write_figures(comparison_of(figures_of), with_encoders)
@@ -259,6 +260,7 @@ class TestSlicePanel:
         (told,) = write_figures(comparison, theirs, trust=True)
         assert told.startswith("slice_panel.png: test slices after round 1")
 
+    @pytest.mark.nightly
     def test_a_round_and_the_run_on_everything(self, trained, figures):
         asked = {"slice_panel": {"runs": ["random", "everything"], "slices": 1, "round": 0}}
         comparison = comparison_of(asked, names=self.names(), seeds=(0,), everything="everything")

@@ -245,6 +245,7 @@ class TestPreprocessing:
         assert overlap > 0.98
 
 
+@pytest.mark.nightly
 def test_two_rounds(make, root, tmp_path, one_thread):
     for number in range(1, 4):
         make(number, shape=(60, 50), uid=f"1.2.{number}")

@@ -249,6 +249,7 @@ class TestRealData:
             "blackswan": 50, "libby": 49,
         }  # fmt: skip
 
+    @pytest.mark.nightly
     def test_content(self, real_data):
         summary = describe(davis(real_data("DAVIS"), sequences=["libby"]))
         assert summary["channels"] == [3]
@@ -258,6 +259,7 @@ class TestRealData:
         assert 0.019 < summary["class_share"]["object"] < 0.215
 
 
+@pytest.mark.nightly
 def test_two_rounds(make, home, tmp_path, one_thread):
     for name in ("a", "b", "c"):
         make(name, 4)

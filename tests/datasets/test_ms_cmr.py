@@ -260,6 +260,7 @@ def test_z_scores(make, root, tmp_path):
     np.testing.assert_allclose(volume.image[:, 0].transpose(1, 2, 0), expected, atol=1e-3)
 
 
+@pytest.mark.nightly
 def test_two_rounds(make, root, tmp_path, one_thread):
     for number, part in ((1, "train"), (2, "train"), (3, "val"), (4, "TestSet")):
         make(number, part, shape=(40, 36, 4))

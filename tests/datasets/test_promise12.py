@@ -280,6 +280,7 @@ def test_summary(root):
     assert 0 < summary["class_share"]["prostate"] < 0.5
 
 
+@pytest.mark.nightly
 def test_two_rounds_on_a_copy_with_zones(tmp_path, one_thread):
     for number in range(6):
         make_case(tmp_path / "data" / "TrainingData", number, shape=(20, 18, 5), values=(0, 1 + number % 2))

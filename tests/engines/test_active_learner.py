@@ -93,6 +93,7 @@ def test_a_run_leaves_the_files_of_the_contract(learner, tmp_path):
     assert (path / "report" / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.nightly
 def test_the_learning_curve_is_drawn_once_when_a_run_ends_or_stops(learner, tmp_path, monkeypatch):
     drawn = []
 
@@ -150,6 +151,7 @@ def test_strategies_of_one_seed_share_initial_set_and_first_model(learner, tmp_p
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.nightly
 def test_another_seed_is_another_run(learner, tmp_path):
     for seed in (0, 1):
         learner(Random(), f"seed{seed}", seed=seed, rounds=2).run()
@@ -274,6 +276,7 @@ def test_members_are_trained_from_their_own_seeds_and_tested_together(learner, t
     assert together.activation == "none"
 
 
+@pytest.mark.nightly
 def test_previous_weights_can_be_the_start(learner, tmp_path):
     still = {"learning_rate": 0.0, "weight_decay": 0.0, "lr_schedule": "constant"}
     learner(Random(), rounds=2, initial_weights="previous", overrides=still).run()
@@ -291,6 +294,7 @@ def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
     assert metrics["validation_labeled"] == len(active.source.data.part("validation")) == 12
 
 
+@pytest.mark.nightly
 def test_early_stopping_stops(learner, monkeypatch):
     from monai.engines import SupervisedTrainer
 
@@ -330,6 +334,7 @@ def test_mc_dropout_needs_dropout(learner):
     assert all(item.score > 0 for item in active.folder.query(1).items)
 
 
+@pytest.mark.nightly
 def test_an_ensemble_needs_members(learner):
     with pytest.raises(ValueError, match="needs several networks per round: --members 5"):
         learner(Uncertainty("ensemble_variance"), "a").run()
@@ -338,6 +343,7 @@ def test_an_ensemble_needs_members(learner):
     assert all(item.score is not None for item in active.folder.query(1).items)
 
 
+@pytest.mark.nightly
 def test_augmented_copies_choose(learner):
     active = learner(Uncertainty("tta", passes=2), rounds=2)
     active.run()
@@ -382,6 +388,7 @@ def test_what_needs_no_network_chooses_the_initial_set(learner, strategy):
     assert random.folder.query(0).strategy == "random"
 
 
+@pytest.mark.nightly
 def test_a_strategy_sees_the_plan_of_the_run_also_when_it_grows(learner):
     class Planner(Strategy):
         name = "planner"
@@ -603,6 +610,7 @@ def test_another_number_of_threads_is_refused(learner, tmp_path):
     assert not list((tmp_path / "run").glob("extension_*"))  # refused before it was extended
 
 
+@pytest.mark.nightly
 def test_the_data_set_is_read_once_for_all_rounds(learner, monkeypatch):
     import monai_al.datasets as datasets
 

@@ -96,6 +96,7 @@ def test_files_that_say_what_the_truth_says_train_the_same_networks(learner, tmp
     assert person.seen[1][:2] == (tmp_path / "run", list(active.folder.query(0).ids))
 
 
+@pytest.mark.nightly
 def test_other_labels_train_another_network(learner, tmp_path):
     class Turned(Person):
         def change(self, classes, item):

@@ -128,6 +128,7 @@ def test_the_command_tells_it_without_a_traceback(foreign, tmp_path, capsys):
     assert not (tmp_path / "mark").exists()
 
 
+@pytest.mark.nightly
 def test_a_foreign_run_of_installed_bundles_needs_trust_too(run):
     (run / "run.sig").unlink()
     for reader in READERS.values():

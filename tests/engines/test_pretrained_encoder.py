@@ -88,6 +88,7 @@ def test_a_strategy_chooses_the_initial_set_by_pixels(learner, tmp_path):
     assert bottleneck.shape == (len(active.pool), 8)  # the widest channels of the small U-Net
 
 
+@pytest.mark.nightly
 def test_the_initial_set_is_random_where_it_is_asked_for(learner):
     chosen = learner(Nearest(first="pixels"), "a", initial_set="random")
     chosen.run()
@@ -129,6 +130,7 @@ def test_the_encoder_is_trained_once_and_its_embeddings_are_its_outputs(learner)
     np.testing.assert_allclose(first, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_runs_of_one_seed_share_an_encoder_and_those_of_another_do_not(learner, monkeypatch):
     trained = []
     train = EncoderTraining._train

@@ -89,6 +89,7 @@ class TestRealRun:
         write_report(folder, items=1, volumes=1, progress=False)
         assert state() == before
 
+    @pytest.mark.nightly
     def test_same_run_same_pictures(self, folder):
         first = {
             p.name: p.read_bytes() for p in write_report(folder, items=1, volumes=1, progress=False).parent.iterdir()
@@ -132,6 +133,7 @@ class TestRealRun:
         assert "There are no pictures of test volumes: " in words_of(page)
         assert "test_00.png" not in pictures_of(page)
 
+    @pytest.mark.nightly
     def test_pictures_that_cannot_be_made_again_stay(self, folder):
         page = write_report(folder, items=1, volumes=1, progress=False)
         before = {path.name for path in page.parent.iterdir()}

@@ -155,6 +155,7 @@ def mlflow(monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("mlflow")
 def test_mlflow(tmp_path):
     threads = threading.active_count()

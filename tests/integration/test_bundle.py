@@ -183,6 +183,7 @@ def test_training_config_runs_alone_with_validation(tmp_path):
     assert (tmp_path / "t" / "models" / "best.pt").is_file()
 
 
+@pytest.mark.nightly
 def test_the_other_paper_overlay_trains(tmp_path):
     small = {"image_size": [32, 32], "channels": [4, 8], "steps": 4, "steps_per_epoch": 2, "rounds": 2, "budget": 4}
     configs = ROOT / "bundles" / "stochastic_batches_prostate" / "configs"
@@ -237,6 +238,7 @@ def test_a_missing_data_set_is_told_with_one_message(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.nightly
 def test_bundles_and_configs_are_in_the_wheel(tmp_path):
     source = tmp_path / "source"
     for name in ("monai_al", "bundles", "configs"):

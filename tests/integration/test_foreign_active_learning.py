@@ -113,7 +113,10 @@ def same(one, other):
 # -- they work ---------------------------------------------------------------------------------------------------------
 
 
-@every
+@pytest.mark.parametrize(
+    "name",
+    [name if name != "cardiac_multilabel" else pytest.param(name, marks=pytest.mark.nightly) for name in SMALL],
+)
 def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -198,6 +201,7 @@ def test_from_the_command_line_of_monai(bundle, data, tmp_path):
     assert (recorded["epochs"], recorded["batch_size"], recorded["image_size"]) == (1, 1, [32, 32])
 
 
+@pytest.mark.nightly
 def test_a_measure_that_needs_dropout(bundle, data, tmp_path):
     often = {"network_def#dropout_prob": 0.5}
     found = learner(bundle("cardiac_multilabel"), data, tmp_path / "a", Uncertainty("bald"), overrides=often)
@@ -216,6 +220,7 @@ def test_several_members(name, bundle, data, tmp_path):
     assert found.folder.metrics(0)["dice_3d"]["mean"] is not None
 
 
+@pytest.mark.nightly
 def test_training_goes_on_from_the_previous_weights(bundle, data, tmp_path):
     """Without a step that changes anything, they are the previous ones."""
     file = bundle("skin_lesion_2d", lambda config: config["network_def"].update(norm="instance"))
@@ -262,6 +267,7 @@ def test_the_same_seed_gives_the_same_files(name, bundle, data, tmp_path):
     assert same(weights(tmp_path / "a", 1), weights(tmp_path / "b", 1))
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_interrupted_again_and_again_ends_the_same(bundle, data, tmp_path):
     class Killed(BaseException):
         pass
@@ -340,9 +346,8 @@ def plain(data, tmp_path_factory):
 @pytest.mark.parametrize(
     "change",
     [
-        inline,
         with_invertd,
-        *(pytest.param(change, marks=pytest.mark.nightly) for change in (named_lists, writing, old_run)),
+        *(pytest.param(change, marks=pytest.mark.nightly) for change in (inline, named_lists, writing, old_run)),
     ],
 )
 def test_variants_give_the_same_scores(change, plain, bundle, data, tmp_path, monkeypatch):
@@ -357,6 +362,7 @@ def test_variants_give_the_same_scores(change, plain, bundle, data, tmp_path, mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundles", "run"]
 
 
+@pytest.mark.nightly
 def test_workers(bundle, data, tmp_path):
     file = bundle("skin_lesion_2d")
     for folder in ("a", "b"):

@@ -121,6 +121,7 @@ def test_no_encoder_is_trained_for_other_strategies(run):
     assert not (folder.parent / "cache" / "encoders").exists()
 
 
+@pytest.mark.nightly
 def test_another_bundle_takes_the_encoder_by_its_path(tmp_path):
     other = ROOT / "bundles" / "selective_uncertainty_spleen" / "configs" / "active_learning.yaml"
     files = [str(other), str(overlay("strategies/coreset_encoder"))]

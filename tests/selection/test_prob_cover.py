@@ -58,9 +58,9 @@ def blobs(n, dim, seed, spread=0.4) -> np.ndarray:
     return rows * rng.uniform(0.01, 100, size=(n, 1))
 
 
-@pytest.mark.parametrize("dim", [1, 2, 8, 300])
-@pytest.mark.parametrize("n", [2, 7, 60])
-@pytest.mark.parametrize("quantile", [0.0, 0.1, 0.4, 0.9])
+@pytest.mark.parametrize("dim", [1, 2, 300])
+@pytest.mark.parametrize("n", [2, 60])
+@pytest.mark.parametrize("quantile", [0.0, 0.4, 0.9])
 @pytest.mark.parametrize("n_labeled", [0, 5])
 def test_equals_the_naive_way(dim, n, quantile, n_labeled, monkeypatch):
     rows = blobs(n, dim, seed=dim + n)
@@ -133,6 +133,7 @@ def test_a_pool_that_is_covered_is_covered_again():
     assert later.tolist() == picks[4:].tolist()
 
 
+@pytest.mark.nightly
 def test_memory_does_not_grow_with_the_square_of_the_pool(monkeypatch):
     sizes = []
     between_rows = module._Distances.between
@@ -174,8 +175,8 @@ def pure(embeddings, clusters, delta) -> Fraction:
     )
 
 
-@pytest.mark.parametrize("dim", [2, 8, 300])
-@pytest.mark.parametrize("n", [2, 20, 61])
+@pytest.mark.parametrize("dim", [2, 300])
+@pytest.mark.parametrize("n", [2, 61])
 @pytest.mark.parametrize("purity", ["0", "0.5", "0.9", "0.95", "1"])
 def test_the_radius_is_the_largest_pure_one(dim, n, purity, monkeypatch):
     rows = blobs(n, dim, seed=n, spread=0.7)

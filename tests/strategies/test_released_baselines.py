@@ -82,6 +82,7 @@ def accuracies(network, images, labeled) -> tuple[float, float]:
     return float((~told[labeled]).mean()), float(told[~labeled].mean())
 
 
+@pytest.mark.nightly
 def test_the_discriminator_learns_that_unlabeled_images_are_unlabeled(monkeypatch):
     assert min(accuracies(*trained_on_stripes())) > 0.9
     monkeypatch.setattr(vaal_training, "discriminator_loss", lambda logits, labeled: F.softplus(-logits).mean())
