@@ -38,6 +38,7 @@ class Oracle(Annotator):
         if without:
             raise DataError(
                 f"the oracle has no ground truth for {len(without)} of {len(query.ids)} items, such as {without[0]!r}: "
-                "add their labels to the data set and run the same command again, or leave these items out of the pool"
+                "let people annotate them, with the overlay annotators/folder, or add their labels to the data set and "
+                "run the same command again"
             )
         return Answer(query.ids)

@@ -26,9 +26,19 @@ from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.components import check_components
+from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
-from monai_al.engines.loop_log import tell_budget, tell_refused, tell_round, tell_start, tell_test_labels, tell_waiting
+from monai_al.engines.initial_set import first_strategy
+from monai_al.engines.loop_log import (
+    tell_answered,
+    tell_budget,
+    tell_refused,
+    tell_round,
+    tell_start,
+    tell_test_labels,
+    tell_waiting,
+)
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.settings import LoopSettings
@@ -36,8 +46,10 @@ from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
 from monai_al.failures import log_to
 from monai_al.inferers import TrainedNetwork
-from monai_al.passes import evaluate_items, predict_volume
+from monai_al.passes import answer_dice, evaluate_items, predict_volume
 from monai_al.records import (
+    ORACLE,
+    TEST,
     DataError,
     Item,
     Labels,
@@ -53,7 +65,7 @@ from monai_al.records import (
 from monai_al.records.manifest import check_intact, close_round
 from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
-from monai_al.sources import source_of
+from monai_al.sources import source_of, summary_of
 from monai_al.strategies import Strategy
 
 __all__ = ["ActiveLearner", "RoundEvents"]
@@ -129,7 +141,8 @@ class ActiveLearner(Engine):
         self.strategy = strategy
         self.annotator = annotator or Oracle()
         check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
-        self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and needs_encoder(strategy) else None
+        choosing = [strategy, *filter(None, [first_strategy(strategy, self.settings.initial_set)])]
+        self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and needs_encoder(*choosing) else None
         self.folder = RunFolder(output_dir)
         self.members = Members(
             self.folder, self.training, self.settings.members, self.settings.tested, self.settings.activation
@@ -165,6 +178,7 @@ class ActiveLearner(Engine):
                 self.folder.unlock()
 
     def _run_rounds(self) -> Any:
+        self._annotate_test()
         tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
         tell_budget(self.settings.budget, self.settings.rounds, self.sizes, len(self.pool))
         hidden = None if self.settings.progress else True
@@ -179,28 +193,72 @@ class ActiveLearner(Engine):
                     self._draw_curve()
                 raise
             self._draw_curve()
+            self._hand_out_next()
             return found
+
+    def _hand_out_next(self) -> None:
+        """Give people the query that follows the last round, or take their answers to it."""
+        number = len(self.sizes)
+        if self.folder.query(number) is None or self.folder.metrics(number - 1) is None:
+            return
+        waiting = self._annotate(number)
+        if waiting:
+            tell_waiting(number, waiting, self.annotator.name)
+        else:
+            tell_answered(number, self.sizes)
+
+    def _annotate_test(self) -> None:
+        """Give people the volumes to test on, once, and take what they have answered; no round waits for it."""
+        if not self.settings.annotate_test:
+            return
+        if self.folder.query(TEST) is None:
+            self.folder.write_query(Query(TEST, "test set", self.settings.seed, tuple(map(_to_test_on, self.test))))
+        waiting = self._annotate(TEST)
+        if waiting:
+            tell_waiting(TEST, waiting, self.annotator.name)
+
+    def _tested_items(self) -> tuple[list[Item], str]:
+        """The items to test on, with their labels, and what tells these labels from others."""
+        if not self.settings.annotate_test:
+            return list(self.test.items), self._test_labels
+        labels = Labels(self.folder.returns(TEST))
+        open_volumes = {item.volume for item in self.test if item.id not in labels}
+        items = labels.of_items(item for item in self.test if item.volume not in open_volumes)
+        assert self.source.cache is not None
+        return items, config_hash({item.id: self.source.cache.get(item).hashes[1] for item in items})
 
     def _tell_done(self) -> Any:
         self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
         logger.info("%s is done: all %d rounds are evaluated", self.folder.path, len(self.sizes))
+        self._annotate_test()
+        self._hand_out_next()
         return self.state
 
     def _prepare(self) -> None:
         """Read the data and check all that can be wrong, before anything is written."""
         self.training.resolve("train::trainer::max_epochs")  # not used here; a training that cannot start is to fail
         self.source = source_of(self.training)
-        check_parts(self.source)
+        check_parts(self.source, self.strategy, annotates_test=self.settings.annotate_test > 0)
         n_items = len(self.source.data.part("train"))
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
         check_members(self.strategy, self.members, self.source)
-        check_encoder(self.strategy, self.source, given=self.encoder is not None)
+        items = self.source.data.part("train").items
+        labels = any(item.label is not None for item in items)
+        self.first = first_strategy(self.strategy, self.settings.initial_set, labels=labels)
+        choosing = [self.strategy, *filter(None, [self.first])]
+        check_encoder(self.source, *choosing, given=self.encoder is not None)
         if not is_finished(self.folder, self.sizes):
             self.source.prepare()
             try_training(self.training, self.source, self.strategy, self.settings.activation)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         self.view = StrategyView(
-            self.strategy, self.source, self.members, self.settings, sizes=self.sizes, encoder=self.encoder
+            self.strategy,
+            self.source,
+            self.members,
+            self.settings,
+            sizes=self.sizes,
+            first=self.first,
+            encoder=self.encoder,
         )
 
     # -- one round -------------------------------------------------------------------------------------------------
@@ -212,21 +270,28 @@ class ActiveLearner(Engine):
             self.terminate()
             return {}
         self._train(number)
-        last = number + 1 == len(self.sizes)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
         if not evaluated:
-            tell_test_labels(number, self.folder, self._test_labels)
             self._evaluate(number)
         metrics = self.folder.metrics(number) or {}
         engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
         if not evaluated:
             self.fire_event(RoundEvents.ROUND_EVALUATED)
-        if not (last or selected):
-            self._select(number + 1)
+        following = self._following(number)
+        if following and not selected:
+            self._select(number + 1, following)
             self.fire_event(RoundEvents.QUERY_SELECTED)
         self._finish_round(number)
         close_round(self.folder.path, number)
         return metrics
+
+    def _following(self, number: int) -> int:
+        """How many items the query after a round asks for; after the last as many, where people answer."""
+        if number + 1 < len(self.sizes):
+            return self.sizes[number + 1]
+        if self.annotator.name == ORACLE:
+            return 0
+        return min(self.sizes[-1], len(self.pool) - len(self.folder.labels(number).asked))
 
     def _annotate(self, number: int) -> Sequence[str]:
         """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""
@@ -234,16 +299,17 @@ class ActiveLearner(Engine):
         if query is None:  # only the first round: later queries are chosen by the round before
             query = self._initial_query()
             self.folder.write_query(query)
-        labels = self.folder.labels(number)
+        labels = Labels(self.folder.returns(TEST)) if number == TEST else self.folder.labels(number)
         asked = set(labels.asked)
         missing = tuple(item for item in query.items if item.id not in asked)
         if not missing:
             return ()
         asked_now = Query(number, query.strategy, query.seed, missing)
-        answer = ask(self.annotator, asked_now, self.pool, self._work(number, labels))
+        pool = self.test if number == TEST else self.pool
+        answer = ask(self.annotator, asked_now, pool, self._work(number, labels))
         waiting, refused = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
         tell_refused(number, refused, len(query.items))
-        if not waiting:
+        if not waiting and number != TEST:
             self.fire_event(RoundEvents.QUERY_ANNOTATED)
         return waiting
 
@@ -257,12 +323,12 @@ class ActiveLearner(Engine):
         def predict(item: Item) -> np.ndarray | None:
             return predict_volume(self.source, trained(), item, batch_size=self.settings.scoring_batch_size)
 
-        return Work(self.folder.path, self.source, labels, predict if number else None)
+        return Work(self.folder.path, self.source, labels, predict if number > 0 else None)
 
     def _initial_query(self) -> Query:
         round = self.view.before_round_0()
-        if round is not None:
-            return self.strategy.query(round, self.sizes[0])
+        if round is not None and self.first is not None:
+            return self.first.query(round, self.sizes[0])
         seed = self.settings.seed
         picks = rng(seed, 0, "initial").choice(len(self.pool), self.sizes[0], replace=False)
         items = tuple(QueryItem(self.pool[int(i)].id, reason="initial set, random") for i in picks)
@@ -280,23 +346,32 @@ class ActiveLearner(Engine):
         ]
         for member in missing:
             start = time.perf_counter()
-            scratch = self.folder.scratch(number)
-            weights = self.training.run(
-                self.source.entries(items),
-                seed=derived_seed(self.settings.seed, number, f"train member {member}"),
-                validation=self.source.entries(self.source.data.part("validation").items),
-                state=self._initial_state(number, member),
-                scratch=scratch,
+            weights = self._trained_weights(
+                number, items, f"train member {member}", self._initial_state(number, member)
             )
-            bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
-            if bad:
-                raise ValueError(f"training of round {number} diverged ({bad[0]} is not finite): lower --learning_rate")
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
             self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)
-            shutil.rmtree(scratch)
         if missing:
             self.fire_event(RoundEvents.ROUND_TRAINED)
+
+    def _trained_weights(
+        self, number: int, items: Sequence[Item], purpose: str, state: Mapping[str, torch.Tensor] | None = None
+    ) -> Mapping[str, torch.Tensor]:
+        """The weights of a network that was trained on these items, from a seed for the purpose."""
+        scratch = self.folder.scratch(number)
+        weights = self.training.run(
+            self.source.entries(items),
+            seed=derived_seed(self.settings.seed, number, purpose),
+            validation=self.source.entries(self.source.data.part("validation").items),
+            state=state,
+            scratch=scratch,
+        )
+        shutil.rmtree(scratch)
+        bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+        if bad:
+            raise ValueError(f"training of round {number} diverged ({bad[0]} is not finite): lower --learning_rate")
+        return weights
 
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
         if self.settings.initial_weights == "scratch" or number == 0:
@@ -306,26 +381,53 @@ class ActiveLearner(Engine):
     def _evaluate(self, number: int) -> None:
         start = time.perf_counter()
         members, choice = self.members.choose(functools.partial(self._validated, number))
-        scores = self._scores_of(self.members.load(self.source, number, members), self.test.items, "evaluating")
+        tested, test_labels = self._tested_items()
+        tell_test_labels(number, self.folder, test_labels)
+        scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
         labels = self.folder.labels(number)
         labeled = labels.of_items(self._labeled_items(number))
         metrics = {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
             "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
-            "test_labels": self._test_labels,
+            "test_labels": test_labels,
             **scores,
+            "dice_query": self._dice_of_query(number, labels),
+            **self._cross_validated(number, labeled),
             **self._model_choice(),
             **choice,
         }
         self.folder.write_metrics(number, metrics)
         self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
 
+    def _dice_of_query(self, number: int, labels: Labels) -> dict[str, Any] | None:
+        """What the network that chose a round's query says of it, scored by the answers; None for the first round."""
+        query = self.folder.query(number)
+        if number == 0 or query is None:
+            return None
+        asked = [self.pool[self.pool.index(id)] for id in query.ids if id in labels]
+        trained = self.members.load(self.source, number - 1, self.members.of_round(number - 1))
+        return answer_dice(self.source, trained, labels.of_items(asked), batch_size=self.settings.scoring_batch_size)
+
+    def _cross_validated(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
+        if not self.settings.folds:
+            return {}
+
+        def score(part: int, train: Sequence[Item], held_out: Sequence[Item]) -> dict[str, Any]:
+            weights = self._trained_weights(number, train, f"fold {part}")
+            trained = self.source.adapted(self.training.load(weights, self.settings.activation))
+            return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)
+
+        seed = self.settings.seed
+        return {"dice_folds": cross_validated(labeled, self.settings.folds, score, rng(seed, number, "folds"))}
+
     def _validated(self, number: int, member: int) -> float | None:
         items = self.source.data.part("validation").items
         return self._scores_of(self.members.load(self.source, number, [member]), items, "validating")["dice_3d"]["mean"]
 
     def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
+        if not items:
+            return summary_of(self.source, [], [], empty_policy=self.settings.empty_policy)
         return evaluate_items(
             self.source,
             trained,
@@ -335,12 +437,12 @@ class ActiveLearner(Engine):
             description=what if self.settings.progress else None,
         )
 
-    def _select(self, number: int) -> None:
+    def _select(self, number: int, size: int) -> None:
         """Choose the query of a round with the network of the round before."""
         start = time.perf_counter()
         round = self.view.after_round(number - 1, self.folder.labels(number - 1).asked)
         scored = time.perf_counter()
-        query = self.strategy.query(round, self.sizes[number])
+        query = self.strategy.query(round, size)
         selected = time.perf_counter()
         self.folder.write_query(query)
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
@@ -394,3 +496,7 @@ class ActiveLearner(Engine):
             path = self.folder.path / CURVE
             write_learning_curve({self.strategy.name: rows}, path)
             logger.info("learning curve: %s", path)
+
+
+def _to_test_on(item: Item) -> QueryItem:
+    return QueryItem(item.id, reason="test set")

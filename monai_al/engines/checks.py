@@ -17,23 +17,41 @@ from monai_al.uncertainty import Measure
 __all__ = ["check_encoder", "check_members", "check_parts", "needs_encoder", "try_training"]
 
 
-def check_parts(source: Source) -> None:
-    """There are items to annotate and items to test on.
+def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = False) -> None:
+    """There are items to annotate, and labels where they are needed before anybody annotates.
+
+    Args:
+        source: the data.
+        strategy: the strategy.
+        annotates_test: people annotate the test part, too.
 
     Raises:
-        DataError: one of them is missing.
+        DataError: there is nothing to annotate; or items of the validation part, of a test part that nobody annotates,
+            or of a pool whose strategy looks at the truth, have no label.
 
     Example:
         >>> from monai_al.records import Pool
         >>> from monai_al.sources import SliceSource
-        >>> check_parts(SliceSource(Pool([]), cache=None))
+        >>> from monai_al.strategies import Random
+        >>> check_parts(SliceSource(Pool([]), cache=None), Random())
         Traceback (most recent call last):
         ...
-        monai_al.records.errors.DataError: 0 items to annotate and 0 to test on: both are needed
+        monai_al.records.errors.DataError: there are no items to annotate: give patients that are not in the test part
     """
-    n_pool, n_test = len(source.data.part("train")), len(source.data.part("test"))
-    if not n_pool or not n_test:
-        raise DataError(f"{n_pool} items to annotate and {n_test} to test on: both are needed")
+    if not len(source.data.part("train")):
+        raise DataError("there are no items to annotate: give patients that are not in the test part")
+    asked = {"validation": "they cannot be validated on; give --validation_fraction 0, or labels"}
+    if not annotates_test:
+        asked["test"] = (
+            "they cannot be tested on; give --test_fraction 0, which tests on none, --annotate_test 2, which lets "
+            "people annotate the volumes of two patients, or labels"
+        )
+    if strategy.uses_truth:
+        asked["train"] = f"strategy {strategy.name} looks at the truth of every item; take another one, or give labels"
+    for part, advice in asked.items():
+        without = [item.id for item in source.data.part(part) if item.label is None]
+        if without:
+            raise DataError(f"{len(without)} items of the part {part!r} have no label, such as {without[0]}: {advice}")
 
 
 def check_members(strategy: Strategy, members: Members, source: Source) -> None:
@@ -62,23 +80,24 @@ def check_members(strategy: Strategy, members: Members, source: Source) -> None:
         raise ValueError(f"--tested best needs a validation part: {advice}")
 
 
-def needs_encoder(strategy: Strategy) -> bool:
-    """Whether a strategy needs a pretrained encoder, for its queries or for the initial set.
+def needs_encoder(*strategies: Strategy) -> bool:
+    """Whether one of some strategies needs a pretrained encoder, for its queries or for the initial set.
 
     Example:
         >>> from monai_al.strategies import Random
         >>> needs_encoder(Random())
         False
     """
-    return ENCODER in (*needs_of(strategy).values(), *(initial_needs_of(strategy) or {}).values())
+    needs = [need for one in strategies for need in (needs_of(one), initial_needs_of(one) or {})]
+    return ENCODER in [value for need in needs for value in need.values()]
 
 
-def check_encoder(strategy: Strategy, source: Source, given: bool) -> None:
+def check_encoder(source: Source, *strategies: Strategy, given: bool) -> None:
     """The pretrained encoder that a strategy needs can be trained.
 
     Args:
-        strategy: the strategy.
         source: the data.
+        *strategies: who chooses.
         given: whether a config that trains one is given.
 
     Raises:
@@ -88,14 +107,15 @@ def check_encoder(strategy: Strategy, source: Source, given: bool) -> None:
         >>> from monai_al.records import Pool
         >>> from monai_al.sources import SliceSource
         >>> from monai_al.strategies import Random
-        >>> check_encoder(Random(), SliceSource(Pool([]), cache=None), given=False)
+        >>> check_encoder(SliceSource(Pool([]), cache=None), Random(), given=False)
     """
-    if not needs_encoder(strategy):
+    name = next((one.name for one in strategies if needs_encoder(one)), None)
+    if name is None:
         return
     if not given:
         raise ValueError(
-            f"strategy {strategy.name} needs a pretrained encoder: name the config that trains it by --encoder, such "
-            "as configs/pretrain.yaml of the bundle group_contrastive_cardiac"
+            f"strategy {name} needs a pretrained encoder: name the config that trains it by --encoder, such as "
+            "configs/pretrain.yaml of the bundle group_contrastive_cardiac"
         )
     if source.cache is None:
         raise ValueError("an encoder needs a training config with a pool and a cache of its own")

@@ -8,10 +8,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai_al.records import RunFolder, shown
+from monai_al.records import TEST, RunFolder, shown
 from monai_al.sources import Source
 
-__all__ = ["tell_budget", "tell_refused", "tell_round", "tell_start", "tell_test_labels", "tell_waiting"]
+__all__ = [
+    "tell_answered",
+    "tell_budget",
+    "tell_refused",
+    "tell_round",
+    "tell_start",
+    "tell_test_labels",
+    "tell_waiting",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +47,10 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
             ", ".join(deciding),
         )
     pool, test = source.data.part("train"), source.data.part("test")
+    tested = f"tested on {len(test.volumes)} volumes of {len(test.patients)} patients" if len(test) else "no test part"
     logger.info(
-        "%s: %d items of %d patients may be annotated, %d in the end; tested on %d volumes of %d patients",
-        strategy, len(pool), len(pool.patients), n_labeled, len(test.volumes), len(test.patients),
+        "%s: %d items of %d patients may be annotated, %d in the end; %s",
+        strategy, len(pool), len(pool.patients), n_labeled, tested,
     )  # fmt: skip
 
 
@@ -76,8 +85,24 @@ def tell_waiting(number: int, waiting: Sequence[str], annotator: str) -> None:
         >>> tell_waiting(1, ["case_1/0007"], "someone")
     """
     logger.info(
-        "round %d: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
-        number, len(waiting), annotator, waiting[0],
+        "%s: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
+        "test set" if number == TEST else f"round {number}", len(waiting), annotator, waiting[0],
+    )  # fmt: skip
+
+
+def tell_answered(number: int, sizes: Sequence[int]) -> None:
+    """Say that the query that followed the last round is answered.
+
+    Args:
+        number: the round that it would begin.
+        sizes: how many items the rounds asked for.
+
+    Example:
+        >>> tell_answered(2, [8, 8])
+    """
+    logger.info(
+        "the query after the last round is answered: --rounds %d trains on it%s",
+        number + 1, "" if len(set(sizes)) == 1 else ", with a --budget whose last entry is what it asked for",
     )  # fmt: skip
 
 
@@ -129,15 +154,20 @@ def tell_round(row: Mapping[str, Any], n_rounds: int, n_items: int, *, placehold
         placeholder_spacing: millimetres mean nothing.
 
     Example:
-        >>> names = ("dice_3d", "dice_2d", "hd95_3d", "train_s", "evaluate_s", "score_s")
+        >>> names = ("dice_3d", "dice_2d", "hd95_3d", "dice_query", "train_s", "evaluate_s", "score_s")
         >>> row = {"round": 0, "labeled": 5, "fraction": 0.05, **dict.fromkeys(names)}
         >>> tell_round(row, 4, 100, placeholder_spacing=False)
     """
+    scores = (
+        f"3D Dice {shown(row['dice_3d'], '.3f')}, 2D Dice {shown(row['dice_2d'], '.3f')}, "
+        f"HD95 {shown(row['hd95_3d'], '.1f')} " + ("(the spacing is a placeholder)" if placeholder_spacing else "mm")
+    )
+    if row["dice_query"] is not None:
+        scores += f"; the network before had 2D Dice {row['dice_query']:.3f} on what was asked"
     logger.info(
-        "round %d (%d of %d): %d of %d items labeled (%.1f %%), 3D Dice %s, 2D Dice %s, HD95 %s %s; "
+        "round %d (%d of %d): %d of %d items labeled (%.1f %%), %s; "
         "train %s s, evaluate %s s, score %s s",
         row["round"], row["round"] + 1, n_rounds, row["labeled"], n_items, 100 * row["fraction"],
-        *(shown(row[name], ".3f") for name in ("dice_3d", "dice_2d")), shown(row["hd95_3d"], ".1f"),
-        "(the spacing is a placeholder)" if placeholder_spacing else "mm",
+        scores,
         *(shown(row[name], ".1f") for name in ("train_s", "evaluate_s", "score_s")),
     )  # fmt: skip

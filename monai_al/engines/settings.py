@@ -13,7 +13,9 @@ from monai_al.engines.members import MEAN
 from monai_al.metrics import check_empty_policy
 from monai_al.uncertainty import check_activation
 
-__all__ = ["LoopSettings"]
+__all__ = ["INITIAL_SETS", "LoopSettings"]
+
+INITIAL_SETS = ("strategy", "random", "central_stratified", "coreset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,12 @@ class LoopSettings:
         members: networks trained per round, each from its own seed.
         tested: which of several members is evaluated: ``"mean"``, their mean probability, or ``"best"``, the one with
             the highest 3D Dice on the validation part. It is scored, too, where a strategy does not need all of them.
-        initial_set: ``"strategy"`` lets a strategy that can choose the first query; ``"random"`` never does.
+        initial_set: who chooses the first query. ``"strategy"``: the strategy, where it can; else chance, or, of a pool
+            without any label, ``"central_stratified"``: a central slice of each patient. ``"random"``: chance.
+            ``"coreset"``: k-center on the features of a pretrained encoder.
+        annotate_test: how many patients are the test part that people annotate; 0: it has labels, or is empty.
+        folds: above 1, each round also trains on all but one of so many parts of the labeled patients, for each part,
+            and scores the network on that one.
         initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
         activation: from the network's outputs to probabilities; None reads it off the training config.
         empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
@@ -51,6 +58,8 @@ class LoopSettings:
     members: int = 1
     tested: str = MEAN
     initial_set: str = "strategy"
+    annotate_test: int = 0
+    folds: int = 0
     initial_weights: str = "scratch"
     activation: str | None = None
     empty_policy: str = "strict"
@@ -64,12 +73,16 @@ class LoopSettings:
             optional = name == "threads" and number is None
             if not optional and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}")
+        for name in ("annotate_test", "folds"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < 0 or (name, number) == ("folds", 1):
+                raise ValueError(f"{name} must be 0 or a whole number above {int(name == 'folds')}, got {number!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if self.initial_weights not in ("scratch", "previous"):
             raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {self.initial_weights!r}")
-        if self.initial_set not in ("strategy", "random"):
-            raise ValueError(f"initial_set must be 'strategy' or 'random', got {self.initial_set!r}")
+        if self.initial_set not in INITIAL_SETS:
+            raise ValueError(f"initial_set must be one of {', '.join(INITIAL_SETS)}, got {self.initial_set!r}")
         if self.activation is not None:
             check_activation(self.activation)
         check_empty_policy(self.empty_policy)

@@ -35,6 +35,7 @@ class StrategyView:
         members: the networks of the rounds.
         settings: those of the loop.
         sizes: how many items each round asks for.
+        first: chooses the first query, where chance does not.
         encoder: trains the pretrained encoder, where the strategy needs one.
 
     Example:
@@ -56,21 +57,21 @@ class StrategyView:
         settings: LoopSettings,
         *,
         sizes: Sequence[int],
+        first: Strategy | None = None,
         encoder: EncoderTraining | None = None,
     ) -> None:
         self.strategy, self.source, self.members = strategy, source, members
-        self.settings, self.encoder = settings, encoder
-        self.plan = {"rounds": len(sizes), "first_budget": sizes[0]}
+        self.settings, self.first, self.encoder = settings, first, encoder
+        self.sizes = sizes
         self.pool: Pool = source.data.part("train")
 
     def before_round_0(self) -> Round | None:
-        """The round in which the strategy chooses the initial set; None where the initial set is random."""
-        needs = initial_needs_of(self.strategy) if self.settings.initial_set == "strategy" else None
-        if needs is None:
+        """The round in which the initial set is chosen; None where chance chooses it."""
+        if self.first is None:
             return None
-        found = self._before_training(needs)
+        found = self._before_training(initial_needs_of(self.first) or {})
         nothing = np.empty(0, dtype=np.int64)
-        return round_of(found, 0, self.pool, nothing, self.settings.seed, present=self._present(), **self.plan)
+        return round_of(found, 0, self.pool, nothing, self.settings.seed, present=self._present(), **self._plan(0))
 
     def after_round(self, number: int, asked: Sequence[str]) -> Round:
         """The round in which the strategy chooses the query that follows a round.
@@ -87,8 +88,19 @@ class StrategyView:
         items = [self.pool[int(i)] for i in seen]
         found = self._found(number + 1, items, needs)
         return round_of(
-            found, number + 1, self.pool, positions, self.settings.seed, seen=seen, present=self._present(), **self.plan
+            found,
+            number + 1,
+            self.pool,
+            positions,
+            self.settings.seed,
+            seen=seen,
+            present=self._present(),
+            **self._plan(number + 1),
         )
+
+    def _plan(self, number: int) -> dict[str, int]:
+        """How many rounds there are, with one whose query follows the last, and what the first one asks for."""
+        return {"rounds": max(len(self.sizes), number + 1), "first_budget": self.sizes[0]}
 
     def _present(self) -> np.ndarray | None:
         """Which classes the items hold, for strategies that look at the truth."""
@@ -118,9 +130,8 @@ class StrategyView:
         stored, others = self._encoder_embeddings(needs)
         wrong = [need for need in others.values() if not before_training(need)]
         if wrong:
-            raise ValueError(
-                f"strategy {self.strategy.name} needs {wrong[0]!r} for the initial set: no network is trained"
-            )
+            name = (self.first or self.strategy).name
+            raise ValueError(f"strategy {name} needs {wrong[0]!r} for the initial set: no network is trained")
         loader = self.source.loader(self.pool.items, batch_size=self.settings.scoring_batch_size)
         return stored | score_items(torch.nn.Identity(), loader, others, description=self._description)
 

@@ -44,8 +44,9 @@ def _declared() -> Iterator[Option]:
     yield loop(
         name="initial_set",
         kind="choice",
-        choices=("strategy", "random"),
-        help="the strategy chooses the first query where it needs no trained network, or never",
+        choices=("strategy", "random", "central_stratified", "coreset"),
+        help="who chooses the first query: the strategy, where it needs no trained network; chance; or one of two that "
+        "need none: a central slice of each patient, k-center on a pretrained encoder",
     )
     yield loop(
         name="initial_weights",
@@ -59,6 +60,13 @@ def _declared() -> Iterator[Option]:
         choices=("softmax", "sigmoid", "multilabel", "none"),
         optional=True,
         help="from the network's outputs to probabilities; null: as the training config tells",
+    )
+    yield loop(
+        name="folds",
+        kind="whole",
+        low=0,
+        high=100,
+        help="above 1: parts of the labeled patients, each scored by a network that is trained on the others",
     )
     yield loop(
         name="empty_policy",
@@ -92,7 +100,20 @@ def _declared() -> Iterator[Option]:
 
     data = _section("data")
     yield data(name="dataset_dir", kind="path", optional=True, help="the data set's folder; null: the built-in phantom")
-    yield data(name="test_fraction", kind="number", above=0, below=1, help="share of the patients for testing")
+    yield data(
+        name="test_fraction",
+        kind="number",
+        low=0,
+        below=1,
+        help="share of the patients for testing; 0: nobody is",
+    )
+    yield data(
+        name="annotate_test",
+        kind="whole",
+        low=0,
+        high=_MANY,
+        help="patients whose volumes people annotate, once, to test on; in place of test_fraction",
+    )
     yield data(name="validation_fraction", kind="number", low=0, below=1, help="share of the patients for validation")
     yield data(name="split_seed", kind="whole", help="draws the patients of the parts", **_SEEDS)
     yield data(

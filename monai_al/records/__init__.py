@@ -21,7 +21,7 @@ from monai_al.records.labels import (
     kind_of,
 )
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
-from monai_al.records.query import Query, QueryItem
+from monai_al.records.query import TEST, Query, QueryItem, round_name
 from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
 from monai_al.records.run_folder import RunFolder, RunFolderError, read_labels
@@ -39,6 +39,7 @@ __all__ = [
     "PSEUDO",
     "SPLITS",
     "STORED_CODES",
+    "TEST",
     "UNANNOTATED",
     "UNDEFINED",
     "WEAK",
@@ -64,6 +65,7 @@ __all__ = [
     "pool_to_json",
     "rng",
     "read_labels",
+    "round_name",
     "round_sizes",
     "shown",
     "slice_id",

@@ -20,7 +20,10 @@ __all__ = ["MANIFEST", "Change", "changed_files", "check_intact", "close_round",
 MANIFEST = "manifest.json"
 QUERY = "query.json"
 _ENCODER = "encoder.json"
-_OF_THE_RUN = ("run.json", "pool.json", _ENCODER, "extension_*.json")
+_OF_THE_RUN = (
+    "run.json", "pool.json", _ENCODER, "extension_*.json",
+    "test/query.json", "test/labels/*.json", "test/answers/**/*",
+)  # fmt: skip
 _LATER = ("labels", "answers")  # may come when their round has closed
 _OF_A_ROUND = (
     QUERY, "labels/*.json", "answers/**/*", "pseudo.json", "pseudo/**/*", "model_*.pt", "embeddings*.npy",
@@ -190,11 +193,12 @@ def _is_begun(folder: Path, number: int) -> bool:
 
 
 def _recorded(folder: Path, last: int) -> list[str]:
-    """Paths of the run's records up to a round and the query that follows it."""
+    """Paths of the run's records up to a round and the query that follows it, unless that may still be replaced."""
     found = [path for pattern in _OF_THE_RUN for path in folder.glob(pattern)]
     for number in (number for number in _rounds(folder) if number <= last):
         found += [path for pattern in _OF_A_ROUND for path in (folder / _name(number)).glob(pattern)]
-    found.append(folder / _name(last + 1) / QUERY)
+    if last + 1 != _asked_rounds(folder):
+        found.append(folder / _name(last + 1) / QUERY)
     return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file() and path.name[0] != ".")
 
 

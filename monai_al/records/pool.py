@@ -138,7 +138,9 @@ class Pool(Sequence[Item]):
         )
 
 
-def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0, seed: int = 0) -> Pool:
+def split_by_patient(
+    pool: Pool, *, test: float = 1 / 3, validation: float = 0.0, seed: int = 0, annotate_test: int = 0
+) -> Pool:
     """Assign every patient, with all its volumes, to one split.
 
     The numbers of test and validation patients are rounded to the nearest integer, at least one where the fraction
@@ -150,12 +152,14 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
         test: share of the patients for testing, in [0, 1); means nothing where the data set has a test part.
         validation: share of the patients for validation, in [0, 1); the same holds for a validation part.
         seed: seed of the split, independent of the experiment's seed.
+        annotate_test: this many patients are the test part, in place of ``test``; people annotate it.
 
     Returns:
         The same items in the same order with their ``split`` set.
 
     Raises:
-        ValueError: it is no pool, a fraction is out of range, or too few patients are there for the parts asked for.
+        ValueError: it is no pool, a fraction is out of range, too few patients are there for the parts asked for, or
+            people are to annotate a test part although the data set has one.
 
     Example:
         >>> from monai_al.records import Item
@@ -171,10 +175,13 @@ def split_by_patient(pool: Pool, *, test: float = 1 / 3, validation: float = 0.0
         if not 0 <= fraction < 1:
             raise ValueError(f"{name} fraction must lie in [0, 1), got {fraction}")
     placed = {item.patient: item.split for item in pool if item.split != "train"}
+    if annotate_test and "test" in placed.values():
+        raise ValueError(f"--annotate_test {annotate_test}: the data set has a test part of its own; give 0")
     patients = sorted(set(pool.patients) - set(placed))
     fractions = {"test": test, "validation": validation}
     drawn = {part: share for part, share in fractions.items() if share > 0 and part not in placed.values()}
     counts = {part: max(1, round(share * len(patients))) for part, share in drawn.items()}
+    counts |= {"test": annotate_test} if annotate_test else {}
     n_test, n_validation = counts.get("test", 0), counts.get("validation", 0)
     if n_test + n_validation >= len(patients) and (counts or not placed):
         found = (

@@ -8,7 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Query", "QueryItem"]
+__all__ = ["TEST", "Query", "QueryItem", "round_name"]
+
+TEST = -1  # in place of a round's number: the test set that people annotate
+
+
+def round_name(round: int) -> str:
+    """The name of a round's folders, and of those of the test set.
+
+    Example:
+        >>> round_name(3), round_name(TEST)
+        ('round_03', 'test')
+    """
+    return "test" if round == TEST else f"round_{round:02d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ class Query:
     """The items chosen in one round, in order.
 
     Args:
-        round: the round that is to annotate them.
+        round: the round that is to annotate them, or :data:`TEST`.
         strategy: name of the strategy that chose them.
         seed: the experiment's seed.
         items: the chosen items in pick order.

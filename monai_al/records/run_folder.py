@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 import json
 import logging
 import os
@@ -21,7 +23,7 @@ from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
-from monai_al.records.query import Query
+from monai_al.records.query import Query, round_name
 from monai_al.records.run_start import drop_beginning, foreign_entries, is_beginning
 
 __all__ = ["RunFolder", "RunFolderError", "read_labels"]
@@ -132,7 +134,14 @@ class RunFolder:
         return self.path / "process.json"
 
     def _drop_incomplete(self) -> None:
-        for place in ("", "report/", "round_*/", "round_*/*/"):  # other runs may lie below this folder
+        for place in (
+            "",
+            "report/",
+            "round_*/",
+            "round_*/*/",
+            "test/",
+            "test/*/",
+        ):  # other runs may lie below this folder
             for left in self.path.glob(f"{place}{TEMPORARY}*"):
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)
@@ -179,9 +188,36 @@ class RunFolder:
             write_json(self.path / "pool.json", pool)
             write_json(self.path / "run.json", asked)
             before = asked
+        self._drop_following_query(asked["sizes"])
         self._extend(asked)
         self._drop_incomplete()
         return before
+
+    def _drop_following_query(self, sizes: Sequence[int]) -> None:
+        """Forget the query that followed the last round where a round is added that asks for another number of items.
+
+        What was handed out for it is put aside, for somebody may have begun.
+        """
+        number = len(self._asked_last()["sizes"])
+        query = self.query(number)
+        if query is None or len(sizes) <= number or len(query.items) == sizes[number]:
+            return
+        work = self.path / "annotate" / self.round_path(number).name
+        if work.is_dir():
+            aside = next(
+                path for n in itertools.count(1) if not (path := work.with_name(f"{work.name}_dropped_{n}")).exists()
+            )
+            work.rename(aside)
+            logger.warning(
+                "round %d asks for %d items, not for the %d that were handed out, which now lie in %s",
+                number,
+                sizes[number],
+                len(query.items),
+                aside,
+            )
+        (self.round_path(number) / "query.json").unlink()
+        with contextlib.suppress(OSError):  # it holds what nobody knows
+            self.round_path(number).rmdir()
 
     def _otherwise(
         self, before: Mapping[str, Any] | None, asked: Mapping[str, Any], pool: Mapping[str, Any], threads: int | None
@@ -203,6 +239,9 @@ class RunFolder:
         if changed is not None:
             return f"was started with {changed}"
         last, sizes = self._asked_last(), asked["sizes"]
+        following = self.query(len(last["sizes"]))
+        if following is not None and len(sizes) > len(last["sizes"]) and self.returns(following.round):
+            last = {"sizes": [*last["sizes"], len(following.items)]}  # people have begun to answer it
         if sizes[: len(last["sizes"])] != last["sizes"]:
             return (
                 f"was started with rounds of {last['sizes']} items, now {sizes}: rounds may grow and budget may be "
@@ -235,8 +274,8 @@ class RunFolder:
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def round_path(self, round: int) -> Path:
-        """The folder of one round."""
-        return self.path / f"round_{round:02d}"
+        """The folder of one round, or of the test set that people annotate."""
+        return self.path / round_name(round)
 
     def query(self, round: int) -> Query | None:
         """The round's query, or None where it is not chosen yet."""
@@ -387,6 +426,7 @@ def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) 
         "dice_3d": dice["mean"],
         "dice_2d": metrics["dice_2d"]["mean"],
         "hd95_3d": metrics["hd95_3d"]["mean"],
+        "dice_query": (metrics.get("dice_query") or {}).get("mean"),
         "train_s": timings.get("train_s"),
         "score_s": timings.get("score_s"),
         "select_s": timings.get("select_s"),

@@ -15,15 +15,16 @@ __all__ = ["drop_beginning", "foreign_entries", "is_beginning"]
 
 # what runs, MONAI's tracking and our own caches leave in a folder before there is a run.json, or beside it
 _OURS = re.compile(
-    r"round_\d+|extension_\d+\.json|(pool|encoder|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
+    r"round_\d+|test|extension_\d+\.json|(pool|encoder|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
     r"config_\d+_\d+\.json|mlruns.*|tensorboard|events\.out\.tfevents.*|models"
 )
 _OF_A_CACHE = "images/*/geometry.json"
-_WORTH = ("round_*/model_*.pt", "round_*/metrics.json", "round_*/manifest.json", "annotate/round_*")
+_WORTH = ("round_*/model_*.pt", "round_*/metrics.json", "round_*/manifest.json", "annotate/*")
 # what a start may have written until then; all else is somebody's. In this order a removal that is killed
 # leaves no answer without its query, and no run.json without its pool.json
 _WRITTEN = (
     *(f"round_[0-9]*/{name}" for name in ("timings.json", "labels/[0-9]*.json")),
+    *("test/labels/[0-9]*.json", "test/query.json"),
     *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
     *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png")),
     *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
@@ -95,7 +96,9 @@ def drop_beginning(path: Path) -> None:
     """
     for file in [file for kind in _WRITTEN for file in path.glob(kind) if file.is_file()]:
         file.unlink()
-    for folder in [folder for kind in ("round_[0-9]*/*", "round_[0-9]*", "report") for folder in path.glob(kind)]:
+    for folder in [
+        folder for kind in ("round_[0-9]*/*", "round_[0-9]*", "test/*", "test", "report") for folder in path.glob(kind)
+    ]:
         if folder.is_dir():
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()

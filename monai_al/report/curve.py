@@ -17,6 +17,7 @@ __all__ = ["write_learning_curve"]
 Rows = Sequence[Mapping[str, Any]]
 
 _PER_CLASS = "dice_3d_"
+_ON_THE_QUERY = "2D Dice on the slices asked for next, which are no sample of the data set"
 _UNDEFINED = ("", "-", "–", "nan", "null", "none")
 
 
@@ -68,8 +69,10 @@ def write_learning_curve(
     axes = figure.add_subplot()
     for number, (name, own) in enumerate(runs.items()):
         _draw_run(axes, name, own, color=f"C{number}", per_class=len(runs) == 1 if per_class is None else per_class)
+    tested = any(not math.isnan(value) for own in runs.values() for value in _column(own, "dice_3d"))
+    answered = not tested and _draw_answers(axes, runs)
     axes.set_xlabel("labeled items")
-    axes.set_ylabel("3D Dice")
+    axes.set_ylabel("2D Dice" if answered else "3D Dice")
     axes.set_title(title)
     axes.grid(True, alpha=0.3)
     axes.margins(y=0.1)
@@ -79,7 +82,7 @@ def write_learning_curve(
     if size:
         percent = axes.secondary_xaxis("top", functions=_percent_of(size))
         percent.set_xlabel(f"labeled share of the pool of {size} items (%)")
-    if all(math.isnan(value) for own in runs.values() for value in _column(own, "dice_3d")):
+    if not (tested or answered):
         axes.text(0.5, 0.5, "no round has a defined 3D Dice", transform=axes.transAxes, ha="center", va="center")
     write_file(Path(path), lambda file: figure.savefig(file, format="png"))
 
@@ -93,6 +96,18 @@ def _draw_run(axes: Axes, name: str, rows: Rows, *, color: str, per_class: bool)
     for number, key in enumerate(columns, start=1):
         style = {"linewidth": 0.9, "marker": ".", "markersize": 4, "alpha": 0.8, "color": f"C{number}"}
         axes.plot(labeled, _column(rows, key, required=False), label=key.removeprefix(_PER_CLASS), **style)
+
+
+def _draw_answers(axes: Axes, runs: Mapping[str, Rows]) -> bool:
+    """What the networks said of the items that were then annotated; False where nothing is known of it."""
+    drawn = False
+    for number, own in enumerate(runs.values()):
+        scores = _column(own, "dice_query", required=False)
+        if not all(math.isnan(score) for score in scores):
+            before = [math.nan, *_column(own, "labeled")[:-1]]  # the network that was asked had seen no more
+            axes.plot(before, scores, marker="s", linestyle="--", color=f"C{number}", label=_ON_THE_QUERY)
+            drawn = True
+    return drawn
 
 
 def _percent_of(size: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

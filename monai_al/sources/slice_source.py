@@ -62,16 +62,9 @@ class SliceSource:
         """Predict one item, so that what cannot work fails early.
 
         Raises:
-            DataError: the network cannot predict it, its channels are not the classes, or an item to test on has no
-                label.
+            DataError: the network cannot predict it, or its channels are not the classes.
             ValueError: a measure needs dropout and the network has none, or none that acts.
         """
-        without = [item.id for item in self.data.part("test") if item.label is None]
-        if without:
-            raise DataError(
-                f"{len(without)} items of the test part have no label, such as {without[0]}: they cannot be tested on; "
-                "add their labels to the data set, or let patients with labels be the test part"
-            )
         first, classes = SliceDataset(self.data[:1], self.cache, with_label=False)[0], self.data.classes
         channels = output_channels(trained, first["image"], first["id"], same_size=True)
         if channels != len(classes) and not (channels == 1 and len(classes) == 2):
