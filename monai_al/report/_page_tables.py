@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,19 @@ class PageTable:
     words: Sequence[int] = ()
 
 
+_APART = {
+    "dice_query": (
+        "on the query",
+        "the 2D Dice of the network before on the slices that were then annotated, which were chosen and are no sample "
+        "of the data set",
+    ),
+    "dice_folds": (
+        "cross-validated",
+        "the 2D Dice on the labeled slices, each scored by a network that saw no slice of its patient",
+    ),
+}
+
+
 def round_table(page: RunPage) -> PageTable | None:
     """Labels, cost, scores and times of each round."""
     if not page.rounds:
@@ -76,13 +89,16 @@ def round_table(page: RunPage) -> PageTable | None:
     classes = class_names(page)
     per_class = classes if len(classes) > 1 else []
     head = ["round", "labeled", "share", "cost", "3D Dice", *per_class, "2D Dice"]
-    head += [hd95_title(last_metrics(page)), "training", "evaluating", "scoring"]
+    head.append(hd95_title(last_metrics(page)))
+    apart = {key: text for key, text in _APART.items() if any((one.metrics or {}).get(key) for one in page.rounds)}
+    head += [*(name for name, _ in apart.values()), "training", "evaluating", "scoring"]
     caption = "After each round: everything labeled so far and its cost in full items, the scores on the test volumes, "
     caption += "and the time that the round took."
-    return PageTable(caption, head, [_round_row(shown, per_class) for shown in page.rounds])
+    caption += "".join(f" {name.capitalize()}: {about}." for name, about in apart.values())
+    return PageTable(caption, head, [_round_row(shown, per_class, apart) for shown in page.rounds])
 
 
-def _round_row(shown: ShownRound, classes: Sequence[str]) -> list[str | TableCell]:
+def _round_row(shown: ShownRound, classes: Sequence[str], apart: Iterable[str]) -> list[str | TableCell]:
     own = shown.metrics or {}
     return [
         TableCell(str(shown.number), anchor=f"round-{shown.number}"),
@@ -93,6 +109,7 @@ def _round_row(shown: ShownRound, classes: Sequence[str]) -> list[str | TableCel
         *(digits(class_score(own, "dice_3d", name), 3) for name in classes),
         digits(mean_score(own, "dice_2d"), 3),
         digits(mean_score(own, "hd95_3d"), 1),
+        *(digits(mean_score(own, key), 3) for key in apart),
         *(seconds(shown.timings.get(step)) for step in ("train_s", "evaluate_s", "score_s")),
     ]
 
