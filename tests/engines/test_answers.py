@@ -90,9 +90,9 @@ def test_files_that_say_what_the_truth_says_train_the_same_networks(learner, tmp
     own = np.asarray(nib.load(tmp_path / "run/round_00" / first["where"]).dataobj)
     asked = {int(id[-4:]) for id in active.folder.query(0).ids if id.startswith(first["id"][:-5])}
     assert {z for z in range(own.shape[2]) if (own[..., z] != 255).any()} == asked
-    before, after = (predicted for _, _, predicted in person.seen)
+    before, after, following = (predicted for _, _, predicted in person.seen)
     assert set(before.values()) == {None}  # no network yet
-    assert set(after.values()) == {True}
+    assert set(after.values()) == set(following.values()) == {True}
     assert person.seen[1][:2] == (tmp_path / "run", list(active.folder.query(0).ids))
 
 
@@ -332,7 +332,7 @@ def test_items_to_test_on_without_a_label_are_named(learner, small, tmp_path):
     active = learner(overrides=overrides)
     active._prepare()
     Path(active.test[0].label).unlink()
-    with pytest.raises(DataError, match="6 items of the test part have no label, such as .*/0000"):
+    with pytest.raises(DataError, match="6 items of the part 'test' have no label, such as .*/0000"):
         learner(overrides=overrides).run()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from monai_al.records import Item, Label, Pool, Query, QueryItem, RunFolder, RunFolderError, pool_to_json
+from monai_al.records.files import write_json
 from monai_al.records.manifest import changed_files, check_intact, close_round, closed_rounds
 
 RUN = {"config": {"learner": {"seed": 0}}, "rounds": 3, "budget": 2, "sizes": [2, 2, 2]}
@@ -221,7 +222,12 @@ def test_rounds_that_are_added_take_their_query_into_the_last_manifest(folder):
     before = manifest(path, 2)
     folder.write_query(query(3))
     close_round(path, 2)
-    assert manifest(path, 2)["files"] == before["files"] | {"round_03/query.json": sha256(path / "round_03/query.json")}
+    assert manifest(path, 2) == before  # it follows the last round, so that another one may take its place
+    sizes = json.loads((path / "run.json").read_text())["sizes"]
+    write_json(path / "extension_00.json", {"sizes": [*sizes, sizes[-1]]})
+    close_round(path, 2)
+    added = ("extension_00.json", "round_03/query.json")
+    assert manifest(path, 2)["files"] == before["files"] | {name: sha256(path / name) for name in added}
     check_intact(path)
 
 

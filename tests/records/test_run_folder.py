@@ -194,7 +194,7 @@ def test_curve(started):
     rows = folder.write_curve()
     with open(folder.path / "curve.csv", encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    names = "round,labeled,fraction,cost,dice_3d,dice_2d,hd95_3d,train_s,score_s,select_s,evaluate_s"
+    names = "round,labeled,fraction,cost,dice_3d,dice_2d,hd95_3d,dice_query,train_s,score_s,select_s,evaluate_s"
     assert list(table[0]) == [*names.split(","), "dice_3d_liver", "dice_3d_spleen"]
     assert [row["dice_3d"] for row in table] == ["", "0.5"]
     assert [row["hd95_3d"] for row in table] == ["", "1.5"]
