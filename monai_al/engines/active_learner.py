@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,11 +21,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
-from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
 from monai_al.engines.components import check_components
-from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.initial_set import first_strategy
@@ -36,17 +33,18 @@ from monai_al.engines.loop_log import (
     tell_refused,
     tell_round,
     tell_start,
-    tell_test_labels,
     tell_waiting,
 )
-from monai_al.engines.members import BEST, Members
+from monai_al.engines.members import Members
 from monai_al.engines.round_events import RoundEvents
+from monai_al.engines.round_metrics import RoundMetrics
+from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import LoopSettings
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
 from monai_al.failures import log_to
 from monai_al.inferers import TrainedNetwork
-from monai_al.passes import answer_dice, evaluate_items, predict_volume
+from monai_al.passes import predict_volume
 from monai_al.records import (
     ORACLE,
     TEST,
@@ -57,7 +55,6 @@ from monai_al.records import (
     QueryItem,
     RunFolder,
     config_hash,
-    derived_seed,
     pool_to_json,
     rng,
     round_sizes,
@@ -65,7 +62,7 @@ from monai_al.records import (
 from monai_al.records.manifest import check_intact, close_round
 from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
-from monai_al.sources import source_of, summary_of
+from monai_al.sources import source_of
 from monai_al.strategies import Strategy
 
 __all__ = ["ActiveLearner", "RoundEvents"]
@@ -166,7 +163,14 @@ class ActiveLearner(Engine):
                 check_intact(self.folder.path)
                 hashes = self.source.hashes()
                 pool = pool_to_json(self.source.data, hashes)
-                self._test_labels = config_hash({item.id: hashes.get(str(item.label)) for item in self.test})
+                self.metrics = RoundMetrics(
+                    self.folder,
+                    self.source,
+                    self.training,
+                    self.members,
+                    self.settings,
+                    config_hash({item.id: hashes.get(str(item.label)) for item in self.test}),
+                )
                 started = self.folder.start(asked := self._record(), pool, threads=self.settings.threads)
                 log.begin()
                 if all(plain(asked[key]) == started.get(key) for key in EXECUTED):  # it is what this command says
@@ -179,7 +183,7 @@ class ActiveLearner(Engine):
 
     def _run_rounds(self) -> Any:
         self._annotate_test()
-        tell_start(self.strategy.name, self.source, sum(self.sizes), self._deciding_on_test())
+        tell_start(self.strategy.name, self.source, sum(self.sizes), self.metrics.deciding_on_test)
         tell_budget(self.settings.budget, self.settings.rounds, self.sizes, len(self.pool))
         hidden = None if self.settings.progress else True
         with (
@@ -216,16 +220,6 @@ class ActiveLearner(Engine):
         waiting = self._annotate(TEST)
         if waiting:
             tell_waiting(TEST, waiting, self.annotator.name)
-
-    def _tested_items(self) -> tuple[list[Item], str]:
-        """The items to test on, with their labels, and what tells these labels from others."""
-        if not self.settings.annotate_test:
-            return list(self.test.items), self._test_labels
-        labels = Labels(self.folder.returns(TEST))
-        open_volumes = {item.volume for item in self.test if item.id not in labels}
-        items = labels.of_items(item for item in self.test if item.volume not in open_volumes)
-        assert self.source.cache is not None
-        return items, config_hash({item.id: self.source.cache.get(item).hashes[1] for item in items})
 
     def _tell_done(self) -> Any:
         self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
@@ -272,7 +266,9 @@ class ActiveLearner(Engine):
         self._train(number)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
         if not evaluated:
-            self._evaluate(number)
+            start = time.perf_counter()
+            self.folder.write_metrics(number, self.metrics.of(number))
+            self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
         metrics = self.folder.metrics(number) or {}
         engine.state.output = metrics  # type: ignore[assignment]  # handlers look for it before ignite sets it
         if not evaluated:
@@ -346,8 +342,15 @@ class ActiveLearner(Engine):
         ]
         for member in missing:
             start = time.perf_counter()
-            weights = self._trained_weights(
-                number, items, f"train member {member}", self._initial_state(number, member)
+            weights = trained_weights(
+                self.training,
+                self.source,
+                self.folder,
+                items,
+                round=number,
+                purpose=f"train member {member}",
+                seed=self.settings.seed,
+                state=self._initial_state(number, member),
             )
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
@@ -355,87 +358,10 @@ class ActiveLearner(Engine):
         if missing:
             self.fire_event(RoundEvents.ROUND_TRAINED)
 
-    def _trained_weights(
-        self, number: int, items: Sequence[Item], purpose: str, state: Mapping[str, torch.Tensor] | None = None
-    ) -> Mapping[str, torch.Tensor]:
-        """The weights of a network that was trained on these items, from a seed for the purpose."""
-        scratch = self.folder.scratch(number)
-        weights = self.training.run(
-            self.source.entries(items),
-            seed=derived_seed(self.settings.seed, number, purpose),
-            validation=self.source.entries(self.source.data.part("validation").items),
-            state=state,
-            scratch=scratch,
-        )
-        shutil.rmtree(scratch)
-        bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
-        if bad:
-            raise ValueError(f"training of round {number} diverged ({bad[0]} is not finite): lower --learning_rate")
-        return weights
-
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
         if self.settings.initial_weights == "scratch" or number == 0:
             return None
         return self.members.state(number - 1, member)
-
-    def _evaluate(self, number: int) -> None:
-        start = time.perf_counter()
-        members, choice = self.members.choose(functools.partial(self._validated, number))
-        tested, test_labels = self._tested_items()
-        tell_test_labels(number, self.folder, test_labels)
-        scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
-        labels = self.folder.labels(number)
-        labeled = labels.of_items(self._labeled_items(number))
-        metrics = {
-            "labeled": len(labeled),
-            "fraction": len(labeled) / len(self.pool),
-            "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
-            "test_labels": test_labels,
-            **scores,
-            "dice_query": self._dice_of_query(number, labels),
-            **self._cross_validated(number, labeled),
-            **self._model_choice(),
-            **choice,
-        }
-        self.folder.write_metrics(number, metrics)
-        self.folder.add_timing(number, evaluate_s=time.perf_counter() - start)
-
-    def _dice_of_query(self, number: int, labels: Labels) -> dict[str, Any] | None:
-        """What the network that chose a round's query says of it, scored by the answers; None for the first round."""
-        query = self.folder.query(number)
-        if number == 0 or query is None:
-            return None
-        asked = [self.pool[self.pool.index(id)] for id in query.ids if id in labels]
-        trained = self.members.load(self.source, number - 1, self.members.of_round(number - 1))
-        return answer_dice(self.source, trained, labels.of_items(asked), batch_size=self.settings.scoring_batch_size)
-
-    def _cross_validated(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
-        if not self.settings.folds:
-            return {}
-
-        def score(part: int, train: Sequence[Item], held_out: Sequence[Item]) -> dict[str, Any]:
-            weights = self._trained_weights(number, train, f"fold {part}")
-            trained = self.source.adapted(self.training.load(weights, self.settings.activation))
-            return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)
-
-        seed = self.settings.seed
-        return {"dice_folds": cross_validated(labeled, self.settings.folds, score, rng(seed, number, "folds"))}
-
-    def _validated(self, number: int, member: int) -> float | None:
-        items = self.source.data.part("validation").items
-        return self._scores_of(self.members.load(self.source, number, [member]), items, "validating")["dice_3d"]["mean"]
-
-    def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
-        if not items:
-            return summary_of(self.source, [], [], empty_policy=self.settings.empty_policy)
-        return evaluate_items(
-            self.source,
-            trained,
-            items,
-            empty_policy=self.settings.empty_policy,
-            batch_size=self.settings.scoring_batch_size,
-            description=what if self.settings.progress else None,
-        )
 
     def _select(self, number: int, size: int) -> None:
         """Choose the query of a round with the network of the round before."""
@@ -451,22 +377,6 @@ class ActiveLearner(Engine):
 
     def _labeled_items(self, number: int) -> list[Item]:
         return [self.pool[self.pool.index(id)] for id in self.folder.labeled(number)]
-
-    def _model_choice(self) -> dict[str, Any]:
-        """Which model was tested, and how many labels that choice used."""
-        raw = self.training.raw()
-        if self.source.validates_on_test:
-            return {"model": "last", "validation_labeled": len(self.test) if self._deciding_on_test() else 0}
-        best = raw.get("model") == "best"
-        validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
-        return {
-            "model": "best on validation" if best else "last",
-            "validation_labeled": len(self.source.data.part("validation")) if validated else 0,
-        }
-
-    def _deciding_on_test(self) -> list[str]:
-        """What of the bundle lets the test set decide, which is its validation set, too."""
-        return decides_on_validation(self.training.raw()) if self.source.validates_on_test else []
 
     def _record(self) -> dict[str, Any]:
         settings = self.settings.results() | {

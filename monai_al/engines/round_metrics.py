@@ -1,0 +1,145 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a round's metrics say: the test part, the answers to its query, the labeled patients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from monai_al.bundle import RoundTraining
+from monai_al.bundle.validation_use import decides_on_validation
+from monai_al.engines.cross_validation import cross_validated
+from monai_al.engines.loop_log import tell_test_labels
+from monai_al.engines.members import BEST, Members
+from monai_al.engines.round_weights import trained_weights
+from monai_al.engines.settings import LoopSettings
+from monai_al.inferers import TrainedNetwork
+from monai_al.passes import answer_dice, evaluate_items
+from monai_al.records import TEST, Item, Labels, RunFolder, config_hash, rng
+from monai_al.sources import Source, summary_of
+
+__all__ = ["RoundMetrics"]
+
+
+class RoundMetrics:
+    """Finds the content of ``metrics.json`` of a trained round.
+
+    Args:
+        folder: the run folder.
+        source: the data.
+        training: trains a network.
+        members: the networks of the rounds.
+        settings: those of the loop.
+        test_labels: tells the labels of the test part from others.
+
+    Example:
+        >>> from monai_al.assets import find_asset
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> training = RoundTraining(find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml")
+        >>> source, folder = SliceSource(Pool([]), cache=None), RunFolder("runs/a")
+        >>> members = Members(folder, training, 1)
+        >>> RoundMetrics(folder, source, training, members, LoopSettings(), "e3b0").deciding_on_test
+        []
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        source: Source,
+        training: RoundTraining,
+        members: Members,
+        settings: LoopSettings,
+        test_labels: str,
+    ) -> None:
+        self.folder, self.source, self.training = folder, source, training
+        self.members, self.settings, self.test_labels = members, settings, test_labels
+        self.pool, self.test = source.data.part("train"), source.data.part("test")
+
+    def of(self, number: int) -> dict[str, Any]:
+        """The metrics of a round."""
+        members, choice = self.members.choose(functools.partial(self._validated, number))
+        tested, test_labels = self._tested_items()
+        tell_test_labels(number, self.folder, test_labels)
+        scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
+        labels = self.folder.labels(number)
+        labeled = labels.of_items(self.pool[self.pool.index(id)] for id in labels)
+        return {
+            "labeled": len(labeled),
+            "fraction": len(labeled) / len(self.pool),
+            "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
+            "test_labels": test_labels,
+            **scores,
+            "dice_query": self._dice_of_query(number, labels),
+            **self._cross_validated(number, labeled),
+            **self._model_choice(),
+            **choice,
+        }
+
+    @property
+    def deciding_on_test(self) -> list[str]:
+        """What of the bundle lets the test set decide, which is its validation set, too."""
+        return decides_on_validation(self.training.raw()) if self.source.validates_on_test else []
+
+    def _tested_items(self) -> tuple[list[Item], str]:
+        """The items to test on, with their labels, and what tells these labels from others."""
+        if not self.settings.annotate_test:
+            return list(self.test.items), self.test_labels
+        labels = Labels(self.folder.returns(TEST))
+        open_volumes = {item.volume for item in self.test if item.id not in labels}
+        items = labels.of_items(item for item in self.test if item.volume not in open_volumes)
+        assert self.source.cache is not None
+        return items, config_hash({item.id: self.source.cache.get(item).hashes[1] for item in items})
+
+    def _dice_of_query(self, number: int, labels: Labels) -> dict[str, Any] | None:
+        """What the network that chose a round's query says of it, scored by the answers; None for the first round."""
+        query = self.folder.query(number)
+        if number == 0 or query is None:
+            return None
+        asked = [self.pool[self.pool.index(id)] for id in query.ids if id in labels]
+        trained = self.members.load(self.source, number - 1, self.members.of_round(number - 1))
+        return answer_dice(self.source, trained, labels.of_items(asked), batch_size=self.settings.scoring_batch_size)
+
+    def _cross_validated(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
+        if not self.settings.folds:
+            return {}
+        seed = self.settings.seed
+
+        def score(part: int, train: Sequence[Item], held_out: Sequence[Item]) -> dict[str, Any]:
+            weights = trained_weights(
+                self.training, self.source, self.folder, train, round=number, purpose=f"fold {part}", seed=seed
+            )
+            trained = self.source.adapted(self.training.load(weights, self.settings.activation))
+            return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)
+
+        return {"dice_folds": cross_validated(labeled, self.settings.folds, score, rng(seed, number, "folds"))}
+
+    def _validated(self, number: int, member: int) -> float | None:
+        items = self.source.data.part("validation").items
+        return self._scores_of(self.members.load(self.source, number, [member]), items, "validating")["dice_3d"]["mean"]
+
+    def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
+        if not items:
+            return summary_of(self.source, [], [], empty_policy=self.settings.empty_policy)
+        return evaluate_items(
+            self.source,
+            trained,
+            items,
+            empty_policy=self.settings.empty_policy,
+            batch_size=self.settings.scoring_batch_size,
+            description=what if self.settings.progress else None,
+        )
+
+    def _model_choice(self) -> dict[str, Any]:
+        """Which model was tested, and how many labels that choice used."""
+        raw = self.training.raw()
+        if self.source.validates_on_test:
+            return {"model": "last", "validation_labeled": len(self.test) if self.deciding_on_test else 0}
+        best = raw.get("model") == "best"
+        validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
+        return {
+            "model": "best on validation" if best else "last",
+            "validation_labeled": len(self.source.data.part("validation")) if validated else 0,
+        }
