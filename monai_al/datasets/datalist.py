@@ -15,6 +15,7 @@ from monai_al.datasets.files import Pair, existing_folder, listed_error, pool_of
 from monai_al.datasets.folder import classes_found
 from monai_al.datasets.listing import Entry, classes_of, entries_of, read_listing
 from monai_al.datasets.patients import with_patients
+from monai_al.datasets.unusable import without
 from monai_al.records import DataError, Pool
 from monai_al.records.stored_files import as_channels, of_channel
 
@@ -35,6 +36,7 @@ def datalist(
     item: str = "slice",
     require_labels: bool = True,
     skip_incomplete: bool = False,
+    exclude: Sequence[str] | None = None,
     affine_tolerated: bool = False,
     slice_axis: int | str = 2,
 ) -> Pool:
@@ -66,6 +68,7 @@ def datalist(
         item: ``"slice"`` or ``"volume"``.
         require_labels: False also takes images to be annotated that have no label yet.
         skip_incomplete: leave out entries with a missing file or without a label, and name them in the notes.
+        exclude: names of volumes that are left out.
         affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
         slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
             largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
@@ -97,6 +100,8 @@ def datalist(
         raise DataError(f"{path}: no image is left: {' '.join(notes)}")
     entries, fold_notes = _in_fold(entries, fold, path)
     pairs = _pairs(entries, channel, path)
+    entry_of = {pair.volume: entry for pair, entry in zip(pairs.values(), entries, strict=True)}
+    pairs = without(pairs, exclude)
     with_patient, patient_notes = with_patients(pairs, patient)
     notes += [*fold_notes, *patient_notes]
     if named is None and classes is None:
@@ -113,7 +118,7 @@ def datalist(
         affine_tolerated=affine_tolerated,
         slice_axis=slice_axis,
     )
-    part_of = {pair.volume: entry.part for pair, entry in zip(pairs.values(), entries, strict=True)}
+    part_of = {pair.volume: entry_of[pair.volume].part for pair in pairs.values()}
     _check_parts(pool, part_of, path)
     return pool.with_items(replace(one, split=part_of[one.volume]) for one in pool)
 

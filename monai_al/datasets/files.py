@@ -15,6 +15,7 @@ from monai_al.data.natural_order import natural_key
 from monai_al.data.reading import READABLE_SUFFIXES, stored_shape
 from monai_al.datasets.copies import copies
 from monai_al.datasets.slice_axes import chosen_axis, coarsest_note, slice_axis_of
+from monai_al.datasets.unusable import UnusableVolumes
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool, slices_of
 from monai_al.records.item import SLICE_AXIS
 
@@ -267,14 +268,15 @@ def pool_of(
     if twice:
         raise listed_error(f"{root}: names of volumes that occur more than once; rename the files", twice)
     items: list[Item] = []
-    problems: list[str] = []
+    reasons: dict[str, str] = {}
     for pair in pairs:
         try:
             items += _items_of(pair, item, axis)
         except DataError as error:
-            problems.append(str(error))
-    if problems:
-        raise listed_error(f"{root}: {len(problems)} of {len(pairs)} images cannot be used", problems)
+            reasons[pair.volume] = str(error)
+    if reasons:
+        head = f"{root}: {len(reasons)} of {len(pairs)} images cannot be used"
+        raise UnusableVolumes(str(listed_error(head, [*reasons.values()])), reasons)
     axis_note = None if placeholder_spacing else coarsest_note(items, root, slice_axis)
     notes = [*notes, *_copies_note(pairs), *([axis_note] if axis_note else [])]
     return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis)

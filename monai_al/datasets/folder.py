@@ -25,6 +25,7 @@ from monai_al.datasets.files import (
 from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder, unread_partner
 from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
+from monai_al.datasets.unusable import UnusableVolumes, without
 from monai_al.records import NOT_ANNOTATED, DataError, Pool
 from monai_al.records.label_values import classes_of, label_values_found, whole_label_values
 from monai_al.records.stored_files import of_channel, stored_channels
@@ -46,6 +47,7 @@ def folder(
     item: str = "slice",
     require_labels: bool = True,
     skip_incomplete: bool = False,
+    exclude: Sequence[str] | None = None,
     affine_tolerated: bool = False,
     slice_axis: int | str = 2,
 ) -> Pool:
@@ -78,6 +80,7 @@ def folder(
         item: ``"slice"`` or ``"volume"``.
         require_labels: False also takes images without a label, for a pool that is still to be annotated.
         skip_incomplete: leave out images without label and labels without image, and name them in the notes.
+        exclude: names of volumes that are left out, with their labels.
         affine_tolerated: where the affines of an image and its label differ, warn and use the image's for both.
         slice_axis: the stored axis along which the slices lie, counted from 0, or ``"coarsest"`` for that of the
             largest voxel size of each file; see :func:`monai_al.datasets.files.pool_of`.
@@ -100,6 +103,7 @@ def folder(
     base = existing_folder(root)
     found = _collect(base, images, labels)
     pairs, strangers = _paired(found)
+    pairs = without(pairs, exclude)
     predicted = [label for label in strangers if is_of_this_package(label.path)]
     strangers = [label for label in strangers if label not in predicted]
     problems = [
@@ -234,7 +238,7 @@ def classes_found(
     """
     if label_values is not None:
         return classes_of(whole_label_values(label_values)), label_values, []
-    found = {str(pair.label): _plausible_values(pair.label) for pair in pairs if pair.label is not None}
+    found = _all_values(pairs)
     label_values = label_values_found(found)
     _check_palettes(found)
     values = sorted(set().union(*found.values()))
@@ -244,6 +248,25 @@ def classes_found(
     note = f"Classes are the label values found: {shortened(values, limit=20)}"
     note += "; 255 is taken as not annotated." if NOT_ANNOTATED in label_values.values() else "."
     return classes_of(label_values), label_values, [note]
+
+
+def _all_values(pairs: Sequence[Pair]) -> dict[str, tuple[int, ...]]:
+    """Label -> its values; of what cannot be a label, all are told at once."""
+    from tqdm import tqdm
+
+    labeled = [pair for pair in pairs if pair.label is not None]
+    found: dict[str, tuple[int, ...]] = {}
+    reasons: dict[str, str] = {}
+    for pair in tqdm(labeled, desc="reading labels", unit="label", disable=None, leave=False, delay=1):
+        try:
+            found[str(pair.label)] = _plausible_values(str(pair.label))
+        except DataError as error:
+            reasons[pair.volume] = str(error)
+    if reasons:
+        one, *more = reasons.values()
+        head = f"{len(reasons)} of {len(labeled)} labels cannot be used"
+        raise UnusableVolumes(str(listed_error(head, [one, *more])) if more else one, reasons)
+    return found
 
 
 def _check_palettes(labels: Iterable[str]) -> None:
@@ -259,7 +282,7 @@ def _check_palettes(labels: Iterable[str]) -> None:
                 )
 
 
-def _plausible_values(label: str | Path) -> tuple[int, ...]:
+def _plausible_values(label: str) -> tuple[int, ...]:
     values = stored_label_values(label)
     outside = values[0] < 0 or values[-1] > NOT_ANNOTATED
     if len(values) > (32 if outside else 128):
