@@ -17,7 +17,16 @@ from monai_al.data.stored_grid import StoredGrid
 from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, spare_bytes
 from monai_al.records.errors import DataError
 
-__all__ = ["NIFTI_SUFFIXES", "is_placeholder", "millimetres", "nifti_image", "nifti_label", "nifti_shape", "open_nifti"]
+__all__ = [
+    "NIFTI_SUFFIXES",
+    "is_placeholder",
+    "millimetres",
+    "nifti_image",
+    "nifti_label",
+    "nifti_shape",
+    "open_nifti",
+    "stored_bytes",
+]
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 SPATIAL_UNIT = 0b111  # the bits of xyzt_units
@@ -77,6 +86,20 @@ def nifti_label(path: str) -> StoredGrid:
         FileNotFoundError: No such file or no access: 'notes.txt'
     """
     return _grid(path, None)
+
+
+def stored_bytes(path: str) -> int:
+    """The length of a NIfTI file, unpacked, that its header declares: up to the last voxel.
+
+    Example:
+        >>> import nibabel, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), folder + "/a.nii.gz")
+        ...     stored_bytes(folder + "/a.nii.gz")
+        472
+    """
+    stored = _header(path)
+    return int(stored.dataobj.offset) + _voxel_bytes(stored)
 
 
 @contextmanager

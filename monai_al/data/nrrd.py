@@ -14,7 +14,7 @@ from pathlib import Path
 from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, header_lines, voxel_file
 from monai_al.records.errors import DataError
 
-__all__ = ["check_nrrd", "nrrd_fields"]
+__all__ = ["TYPE_BYTES", "check_nrrd", "nrrd_fields"]
 
 SKIPS = {"byteskip", "lineskip"}  # fields that say where in a file the voxels begin
 TYPE_BYTES = {

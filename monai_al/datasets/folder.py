@@ -7,11 +7,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from monai_al.data.label_files import is_of_this_package
 from monai_al.data.reading import label_colours, stored_label_values
+from monai_al.datasets.collecting import IMAGES, LABELS, Collected, collected
 from monai_al.datasets.files import (
     Pair,
     existing_folder,
@@ -22,7 +23,7 @@ from monai_al.datasets.files import (
     volume_name,
     ways_out,
 )
-from monai_al.datasets.finding import FoundImages, found_images, found_labels, is_stored_folder, unread_partner
+from monai_al.datasets.finding import unread_partner
 from monai_al.datasets.pairing import Named, pair_by_name, with_channels
 from monai_al.datasets.patients import with_patients
 from monai_al.datasets.unusable import UnusableVolumes, without
@@ -38,8 +39,8 @@ _WHICH_FOLDERS = "--datalist#images and --datalist#labels (in the command datali
 def folder(
     root: str | os.PathLike,
     *,
-    images: str = "images",
-    labels: str | None = "labels",
+    images: str = IMAGES,
+    labels: str | None = LABELS,
     classes: Sequence[str] | None = None,
     label_values: Mapping[int, int] | None = None,
     patient: str | None = None,
@@ -65,8 +66,9 @@ def folder(
 
     Args:
         root: the folder.
-        images: sub-folder of the images.
-        labels: sub-folder of the labels; None for a pool without any.
+        images: sub-folder of the images; or, with ``*`` for anything, also for folders, a pattern that the paths below
+            ``root`` of the images fit, such as ``"sub-*_T1w.nii.gz"``.
+        labels: the same of the labels, such as ``"derivatives/manual/*_dseg.nii.gz"``; None for a pool without any.
         classes: names of the classes, background first. Default: the classes of ``label_values``, or one for each value
             found in the labels, all of which are read for it, see
             :func:`monai_al.records.label_values.label_values_found`.
@@ -101,7 +103,7 @@ def folder(
         ['case_1/0000', 'case_1/0001', 'case_1/0002']
     """
     base = existing_folder(root)
-    found = _collect(base, images, labels)
+    found = collected(base, images, labels)
     pairs, strangers = _paired(found)
     pairs = without(pairs, exclude)
     predicted = [label for label in strangers if is_of_this_package(label.path)]
@@ -146,53 +148,7 @@ def folder(
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The images and labels of a folder, what was left out, and where they lie."""
-
-    images: list[Named]
-    labels: list[Named]
-    notes: list[str]
-    image_folder: Path
-    label_folder: Path
-
-
-def _collect(base: Path, images: str, labels: str | None) -> _Found:
-    image_folder = _sub_folder(base, images, "images") or base
-    label_folder = _sub_folder(base, labels, "labels") if labels is not None else None
-    apart = label_folder is not None and label_folder != image_folder
-    scans = found_images(image_folder, without=label_folder if apart else None)
-    if not apart:
-        beside = scans.labels if labels is not None else []
-        return _Found(scans.images, beside, scans.notes, image_folder, image_folder)
-    assert label_folder is not None
-    volumes = all(is_stored_folder(image.path) for image in scans.images)
-    found = found_labels(label_folder, picture_folders=bool(scans.images) and volumes)
-    return _Found(*_told_apart(scans, found), image_folder, label_folder)
-
-
-def _told_apart(scans: FoundImages, labels: list[Named]) -> tuple[list[Named], list[Named], list[str]]:
-    """Of files that are named like labels but lie among the images: which are images, and which are labels."""
-    equal = {label.key for label in labels}
-    images = [*scans.images, *(one for one in scans.labels if one.key in equal)]
-    label_of, others = pair_by_name(images, [one for one in scans.labels if one.key not in equal])
-    images += others
-    labeled = pair_by_name(images, labels)[0]
-    more = [label for key, label in label_of.items() if key not in labeled]
-    left = [label.key for key, label in label_of.items() if key in labeled]
-    notes = [f"{len(left)} files among the images are named like labels and are left out: {shortened(left)}."]
-    return images, [*labels, *more], scans.notes + notes * bool(left)
-
-
-def _sub_folder(base: Path, name: str, default: str) -> Path | None:
-    if (base / name).is_dir():
-        return base / name
-    if name != default:
-        raise DataError(f"{base / name}: no such folder; {default!r} names the sub-folder of the {default}")
-    return None
-
-
-def _paired(found: _Found) -> tuple[dict[str, Pair], list[Named]]:
+def _paired(found: Collected) -> tuple[dict[str, Pair], list[Named]]:
     """Key of an image -> its pair, and the labels without image."""
     images = sorted(with_channels(found.images, found.labels), key=lambda one: natural_key(one.key))
     twice = [key for key, count in Counter(image.key for image in images).items() if count > 1]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 __all__ = [
     "CHANNEL",
     "image_core",
+    "image_kind",
     "is_accompanying",
     "is_bare_label",
     "is_label_name",
@@ -26,6 +27,7 @@ _SLICER_SEGMENT = re.compile(r"(?:^|[-_. ])segmentation[-_. ].+$", re.IGNORECASE
 _LABEL_END = re.compile(rf"[-_. ]{_LABEL}$", re.IGNORECASE)
 _LABEL_START = re.compile(r"^(?:segmentation|seg|labels?|mask|gt)(?:[-_. ]+(?=.)|(?=\d))", re.IGNORECASE)
 _BARE_LABEL = re.compile(_LABEL, re.IGNORECASE)
+_DERIVED = re.compile(r"_(?:space|res|den|label|desc|atlas|seg)-[A-Za-z0-9+]+")  # what BIDS adds to the image's name
 _ACCOMPANYING = re.compile(r"[-_. ](?:scribbles?|superpixels?)$", re.IGNORECASE)
 _IMAGE = r"(?:images?|img|im|volumes?|vol|scan|orig|ct|mri?|pet|flair|adc|dwi|t[12](?:w|c|ce|gd|star|_flair)?|t2flair)"
 _IMAGE_END = re.compile(rf"[-_. ]{_IMAGE}$", re.IGNORECASE)
@@ -61,6 +63,8 @@ def label_cores(name: str) -> Iterator[str]:
         ['case_1-Segmentation-liver', 'case_1']
         >>> list(label_cores("case_1 Segmentation.seg"))
         ['case_1 Segmentation', 'case_1']
+        >>> list(label_cores("sub-1_ses-2_space-orig_desc-manual_dseg"))
+        ['sub-1_ses-2_space-orig_desc-manual', 'sub-1_ses-2']
     """
     while found := _LABEL_END.search(name):
         name = name[: found.start()]
@@ -69,6 +73,8 @@ def label_cores(name: str) -> Iterator[str]:
         if segment:
             name = name[: segment.start()]
             yield name
+    if name.startswith("sub-") and (image := _DERIVED.sub("", name)) != name:
+        yield image
 
 
 def label_prefix_core(name: str) -> str | None:
@@ -90,6 +96,17 @@ def image_core(name: str) -> str:
         ('12', '0001', 'case_1', 'case_1')
     """
     return _IMAGE_START.sub("", _IMAGE_END.sub("", name))
+
+
+def image_kind(name: str) -> str:
+    """The word at the end of an image's name that says what it is; empty where there is none.
+
+    Example:
+        >>> image_kind("case_1_flair"), image_kind("sub-1_T1w"), image_kind("case_1")
+        ('flair', 'T1w', '')
+    """
+    found = _IMAGE_END.search(name)
+    return found[0][1:] if found else ""
 
 
 def is_accompanying(name: str) -> bool:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from monai_al.data import DataError
 from monai_al.datasets import describe, folder
+from monai_al.datasets.unusable import UnusableVolumes
 
 CLASSES = ("background", "organ")
 
@@ -221,3 +222,68 @@ def test_real_isic(real_data):
     assert len(pool) == 1200
     summary = describe(pool.with_items(pool[:20]))
     assert summary["items_without_foreground"] == 0
+
+
+def _bids(write):
+    for subject in ("sub-01", "sub-02"):
+        for kind in ("T1w", "FLAIR"):
+            write(f"{subject}/anat/{subject}_{kind}.nii.gz")
+        write(f"derivatives/prep/{subject}/anat/{subject}_desc-preproc_T1w.nii.gz")
+        write(f"derivatives/manual/{subject}/anat/{subject}_space-orig_desc-lesion_mask.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "kind", "labeled"),
+    [
+        ("sub-*_T1w.*", "derivatives/*_desc-lesion_mask.nii.gz", "T1w", True),
+        ("sub-*_FLAIR.*", "derivatives/manual", "FLAIR", True),
+        ("sub-*/anat/*_FLAIR.nii.gz", None, "FLAIR", False),
+    ],
+)
+def test_patterns_choose_images_and_labels(write, tmp_path, images, labels, kind, labeled):
+    _bids(write)
+    pool = folder(tmp_path, images=images, labels=labels, classes=CLASSES, require_labels=labeled)
+    assert pool.patients == ("sub-01", "sub-02")
+    for item, subject in zip(pool[::3], pool.patients, strict=True):
+        assert item.image.endswith(f"/{subject}/anat/{subject}_{kind}.nii.gz")
+        expected = f"/manual/{subject}/anat/{subject}_space-orig_desc-lesion_mask.nii.gz"
+        assert (item.label or "").endswith(expected) is labeled
+
+
+def test_patterns_of_files_that_lie_beside_each_other(write, tmp_path):
+    for name in ("a", "scans/b"):
+        for kind in ("t1", "t2", "label", "mask"):
+            write(f"{name}_{kind}.nii.gz")
+    pool = folder(tmp_path, images="*_t2.nii.gz", labels="*_mask.nii.gz", classes=CLASSES)
+    files = [tuple(path.rpartition("/")[2] for path in (item.image, item.label)) for item in pool[::3]]
+    assert files == [("a_t2.nii.gz", "a_mask.nii.gz"), ("b_t2.nii.gz", "b_mask.nii.gz")]
+
+
+def test_patterns_that_nothing_fits(write, tmp_path):
+    write("scans/a.nii.gz")
+    with pytest.raises(DataError, match=r"no path of the images fits the pattern '\*_T1w.\*'; there are scans/a.nii"):
+        folder(tmp_path, images="*_T1w.*")
+    with pytest.raises(DataError, match=r"labels fits the pattern '\*_seg.\*'"):
+        folder(tmp_path, labels="*_seg.*")
+    with pytest.raises(DataError, match="gone: no such folder"):
+        folder(tmp_path, images="gone/*_T1w.*")
+
+
+def test_volumes_are_left_out_by_their_names(write, tmp_path):
+    for name in "abc":
+        write(f"images/{name}.nii.gz")
+        write(f"labels/{name}.nii.gz")
+    assert folder(tmp_path, classes=CLASSES, exclude=["b"]).volumes == ("a", "c")
+    (tmp_path / "labels/b.nii.gz").write_bytes(b"no label")
+    with pytest.raises(UnusableVolumes, match=r"labels/b.nii.gz: cannot be read") as found:
+        folder(tmp_path)
+    assert list(found.value.reasons) == ["b"]
+    (tmp_path / "images/c.nii.gz").write_bytes(b"no image")
+    with pytest.raises(UnusableVolumes, match="images/c.nii.gz: cannot be read") as found:
+        folder(tmp_path, exclude=["b"])
+    assert list(found.value.reasons) == ["c"]
+    assert folder(tmp_path, exclude=["b", "c"]).volumes == ("a",)
+    with pytest.raises(DataError, match="the data set has no volume 'z'"):
+        folder(tmp_path, exclude=["b", "z"])
+    with pytest.raises(DataError, match="must be a list of names"):
+        folder(tmp_path, exclude="b")
