@@ -19,9 +19,9 @@ _LENGTH = 4  # bytes at the end of a gzip file, which hold the unpacked length m
 def may_be_cut_off(path: str | os.PathLike) -> bool:
     """Whether the last bytes of a file are other ones than its kind and its header want.
 
-    They tell of NIfTI and NRRD that are packed by gzip, PNG and JPEG; what is wrong with others, their headers and sizes
-    tell. False says that nothing speaks for it, not that the voxels are right; and some whole files of unusual writers
-    give True, so that only reading decides.
+    They tell of NIfTI and NRRD that are packed by gzip, of PNG and of JPEG; of others their headers and sizes mostly
+    do. False says that nothing speaks for it, not that the voxels are right; whole files of unusual writers may give True,
+    too, so that only reading decides.
 
     Args:
         path: a file whose header can be read.
@@ -30,7 +30,8 @@ def may_be_cut_off(path: str | os.PathLike) -> bool:
         >>> import nibabel, numpy, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     name = f"{folder}/a.nii.gz"
-        ...     nibabel.save(nibabel.Nifti1Image(numpy.zeros((4, 5, 6), numpy.uint8), numpy.eye(4)), name)
+        ...     values = numpy.arange(16384, dtype=numpy.int16).reshape(32, 32, 16)
+        ...     nibabel.save(nibabel.Nifti1Image(values, numpy.eye(4)), name)
         ...     before = may_be_cut_off(name)
         ...     os.truncate(name, os.path.getsize(name) - 10)
         ...     before, may_be_cut_off(name)

@@ -259,7 +259,7 @@ def _last_channels(folder: Path) -> dict[str, int]:
 
 
 def _of_nnunet(listing: Mapping[str, Any], path: Path, base: Path) -> Iterator[Entry]:
-    """The cases of ``imagesTr`` with ``labelsTr``, and of ``imagesTs`` where there is a ``labelsTs``."""
+    """The cases of ``imagesTr``, with the labels of ``labelsTr``, and of ``imagesTs`` where there is a ``labelsTs``."""
     named = listing.get("dataset")
     if isinstance(named, Mapping):
         for case, content in named.items():
@@ -270,7 +270,7 @@ def _of_nnunet(listing: Mapping[str, Any], path: Path, base: Path) -> Iterator[E
         raise DataError(f"{path}: file_ending {ending!r} cannot be read; readable are {', '.join(READABLE_SUFFIXES)}")
     n_channels = len(listing.get("channel_names") or listing.get("modality") or [0])
     for images, labels, part in NNUNET_FOLDERS:
-        if (base / images).is_dir() and (base / labels).is_dir():
+        if (base / images).is_dir() and (part == "train" or (base / labels).is_dir()):
             _check_ending(path, base / images, ending)
             yield from _cases(base / images, base / labels, ending, n_channels, part)
 

@@ -15,7 +15,7 @@ from monai_al.datasets.finding import is_stored_folder
 from monai_al.records import DataError
 from monai_al.records.stored_files import stored_channels, stored_parts
 
-__all__ = ["by_rule", "named_alike_note", "one_patient_per_file", "subject_of", "with_patients"]
+__all__ = ["by_rule", "named_alike_note", "one_patient_per_file", "subject_of", "suggested_rule", "with_patients"]
 
 _SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_]|$)")
 # a part of a name that tells scans of one patient apart
@@ -25,6 +25,7 @@ _WORD = (
     r"axial|coronal|sagittal|ax|cor|sag|[vst])"
 )
 _SCAN = re.compile(rf"{_WORD}\d*|(?:19|20)\d{{6}}", re.IGNORECASE)
+_SUGGESTION, _UNKNOWN_RULE = re.compile(r" '(.+)' groups them\.$"), "REGEX"
 _BETWEEN = re.compile(r"[-_. /]+")
 
 
@@ -183,6 +184,18 @@ def named_alike_note(patient_of: Mapping[str, str], option: str) -> list[str]:
     ]
 
 
+def suggested_rule(notes: Iterable[str]) -> str | None:
+    """The rule that a note of :func:`named_alike_note` gives; None where there is no such note, or it knows none.
+
+    Example:
+        >>> names = ["case1_visit1", "case1_visit2", "case2_visit1"]
+        >>> suggested_rule(named_alike_note({name: name for name in names}, "--datalist#patient"))
+        '^(case\\\\d+)'
+    """
+    found = next((match[1] for note in notes if (match := _SUGGESTION.search(note))), None)
+    return None if found == _UNKNOWN_RULE else found
+
+
 def _apart(name: str) -> tuple[str, str, bool]:
     """What a patient's scans may share of a name, what tells this scan, and whether that is a word known for it."""
     places = [0, *(found.end() for found in _BETWEEN.finditer(name))]
@@ -211,7 +224,7 @@ def _rule(names: Sequence[str], parts: Mapping[str, tuple[str, str, bool]]) -> s
         found = [re.search(rule, name) for name in names]
         if all(match and match[1] in (name, parts[name][0]) for match, name in zip(found, names, strict=True)):
             return rule
-    return "REGEX"
+    return _UNKNOWN_RULE
 
 
 def _numbers_open(text: str) -> str:
