@@ -20,8 +20,8 @@ def may_be_cut_off(path: str | os.PathLike) -> bool:
     """Whether the last bytes of a file are other ones than its kind and its header want.
 
     They tell of NIfTI and NRRD that are packed by gzip, of PNG and of JPEG; of others their headers and sizes mostly
-    do. False says that nothing speaks for it, not that the voxels are right; whole files of unusual writers may give True,
-    too, so that only reading decides.
+    do. False says that nothing speaks for it, not that the voxels are right; whole files of unusual writers may give
+    True, too, so that only reading decides.
 
     Args:
         path: a file whose header can be read.

@@ -276,7 +276,7 @@ def pool_of(
             reasons[pair.volume] = str(error)
     if reasons:
         head = f"{root}: {len(reasons)} of {len(pairs)} images cannot be used"
-        raise UnusableVolumes(str(listed_error(head, [*reasons.values()])), reasons)
+        raise UnusableVolumes(str(listed_error(head, [*reasons.values()])), reasons, len(pairs))
     axis_note = None if placeholder_spacing else coarsest_note(items, root, slice_axis)
     notes = [*notes, *_copies_note(pairs), *([axis_note] if axis_note else [])]
     return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis)

@@ -221,7 +221,7 @@ def _all_values(pairs: Sequence[Pair]) -> dict[str, tuple[int, ...]]:
     if reasons:
         one, *more = reasons.values()
         head = f"{len(reasons)} of {len(labeled)} labels cannot be used"
-        raise UnusableVolumes(str(listed_error(head, [one, *more])) if more else one, reasons)
+        raise UnusableVolumes(str(listed_error(head, [one, *more])) if more else one, reasons, len(labeled))
     return found
 
 

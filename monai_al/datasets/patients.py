@@ -185,12 +185,12 @@ def named_alike_note(patient_of: Mapping[str, str], option: str) -> list[str]:
 
 
 def suggested_rule(notes: Iterable[str]) -> str | None:
-    """The rule that a note of :func:`named_alike_note` gives; None where there is no such note, or it knows none.
+    r"""The rule that a note of :func:`named_alike_note` gives; None where there is no such note, or it knows none.
 
     Example:
         >>> names = ["case1_visit1", "case1_visit2", "case2_visit1"]
         >>> suggested_rule(named_alike_note({name: name for name in names}, "--datalist#patient"))
-        '^(case\\\\d+)'
+        '^(case\\d+)'
     """
     found = next((match[1] for note in notes if (match := _SUGGESTION.search(note))), None)
     return None if found == _UNKNOWN_RULE else found

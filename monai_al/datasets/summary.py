@@ -15,7 +15,7 @@ from monai_al.data.reading import read_volume
 from monai_al.datasets.files import listed_error
 from monai_al.records import NOT_ANNOTATED, SPLITS, DataError, Item, Pool
 
-__all__ = ["describe", "description_text"]
+__all__ = ["describe", "description_text", "facts_text"]
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,19 @@ def description_text(summary: Mapping[str, Any]) -> str:
     lines.append(("classes", ", ".join(f"{number} {name}" for number, name in enumerate(summary["classes"]))))
     if "shape" in summary:
         lines += _content_lines(summary)
-    lines += [("note", note) for note in summary["notes"]]
-    width = max(len(name) for name, _ in lines) + 2
-    return "\n".join(f"{name:<{width}}{text}" for name, text in lines)
+    return facts_text([*lines, *(("note", note) for note in summary["notes"])])
+
+
+def facts_text(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and what stands behind them, one a line.
+
+    Example:
+        >>> print(facts_text([("volumes", "2"), ("note", "Made up.")]))
+        volumes  2
+        note     Made up.
+    """
+    width = max(len(name) for name, _ in facts) + 2
+    return "\n".join(f"{name:<{width}}{text}" for name, text in facts)
 
 
 def _content_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -18,15 +18,18 @@ class UnusableVolumes(DataError):
     Args:
         message: what the user reads.
         reasons: name of a volume -> what is wrong with it.
+        of: how many were looked at.
 
     Example:
-        >>> UnusableVolumes("1 of 9 cannot be used", {"case_1": "case_1.nii: is empty"}).reasons
-        {'case_1': 'case_1.nii: is empty'}
+        >>> error = UnusableVolumes("1 of 9 cannot be used", {"case_1": "case_1.nii: is empty"}, 9)
+        >>> error.reasons, error.all
+        ({'case_1': 'case_1.nii: is empty'}, False)
     """
 
-    def __init__(self, message: str, reasons: Mapping[str, str]) -> None:
+    def __init__(self, message: str, reasons: Mapping[str, str], of: int) -> None:
         super().__init__(message)
         self.reasons = dict(reasons)
+        self.all = len(self.reasons) >= of
 
 
 class _Called(Protocol):
