@@ -18,7 +18,7 @@ from monai_al.failures import USER_ERROR, shown_errors
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("run", "where", "datalist", "status", "report", "verify", "compare")
+COMMANDS = ("init", "run", "where", "datalist", "status", "report", "verify", "compare")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             "  python -m monai_al run active_learning               the loop on built-in data\n"
+            "  python -m monai_al init scans                        an overlay for your own scans\n"
             "  python -m monai_al where                             list all bundles and configs\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
             "  python -m monai_al status runs/hippocampus\n"

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_al.commands.parsing import add_command
+from monai_al.commands.parsing import add_command, label_values
 
 if TYPE_CHECKING:
     from monai_al.records import Pool
@@ -132,7 +131,7 @@ def _add_dataset_options(group) -> None:
         (
             "label_values",
             {
-                "type": _label_values,
+                "type": label_values,
                 "metavar": "'{0: 0, 255: 1}'",
                 "help": "folder, datalist, decathlon: stored value: class number, or 255 for not annotated",
             },
@@ -151,17 +150,6 @@ def _add_dataset_options(group) -> None:
     ]
     for name, settings in options:
         group.add_argument(f"--{name}", default=argparse.SUPPRESS, **settings)
-
-
-def _label_values(text: str) -> dict[int, int]:
-    from monai_al.records.label_values import whole_label_values
-
-    try:
-        return whole_label_values(ast.literal_eval(text))
-    except (AttributeError, SyntaxError, ValueError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no such mapping; give one as {{0: 0, 127: 1, 255: 255}}"
-        ) from error
 
 
 def datalist(arguments: argparse.Namespace) -> None:

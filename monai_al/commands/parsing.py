@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["add_command", "existing_folder"]
+__all__ = ["add_command", "existing_folder", "label_values"]
 
 
 def add_command(
@@ -45,6 +46,26 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def label_values(text: str) -> dict[int, int]:
+    """What stored label values mean, as an option of that name takes it.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such mapping.
+
+    Example:
+        >>> label_values("{0: 0, 127: 1}")
+        {0: 0, 127: 1}
+    """
+    from monai_al.records.label_values import whole_label_values
+
+    try:
+        return whole_label_values(ast.literal_eval(text))
+    except (AttributeError, SyntaxError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no such mapping; give one as {{0: 0, 127: 1, 255: 255}}"
+        ) from error
 
 
 def existing_folder(name: str, *, of: str = "a run") -> Path:

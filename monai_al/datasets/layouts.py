@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ _OF_OTHERS = {  # data sets that no reader but their own takes: some of their pa
     "brats": ("*/OTMultiClass.nii*", "*/Flair_subtrMeanDivStd.nii*"),
     "chaos": ("CT/*/DICOM_anon", "CT/*/Ground"),
 }
+_KNOWN = {"acdc": "patient*/patient*_frame*.nii*", "lgg": "TCGA_*/TCGA_*", "promise12": "Case*_segmentation.mhd"}
 _PREFIXES = ("", "Train_Sets/", "HGG/", "LGG/")
 
 
@@ -36,7 +38,7 @@ class Layout:
         reader: the reader, ``"folder"`` or ``"datalist"``.
         told: what it is, and what tells so.
         options: options of the reader.
-        channel_names: what a list says that its channels are.
+        channel_names: what the data set says that its channels are.
 
     Example:
         >>> Layout("folder", "labels beside their images").options
@@ -76,7 +78,9 @@ def layout_of(place: Path, images: str | None = None, labels: str | None = None)
         raise DataError(f"{place}: does not exist; give the folder of the scans, or the JSON file that lists them")
     given = {name: value for name, value in (("images", images), ("labels", labels)) if value is not None}
     if is_bids(place):
-        return Layout("folder", "BIDS, told by its folders sub-...", {**bids_options(place, images, labels), **given})
+        options = bids_options(place, images, labels)
+        kind = tuple(re.findall(r"_([A-Za-z0-9]+)\.", options["images"] or ""))
+        return Layout("folder", "BIDS, told by its folders sub-...", options, kind)
     if given:
         return Layout("folder", "a folder, as the options say", given)
     if (place / "dataset.json").is_file():
@@ -85,7 +89,7 @@ def layout_of(place: Path, images: str | None = None, labels: str | None = None)
     lists = [path for path in sorted(place.glob("*.json")) if path.name[0] != "." and _is_list(path)]
     if len(lists) > 1:
         raise DataError(f"{place}: several lists of images lie there, {shortened([p.name for p in lists])}; give one")
-    return _of_list(lists[0]) if lists else _of_folders(place)
+    return _of_list(lists[0], named=True) if lists else _of_folders(place)
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ def _is_list(path: Path) -> bool:
     return False
 
 
-def _of_list(path: Path) -> Layout:
+def _of_list(path: Path, *, named: bool = False) -> Layout:
     if path.suffix.lower() != ".json":
         raise DataError(f"{path}: is a file; give the folder of the scans, or the JSON file that lists them")
     listing = read_listing(path)
@@ -109,8 +113,7 @@ def _of_list(path: Path) -> Layout:
         told = "the Decathlon or nnU-Net v1, told by the modality in its dataset.json"
     else:
         told = f"a datalist of MONAI, {path.name}"
-    options = {} if path.name == "dataset.json" else {"file": path.name}
-    return Layout("datalist", told, options, names)
+    return Layout("datalist", told, {"file": path.name} if named else {}, names)
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -126,6 +129,11 @@ def _refuse_others(place: Path) -> None:
             )
 
 
+def _known(place: Path) -> str:
+    name = next((name for name, path in _KNOWN.items() if next(place.glob(path), None)), None)
+    return f" that look like {name}, whose overlay of this name knows more of them" if name else ""
+
+
 def _of_folders(place: Path) -> Layout:
     if (place / IMAGES).is_dir():
         return Layout("folder", "a folder with images/")
@@ -137,5 +145,5 @@ def _of_folders(place: Path) -> Layout:
         names = {"images": next(name for name in filled if name not in labels), "labels": labels[0]}
     elif names:
         names = {"images": "imagesTr", "labels": "labelsTr"}
-    told = f"two folders, {names['images']}/ and {names['labels']}/" if names else "files in a folder"
+    told = f"two folders, {names['images']}/ and {names['labels']}/" if names else f"files in a folder{_known(place)}"
     return Layout("folder", told, names)

@@ -90,12 +90,12 @@ def grey_values(image: str) -> GreyValues:
 
 
 def modality_of(images: Sequence[str], values: Sequence[GreyValues], channel_names: Sequence[str] = ()) -> Modality:
-    """What images are, by the first that tells it: the data set's list, DICOM headers, kinds of files, grey values.
+    """What images are, by the first that tells it: the data set's words, DICOM headers, kinds of files, grey values.
 
     Args:
         images: some images of the data set.
         values: their grey values.
-        channel_names: what a list calls their channels.
+        channel_names: what the data set calls their channels.
 
     Raises:
         DataError: a DICOM header cannot be read.
@@ -108,7 +108,7 @@ def modality_of(images: Sequence[str], values: Sequence[GreyValues], channel_nam
         >>> modality_of(["a.nii"], [GreyValues(1, 0, 900, True)], ["T2"]).kind
         'MR'
     """
-    for kind, told in (_of_list(channel_names), _of_headers(images)):
+    for kind, told in (_of_names(channel_names), _of_headers(images)):
         if kind:
             return Modality(kind, told)
     if all(stored_channels(image)[0].path.lower().endswith(PICTURE_SUFFIXES) for image in images):
@@ -119,8 +119,8 @@ def modality_of(images: Sequence[str], values: Sequence[GreyValues], channel_nam
     return Modality(CT if all(one.of_ct for one in values) else UNKNOWN, told)
 
 
-def _of_list(names: Sequence[str]) -> tuple[str, str]:
-    told = f"the data set's list: {', '.join(names)}"
+def _of_names(names: Sequence[str]) -> tuple[str, str]:
+    told = f"what the data set calls them, {', '.join(names)}"
     if names and all(name.strip().upper() == CT for name in names):
         return CT, told
     return (MR if names and all(_NAMED_MR.search(name) for name in names) else ""), told

@@ -102,10 +102,10 @@ def image_kind(name: str) -> str:
     """The word at the end of an image's name that says what it is; empty where there is none.
 
     Example:
-        >>> image_kind("case_1_flair"), image_kind("sub-1_T1w"), image_kind("case_1")
-        ('flair', 'T1w', '')
+        >>> image_kind("case_1_flair"), image_kind("sub-1_T1w"), image_kind("ct"), image_kind("case_1")
+        ('flair', 'T1w', 'ct', '')
     """
-    found = _IMAGE_END.search(name)
+    found = _IMAGE_END.search(f"_{name}")
     return found[0][1:] if found else ""
 
 
