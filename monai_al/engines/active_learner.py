@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle, Work, ask
+from monai_al.annotators.places import with_places
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.engines.answers import follow_corrections, record_answer
@@ -216,7 +217,8 @@ class ActiveLearner(Engine):
         if not self.settings.annotate_test:
             return
         if self.folder.query(TEST) is None:
-            self.folder.write_query(Query(TEST, "test set", self.settings.seed, tuple(map(_to_test_on, self.test))))
+            query = Query(TEST, "test set", self.settings.seed, tuple(map(_to_test_on, self.test)))
+            self.folder.write_query(with_places(query, self.source))
         waiting = self._annotate(TEST)
         if waiting:
             tell_waiting(TEST, waiting, self.annotator.name)
@@ -293,7 +295,7 @@ class ActiveLearner(Engine):
         """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""
         query = self.folder.query(number)
         if query is None:  # only the first round: later queries are chosen by the round before
-            query = self._initial_query()
+            query = with_places(self._initial_query(), self.source)
             self.folder.write_query(query)
         labels = Labels(self.folder.returns(TEST)) if number == TEST else self.folder.labels(number)
         asked = set(labels.asked)
@@ -368,7 +370,7 @@ class ActiveLearner(Engine):
         start = time.perf_counter()
         round = self.view.after_round(number - 1, self.folder.labels(number - 1).asked)
         scored = time.perf_counter()
-        query = self.strategy.query(round, size)
+        query = with_places(self.strategy.query(round, size), self.source)
         selected = time.perf_counter()
         self.folder.write_query(query)
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["TEST", "Query", "QueryItem", "round_name"]
@@ -31,6 +31,7 @@ class QueryItem:
         id: the item's id.
         score: the score that led to it, or None where there is none (random, an empty region).
         reason: a few words for people, or None.
+        place: where editors show it, as :meth:`monai_al.annotators.places.Place.to_json` tells, or None.
 
     Example:
         >>> QueryItem("case_1/0007", 12.5, "boundary region").to_json()
@@ -40,11 +41,12 @@ class QueryItem:
     id: str
     score: float | None = None
     reason: str | None = None
+    place: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The item as it stands in ``query.json``; an undefined score is null, a missing reason is left out."""
-        entry: dict[str, Any] = {"id": self.id, "score": self.score}
-        return entry if self.reason is None else entry | {"reason": self.reason}
+        """The item as it stands in ``query.json``; an undefined score is null, other missing things are left out."""
+        more = {"reason": self.reason, "place": None if self.place is None else dict(self.place)}
+        return {"id": self.id, "score": self.score} | {key: value for key, value in more.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +86,5 @@ class Query:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Query:
         """The query that :meth:`to_json` wrote."""
-        items = tuple(QueryItem(e["id"], e.get("score"), e.get("reason")) for e in content["items"])
+        items = tuple(QueryItem(e["id"], e.get("score"), e.get("reason"), e.get("place")) for e in content["items"])
         return cls(content["round"], content["strategy"], content["seed"], items)
