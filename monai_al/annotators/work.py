@@ -64,3 +64,19 @@ class Work:
         foreign bundle reads the images.
         """
         return None if self._predict is None else self._predict(item)
+
+    def label(self, item: Item) -> np.ndarray | None:
+        """What the label of an item says so far, as class numbers ``(H, W)``, 255 = not annotated.
+
+        A volume that is an item gives ``(H, W, D)``. None where the item has no label yet, and for foreign bundles,
+        whose own transforms alone know what a label's values mean.
+
+        Raises:
+            DataError: the label cannot be read.
+        """
+        if item.id not in self.labels or self.source.cache is None:
+            return None
+        truth = self.source.cache.get(self.labels.of_item(item)).truth
+        if truth is None or item.slice is None:
+            return None if truth is None else truth.transpose(1, 2, 0)
+        return truth[item.slice]

@@ -22,7 +22,7 @@ from monai_al.records.files import write_file
 from monai_al.records.item import SLICE_AXIS
 from monai_al.records.stored_files import StoredPart, stored_channels
 
-__all__ = ["is_of_this_package", "is_untouched", "stored_values", "write_label_map"]
+__all__ = ["is_of_this_package", "is_untouched", "label_map_bytes", "stored_values", "write_label_map"]
 
 _GEOMETRY = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
@@ -92,6 +92,23 @@ def write_label_map(
         ...     nibabel.load(folder + "/seg.nii.gz").header.get_zooms()
         (np.float32(1.0), np.float32(1.0), np.float32(3.0))
     """
+    content = label_map_bytes(labels, like=like, affine=affine, slice_axis=slice_axis)
+    write_file(Path(path), lambda file: file.write(content))
+
+
+def label_map_bytes(
+    labels: np.ndarray, *, like: str | os.PathLike, affine: np.ndarray, slice_axis: int = SLICE_AXIS
+) -> bytes:
+    """The content of the file that :func:`write_label_map` writes; equal label maps give equal bytes.
+
+    Example:
+        >>> import tempfile, nibabel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     labels = np.ones((4, 5, 6), np.uint8)
+        ...     nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), folder + "/a.nii")
+        ...     label_map_bytes(labels, like=folder + "/a.nii", affine=np.eye(4))[:2].hex()
+        '1f8b'
+    """
     labels, affine = in_stored_order(labels, affine, slice_axis)
     first = stored_channels(like)[0]
     name = first.path.lower()
@@ -102,8 +119,7 @@ def write_label_map(
         placed = placed or bool(first.series)  # pictures may lie beside it
         image = _new_nifti(labels, first, affine if placed else None)
     image.header["descrip"] = _mark(labels)
-    content = gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
-    write_file(Path(path), lambda file: file.write(content))
+    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 
 def is_of_this_package(path: str | os.PathLike) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from monai_al.records.files import write_file
 
-__all__ = ["write_csv"]
+__all__ = ["read_field", "write_csv"]
 
 _FORMULA = re.compile("'*[-=+@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four: the first ones in full width
 
@@ -44,6 +44,16 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
     """
     content = "".join(map(_line, (columns, *rows)))
     write_file(path, lambda file: file.write(content.encode()))
+
+
+def read_field(text: str) -> str:
+    """A text as it was before :func:`write_csv` kept it from acting as a formula.
+
+    Example:
+        >>> read_field("'=1+1"), read_field("'a"), read_field("-0.3")
+        ('=1+1', "'a", '-0.3')
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
 def _line(row: Sequence[Any]) -> str:

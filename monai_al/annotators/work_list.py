@@ -1,0 +1,167 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The work list ``worklist.csv``: one row per requested slice, with a column that people may edit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from monai_al.records.csv_files import read_field, write_csv
+from monai_al.records.errors import DataError
+
+__all__ = ["DONE", "EMPTY", "STATES", "WAITING", "WORK_LIST", "WorkRow", "read_work_list", "write_work_list"]
+
+WORK_LIST = "worklist.csv"
+WAITING, DONE, EMPTY = STATES = ("waiting", "done", "empty")
+_ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")  # those of spreadsheets
+
+
+@dataclass
+class WorkRow:
+    """One requested slice.
+
+    Args:
+        number: its number on the list, counted from 1.
+        id: the item's id.
+        volume: the volume's name.
+        file: path of the annotation file from the round's folder.
+        plane: see :class:`monai_al.annotators.places.Place`.
+        itksnap: number of the slice in ITK-SNAP, counted from 1.
+        slicer_mm: offset in 3D Slicer, in millimetres.
+        slice: number of the slice in the array, counted from 0.
+        reason: why it was chosen.
+        score: the score that led to it.
+        state: ``"waiting"``; ``"done"``: a person has looked, and it is right as it is; ``"empty"``: a person has
+            looked, and nothing is there. In lower case and without blanks around it, otherwise as it was typed.
+        note: what the last import said of it.
+
+    Example:
+        >>> WorkRow(1, "a/0007", "a", "a/annotation.nii.gz").state
+        'waiting'
+    """
+
+    number: int
+    id: str
+    volume: str
+    file: str
+    plane: str = ""
+    itksnap: int | None = None
+    slicer_mm: float | None = None
+    slice: int | None = None
+    reason: str = ""
+    score: float | None = None
+    state: str = WAITING
+    note: str = ""
+
+
+_COLUMNS = tuple(one.name for one in fields(WorkRow))
+
+
+def write_work_list(folder: Path, rows: Sequence[WorkRow]) -> None:
+    """Write the work list of a round.
+
+    Args:
+        folder: that of the round.
+        rows: one per requested slice.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     write_work_list(Path(name), [WorkRow(1, "a/0007", "a", "a/annotation.nii.gz", "axial", 8, -3.5, 7)])
+        ...     print((Path(name) / WORK_LIST).read_text().splitlines()[1])
+        1,a/0007,a,a/annotation.nii.gz,axial,8,-3.5,7,,,waiting,
+    """
+    write_csv(folder / WORK_LIST, _COLUMNS, [[getattr(row, name) for name in _COLUMNS] for row in rows])
+
+
+def read_work_list(folder: Path) -> list[WorkRow]:
+    """The work list of a round, also as spreadsheets save it: with semicolons or tabs, other encodings, decimal commas.
+
+    Args:
+        folder: that of the round.
+
+    Returns:
+        Nothing where there is no list.
+
+    Raises:
+        DataError: it cannot be read, lacks the columns ``id`` or ``state``, or names an item twice; the message says
+            what to do.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     write_work_list(Path(name), [WorkRow(1, "a/0007", "a", "a/annotation.nii.gz", state="done")])
+        ...     read_work_list(Path(name))[0].state
+        'done'
+    """
+    path = folder / WORK_LIST
+    if not path.is_file():
+        return []
+    text = _text(path)
+    head = text.split("\n", 1)[0]
+    separator = max(",;\t", key=head.count)
+    try:
+        table = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise _broken(path, f"is no table ({error})") from None
+    missing = [name for name in ("id", "state") if name not in (table[0] if table else {"id", "state"})]
+    if missing:
+        raise _broken(path, f"lacks the column {missing[0]!r}")
+    rows = [_row(one, number, path) for number, one in enumerate(table, start=1) if (one["id"] or "").strip()]
+    seen: set[str] = set()
+    twice = next((row.id for row in rows if row.id in seen or seen.add(row.id)), None)
+    if twice is not None:
+        raise _broken(path, f"names {twice!r} in two rows")
+    return rows
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    for encoding in _ENCODINGS:
+        if encoding == "utf-16" and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            continue
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise _broken(path, "is no text")
+
+
+def _row(entry: dict[str, Any], number: int, path: Path) -> WorkRow:
+    def text(name: str) -> str:
+        return read_field((entry.get(name) or "").strip())
+
+    def of_kind(name: str, kind: Callable[[str], Any]) -> Any:
+        value = text(name).replace(",", ".")
+        try:
+            return kind(value) if value else None
+        except ValueError:
+            raise _broken(path, f"says {value!r} in the column {name!r} of {text('id')!r}") from None
+
+    return WorkRow(
+        of_kind("number", _whole) or number,
+        text("id"),
+        text("volume"),
+        text("file"),
+        text("plane"),
+        of_kind("itksnap", _whole),
+        of_kind("slicer_mm", float),
+        of_kind("slice", _whole),
+        text("reason"),
+        of_kind("score", float),
+        text("state").lower() or WAITING,
+        text("note"),
+    )
+
+
+def _whole(value: str) -> int:
+    return int(float(value))  # spreadsheets may write 7.0
+
+
+def _broken(path: Path, what: str) -> DataError:
+    return DataError(f"{path} {what}: correct it, or remove it and run the same command again, which makes it anew")

@@ -1,0 +1,79 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The work list of a round for people: ``worklist.html``, made from ``worklist.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from monai_al.annotators.places import OBLIQUE, PICTURE, PLANES
+from monai_al.annotators.work_list import WorkRow
+from monai_al.records import shown
+from monai_al.report.page_content import Swatch
+from monai_al.report.pictures import class_color
+from monai_al.report.work_list_page import ShownWork, WorkListPage, work_list_html
+
+__all__ = ["WORK_PAGE", "picture_name", "work_page"]
+
+WORK_PAGE = "worklist.html"
+
+
+def picture_name(row: WorkRow) -> str:
+    """Path of the picture of a slice, from the round's folder.
+
+    Example:
+        >>> picture_name(WorkRow(1, "a/0007", "a", "a/annotation.nii.gz", slice=7))
+        'pictures/a/0007.png'
+    """
+    slice = "volume" if row.slice is None else f"{row.slice:04d}"
+    return f"pictures/{row.file.split('/')[0]}/{slice}.png"
+
+
+def work_page(folder: Path, rows: Sequence[WorkRow], *, run: str, round: int, classes: Sequence[str]) -> str:
+    """The content of the page.
+
+    Args:
+        folder: that of the round, whose pictures are shown.
+        rows: the work list.
+        run: name of the run.
+        round: the round.
+        classes: names of the classes, background first.
+
+    Example:
+        >>> row = WorkRow(1, "a/0007", "a", "a/annotation.nii.gz", "axial", 8, -3.5, 7)
+        >>> "S -3.5 mm" in work_page(Path("gone"), [row], run="demo", round=0, classes=["background", "liver"])
+        True
+    """
+    swatches = [Swatch(name, class_color(number)) for number, name in enumerate(classes) if number]
+    work = [_shown(folder, row) for row in rows]
+    return work_list_html(WorkListPage(run, round, work, swatches))
+
+
+def _shown(folder: Path, row: WorkRow) -> ShownWork:
+    picture = picture_name(row)
+    score = "" if row.score is None else f"score {shown(row.score, '.4g')}"
+    return ShownWork(
+        row.number,
+        row.id,
+        row.file,
+        list(_facts(row)),
+        picture if (folder / picture).is_file() else None,
+        ", ".join(text for text in (row.reason, score) if text),
+        row.state,
+        row.note,
+    )
+
+
+def _facts(row: WorkRow) -> Sequence[tuple[str, str]]:
+    letters = {plane: letter for letter, plane in PLANES.items()}
+    facts = [("plane", row.plane)]
+    if row.itksnap is not None:
+        facts.append(("ITK-SNAP", str(row.itksnap)))
+    if row.slicer_mm is not None:
+        letter = letters.get(row.plane, "S" if row.plane == PICTURE else "")
+        turned = ", in “Rotate to volume plane”" if row.plane == OBLIQUE else ""
+        facts.append(("3D Slicer", f"{letter} {row.slicer_mm:g} mm{turned}".strip()))
+    if row.slice is not None:
+        facts.append(("slice, counted from 0", str(row.slice)))
+    return facts
