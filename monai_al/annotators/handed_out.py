@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from monai_al.annotators.label_names import editor_name
+from monai_al.annotators.label_names import ascii_text
 from monai_al.records.files import read_json, write_file, write_json
 
 __all__ = ["HANDED_OUT", "HandedOut", "HandedVolume", "file_sha256", "folder_name", "slice_sha256"]
@@ -158,14 +158,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_name(volume: str, taken: Collection[str] | Sequence[str] = ()) -> str:
+def folder_name(volume: str, taken: Collection[str] = ()) -> str:
     """A name for a volume's folder that every file system takes, unlike those that are taken, also by case.
 
     Example:
         >>> folder_name("patient 1/früh"), folder_name("A", ["a"]), folder_name("..")
         ('patient_1_fruh', 'A_2', 'volume')
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", editor_name(volume.replace("_", "\0")).replace("\0", "_"))
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", ascii_text(volume))
     plain = plain[:_LONGEST].strip("._ ") or "volume"
     if _OF_WINDOWS.fullmatch(plain) or plain.casefold() == "pictures":
         plain = f"{plain}_volume" if "." not in plain else f"volume_{plain}"

@@ -8,9 +8,19 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["editor_name", "editor_names"]
+__all__ = ["ascii_text", "editor_name", "editor_names"]
 
 _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "µ": "u"})
+
+
+def ascii_text(text: str) -> str:
+    """Letters without their accents, and without what ASCII does not know.
+
+    Example:
+        >>> ascii_text("Hör_rinde 肝")
+        'Hor_rinde '
+    """
+    return unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
 
 
 def editor_name(name: str) -> str:
@@ -22,8 +32,7 @@ def editor_name(name: str) -> str:
         >>> editor_name("Hör_rinde  (links)"), editor_name("'a' b"), editor_name("肝")
         ('Hor rinde (links)', 'a b', '')
     """
-    plain = unicodedata.normalize("NFKD", name.translate(_LETTERS)).encode("ascii", "ignore").decode()
-    return " ".join(re.sub(r"[\"'`#\\]|[^ -~\s]", "", plain).replace("_", " ").split())
+    return " ".join(re.sub(r"[\"'`#\\]|[^ -~\s]", "", ascii_text(name)).replace("_", " ").split())
 
 
 def editor_names(classes: Sequence[str]) -> list[str]:
