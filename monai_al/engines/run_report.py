@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from monai_al.annotators.places import Place
 from monai_al.engines.report_pictures import NO_PICTURES, told, with_pictures
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.records import DataError, Query, RunFolder, RunFolderError
@@ -112,7 +113,14 @@ def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
             number=number,
             strategy=query.strategy,
             items=[
-                ShownItem(item.id, item.score, item.reason, item.id in labels, refused=labels.refused.get(item.id))
+                ShownItem(
+                    item.id,
+                    item.score,
+                    item.reason,
+                    item.id in labels,
+                    refused=labels.refused.get(item.id),
+                    place=None if item.place is None else str(Place.from_json(item.place)),
+                )
                 for item in query.items
             ],
             returns=folder.returns(number),

@@ -115,19 +115,22 @@ def _round_row(shown: ShownRound, classes: Sequence[str], apart: Iterable[str]) 
 
 
 def item_table(shown: ShownRound) -> PageTable | None:
-    """The items of a round's query."""
+    """The items of a round's query; a column tells where editors show them, where that is known."""
+    places = any(item.place for item in shown.items)
     rows = [
         [
             str(number),
             item.id,
+            *([item.place or UNDEFINED] if places else []),
             significant(item.score),
             item.reason or UNDEFINED,
             "labeled" if item.labeled else TableCell("waiting", strong=True),
         ]
         for number, item in enumerate(shown.items, start=1)
     ]
-    head = ["pick", "item", "score", "why", "state"]
-    return PageTable("In the order in which they were chosen.", head, rows, words=(1, 3)) if rows else None
+    head = ["pick", "item", *(["where"] if places else []), "score", "why", "state"]
+    words = (1, 2, 4) if places else (1, 3)
+    return PageTable("In the order in which they were chosen.", head, rows, words=words) if rows else None
 
 
 def volume_table(number: int, metrics: Mapping[str, Any]) -> PageTable | None:

@@ -65,6 +65,7 @@ class ShownItem:
         picture: how it looks, or None.
         note: a few words about the picture, or None.
         refused: why it has no label, or None.
+        place: where editors show it, in words, or None.
 
     Example:
         >>> ShownItem("case_1/0007", 12.5, "boundary region, rank 1 of 40").labeled
@@ -78,6 +79,7 @@ class ShownItem:
     picture: Picture | None = None
     note: str | None = None
     refused: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)

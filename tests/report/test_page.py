@@ -270,6 +270,11 @@ class TestNumbers:
         _, first, second = rows_of(page_html(RunPage("run", RECORD, [shown])), "rounds")
         assert first == ["1", "a", "12.35", "target region, rank 3 of 40", "labeled"]
         assert second == ["2", "b", "–", "–", "labeled"]
+        shown = replace(shown, items=[replace(shown.items[0], place="axial, ITK-SNAP 8"), shown.items[1]])
+        head, first, second = rows_of(page_html(RunPage("run", RECORD, [shown])), "rounds")
+        assert head[2] == "where"
+        assert first == ["1", "a", "axial, ITK-SNAP 8", "12.35", "target region, rank 3 of 40", "labeled"]
+        assert second == ["2", "b", "–", "–", "–", "labeled"]
         words = Reader(page_html(RunPage("run", RECORD, [shown_round()]))).words
         assert "1. case_1/0000 · score 12.35 · target region, rank 1 of 40" in words
 
