@@ -15,7 +15,7 @@ from typing import Any
 from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.damage import damaged_volumes
 from monai_al.datasets.datalist import datalist
-from monai_al.datasets.files import listed_error
+from monai_al.datasets.files import listed_error, natural_key
 from monai_al.datasets.folder import folder
 from monai_al.datasets.layouts import Layout, layout_of
 from monai_al.datasets.modality import GreyValues, Modality, grey_values, modality_of
@@ -130,7 +130,7 @@ def survey(
     if images is None and layout.reader == "folder":
         _check_one_kind(pool, place)
     grey, unread = _some_grey_values(pool)
-    left_out |= unread
+    left_out = dict(sorted({**left_out, **unread}.items(), key=lambda one: natural_key(one[0])))
     options |= _settled(pool, classes, left_out)
     pool, rule = _last_pool(_READERS[layout.reader], place, options, suggested_rule(pool.notes))
     options["patient"] = options["patient"] or rule

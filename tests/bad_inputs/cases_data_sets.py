@@ -57,6 +57,13 @@ def empty(here: Path) -> None:
     (here / "data").mkdir()
 
 
+def shown(
+    name: str, make: Change | None, says: Sequence[str], *more: str, folder: str = "data", quick: bool = False
+) -> Case:
+    """``init`` of what is made in ``data``, which must not leave an overlay."""
+    return Case(name=name, command=["init", folder, *more], make=make, says=says, lines=9, nightly=not quick)
+
+
 GOOD = {"training": [entry(1), entry(2), entry(3)]}
 
 FOLDERS = [
@@ -197,4 +204,22 @@ LISTS = [
 ]
 
 
-CASES = [*FOLDERS, *LISTS]
+def all_cut(data: Path) -> None:
+    for path in data.rglob("*.nii.gz"):
+        path.write_bytes(path.read_bytes()[:200])
+
+
+INIT = [
+    shown("an overlay of no folder", None, ["gone: does not exist", "give the folder"], folder="gone", quick=True),
+    shown("an overlay of an empty folder", empty, ["data: no images found"]),
+    shown("an overlay of volumes that are all cut off", volumes(all_cut), ["cannot be used", "case_3"], quick=True),
+    shown("an overlay that lies nowhere", volumes(), ["--output gone/a.yaml"], "--output", "gone/a.yaml"),
+    shown("an overlay that is no YAML", volumes(), ["--output a.txt", ".yaml"], "--output", "a.txt"),
+    shown("an overlay over another", volumes(), ["small.yaml: is there already"], "--output", "small.yaml"),
+    shown("an overlay with a rule for no patient", volumes(), ["does not match 3 images"], "--patient", "p\\d"),
+    shown("an overlay of two classes with one name", volumes(), ["--classes", "background,liver"], "--classes", "a"),
+    shown("an overlay of a pattern that nothing fits", volumes(), ["no path of the images"], "--images", "*_t1.*"),
+    shown("an overlay of a file", of_list("[1", lambda _: None), ["is a file"], folder="data/" + IMAGE),
+]
+
+CASES = [*FOLDERS, *LISTS, *INIT]
