@@ -64,23 +64,21 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
     handed, rows = HandedOut.read(folder), {row.id: row for row in read_work_list(folder)}
     before = repr(handed), repr(rows)
     handed.classes = list(pool.classes)
-    recorded = [id for one in handed.volumes for id in one.items]
-    ids = dict.fromkeys([*query.ids, *recorded])
-    names = editor_names(pool.classes)
+    names, notes = editor_names(pool.classes), _Notes()
     _place_tables(handed, folder, names)
+    ids = dict.fromkeys([*query.ids, *(id for one in handed.volumes for id in one.items)])
+    numbers = _numbers(rows, ids)
     asked = {one.id: one for one in query.items}
-    numbers, notes = _numbers(rows, ids), _Notes()
     for volume, (items, siblings) in _groups(pool, ids).items():
         own = handed.volume(volume)
         if _is_complete(own, items, rows, folder):
             continue
         files = VolumeWork.read(items, siblings, work)
-        notes.take(files)
         files.write(folder, own, handed, names)
         for item in items:
-            if item.id not in rows:
-                rows[item.id] = _row(numbers[item.id], item, own, files, asked.get(item.id))
+            rows.setdefault(item.id, _row(numbers[item.id], item, own, files, asked.get(item.id)))
             handed.place(folder, picture_name(rows[item.id]), files.picture(item))
+        notes.take(files)
     listed = sorted(rows.values(), key=lambda row: row.number)
     if repr(rows) != before[1]:
         write_work_list(folder, listed)
