@@ -3,7 +3,8 @@
 """Who answers queries."""
 
 from monai_al.annotators.base import Annotator, Answer, ask
+from monai_al.annotators.folder import Folder
 from monai_al.annotators.oracle import Oracle
 from monai_al.annotators.work import Work
 
-__all__ = ["Annotator", "Answer", "Oracle", "Work", "ask"]
+__all__ = ["Annotator", "Answer", "Folder", "Oracle", "Work", "ask"]

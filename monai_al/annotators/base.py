@@ -21,10 +21,15 @@ class Answer:
 
     Args:
         labeled: the labels that are there now; an id alone stands for the data set's own label of that item. The file
-            that a label names holds it on the grid of the item's image; it is copied into the run folder.
+            that a label names holds it on the grid of the item's image; it is copied into the run folder. Where that
+            file was made from one that came back, ``returned`` of the label names this one, which is kept in its place.
         waiting: ids that are still waited for; those that the answer does not mention are, too.
         kind: what the labels that are given as ids are taken for; what counts in the run is what they annotate.
         refused: id -> why the item has no label; it is not asked for again.
+        problems: id -> why an item that something came back for is still waiting, in words for people.
+        annotator: who answered, where that is a person; None: the annotator by its name.
+        extra: ids of labels that nobody asked for, and that are to count all the same.
+        notes: what else is to be told of what came back.
 
     Example:
         >>> [(label.id, label.kind) for label in Answer(labeled=("a", Label("b", "weak"))).labels]
@@ -35,6 +40,10 @@ class Answer:
     waiting: tuple[str, ...] = ()
     kind: str = FULL
     refused: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    annotator: str | None = None
+    extra: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -75,8 +84,8 @@ def ask(annotator: Annotator, query: Query, pool: Pool, work: Work) -> Answer:
         >>> from pathlib import Path
         >>> from monai_al.sources import SliceSource
         >>> work = Work(Path("runs/a"), SliceSource(Pool([]), cache=None))
-        >>> ask(Two(), Query(0, "random", 0, ()), Pool([]), work)
-        Answer(labeled=(), waiting=(), kind='full', refused={})
+        >>> ask(Two(), Query(0, "random", 0, ()), Pool([]), work).labels
+        ()
     """
     parameters = list(inspect.signature(annotator.annotate).parameters.values())
     kinds = [one.kind for one in parameters]

@@ -13,11 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from monai_al.annotators.label_names import ascii_text
+from monai_al.records import DataError
 from monai_al.records.files import read_json, write_file, write_json
 
-__all__ = ["HANDED_OUT", "HandedOut", "HandedVolume", "file_sha256", "folder_name", "slice_sha256"]
+__all__ = [
+    "ANNOTATION",
+    "HANDED_OUT",
+    "IMAGE",
+    "HandedOut",
+    "HandedVolume",
+    "file_sha256",
+    "folder_name",
+    "plane_of",
+    "plane_sha256",
+]
 
-HANDED_OUT = "handed_out.json"
+HANDED_OUT, IMAGE, ANNOTATION = "handed_out.json", "image.nii.gz", "annotation.nii.gz"
 _LONGEST = 80
 _OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names of devices there
 
@@ -31,7 +42,7 @@ class HandedVolume:
         folder: the name of its folder.
         items: id -> the slice, counted from 0 along the stored slice axis; None for all of the volume.
         annotation_sha256: of the annotation file as it was handed out.
-        slices_sha256: id -> :func:`slice_sha256` of the class numbers that the file held there.
+        slices_sha256: id -> :func:`plane_sha256` of the class numbers that the file held there.
 
     Example:
         >>> HandedVolume("a", "a", {"a/0007": 7}).to_json()["items"]
@@ -78,23 +89,29 @@ class HandedOut:
         """What was handed out in a folder; nothing where there is no ``handed_out.json``.
 
         Raises:
-            ValueError: the file is broken; the message names it.
+            DataError: the file is broken; the message names it and says what to do.
         """
         path = folder / HANDED_OUT
         if not path.is_file():
             return cls()
-        content = read_json(path)
-        volumes = [
-            HandedVolume(
-                one["volume"],
-                one["folder"],
-                {item["id"]: item["slice"] for item in one["items"]},
-                one["annotation_sha256"],
-                dict(one["slices_sha256"]),
-            )
-            for one in content["volumes"]
-        ]
-        return cls(list(content["classes"]), volumes, dict(content.get("files", {})))
+        try:
+            content = read_json(path)
+            volumes = [
+                HandedVolume(
+                    one["volume"],
+                    one["folder"],
+                    {item["id"]: item["slice"] for item in one["items"]},
+                    one["annotation_sha256"],
+                    dict(one["slices_sha256"]),
+                )
+                for one in content["volumes"]
+            ]
+            return cls(list(content["classes"]), volumes, dict(content.get("files", {})))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: is no record of what was handed out ({error}); move {folder} away and run the same command, "
+                "which hands out anew"
+            ) from None
 
     def write(self, folder: Path) -> None:
         """Keep it."""
@@ -130,19 +147,28 @@ class HandedOut:
         self.files[name] = digest
 
 
-def slice_sha256(classes: np.ndarray, slice: int | None) -> str:
-    """SHA-256 of the class numbers of one slice: uint8, row by row.
+def plane_sha256(plane: np.ndarray) -> str:
+    """SHA-256 of the class numbers of a slice, or of a whole volume: uint8, row by row.
 
     Args:
-        classes: ``(H, W, D)``, the slice axis last and the other two in stored order.
-        slice: the slice, or None for all.
+        plane: as :func:`plane_of` gives it.
 
     Example:
-        >>> slice_sha256(np.zeros((2, 3, 4)), 1)[:8] == slice_sha256(np.zeros((3, 2, 1)), None)[:8]
-        True
+        >>> plane_sha256(np.zeros((4, 5)))[:8]
+        'de47c9b2'
     """
-    plane = classes if slice is None else classes[..., slice]
     return hashlib.sha256(np.ascontiguousarray(plane, dtype=np.uint8).tobytes()).hexdigest()
+
+
+def plane_of(volume: np.ndarray, slice: int | None, slice_axis: int = -1) -> np.ndarray:
+    """A slice of a volume, its axes in stored order; or the whole volume, the slice axis last.
+
+    Example:
+        >>> plane_of(np.zeros((4, 5, 6)), 3, 2).shape, plane_of(np.zeros((4, 5, 6)), None, 0).shape
+        ((4, 5), (5, 6, 4))
+    """
+    planes = np.moveaxis(volume, slice_axis, -1)
+    return planes if slice is None else planes[..., slice]
 
 
 def file_sha256(path: Path) -> str:

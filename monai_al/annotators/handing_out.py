@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monai_al.annotators.editor_images import header_conflict
-from monai_al.annotators.handed_out import HandedOut, HandedVolume
+from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume
 from monai_al.annotators.itksnap import label_descriptions
 from monai_al.annotators.label_names import editor_names
 from monai_al.annotators.places import place_of
 from monai_al.annotators.slicer import color_table
-from monai_al.annotators.volume_work import ANNOTATION, IMAGE, WORKSPACE, VolumeWork
+from monai_al.annotators.volume_work import WORKSPACE, VolumeWork
 from monai_al.annotators.work import Work
-from monai_al.annotators.work_list import WorkRow, read_work_list, write_work_list
 from monai_al.annotators.work_page import WORK_PAGE, picture_name, work_page
 from monai_al.data.grids import SAME_GRID
 from monai_al.records import Item, Pool, Query, QueryItem
+from monai_al.records.work_list import WorkRow, read_work_list, write_work_list
 from monai_al.report.outlines import class_rgb
 
 __all__ = ["hand_out"]
@@ -45,8 +45,7 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
         folder: that of the round; it is made.
 
     Raises:
-        DataError: an image or label cannot be read, or the work list is broken.
-        ValueError: ``handed_out.json`` is broken.
+        DataError: an image or label cannot be read, or the work list or ``handed_out.json`` is broken.
 
     Example:
         >>> import tempfile

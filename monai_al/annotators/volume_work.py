@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_al.annotators.editor_grid import EditorGrid, editor_grid
 from monai_al.annotators.editor_images import image_files
-from monai_al.annotators.handed_out import HandedOut, HandedVolume, slice_sha256
+from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume, plane_of, plane_sha256
 from monai_al.annotators.itksnap import workspace
 from monai_al.annotators.slicer import slice_markups
 from monai_al.annotators.work import Work
@@ -22,9 +22,8 @@ from monai_al.data.label_files import label_map_bytes
 from monai_al.records import NOT_ANNOTATED, Item
 from monai_al.report.outlines import class_rgb, outlined_png
 
-__all__ = ["ANNOTATION", "IMAGE", "MARKUPS", "WORKSPACE", "VolumeWork"]
+__all__ = ["MARKUPS", "WORKSPACE", "VolumeWork"]
 
-IMAGE, ANNOTATION = "image.nii.gz", "annotation.nii.gz"
 MARKUPS, WORKSPACE = "slices.mrk.json", "workspace.itksnap"
 
 
@@ -117,9 +116,9 @@ class VolumeWork:
         own.items |= {item.id: item.slice for item in self.items}
         if handed.may_place(folder, name, content) or not own.annotation_sha256:
             own.annotation_sha256 = hashlib.sha256(content).hexdigest()
-            own.slices_sha256 = {item.id: slice_sha256(self.classes, item.slice) for item in self.items}
+            own.slices_sha256 = {item.id: plane_sha256(plane_of(self.classes, item.slice)) for item in self.items}
         else:  # a person has drawn in it, so the new slices hold no prediction
-            own.slices_sha256 |= {item.id: slice_sha256(self.held, item.slice) for item in new}
+            own.slices_sha256 |= {item.id: plane_sha256(plane_of(self.held, item.slice)) for item in new}
         if not path.exists():
             handed.write(folder)  # first, so that no file is taken for a person's whose record was not written
         handed.place(folder, name, content)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_al.annotators.places import OBLIQUE, PICTURE, PLANES
-from monai_al.annotators.work_list import WorkRow
 from monai_al.records import shown
+from monai_al.records.work_list import WorkRow
 from monai_al.report.page_content import Swatch
 from monai_al.report.pictures import class_color
 from monai_al.report.work_list_page import ShownWork, WorkListPage, work_list_html

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["SAME_GRID", "displacement", "reordered"]
+__all__ = ["SAME_GRID", "aligned", "displacement", "pasted", "reordered"]
 
 SAME_GRID = 0.1  # voxel edges: below it lies what files round; half an edge is where voxels begin to change places
 
@@ -61,15 +61,77 @@ def reordered(
     order = _order(affine, target)
     if order is None:
         return values, affine
-    axes, signs = order
+    found, moved = _turned(values, affine, *order)
+    if found.shape[:3] != tuple(shape) or not displacement(shape, target, moved) <= SAME_GRID:
+        return values, affine
+    return found, moved
+
+
+def aligned(
+    values: np.ndarray, affine: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int, int]] | None:
+    """Voxels in the order of another grid that they are cropped from, or reach beyond.
+
+    Args:
+        values: ``(H, W, D, ...)``.
+        affine: ``(4, 4)``, voxel index -> mm.
+        target: that of the other grid.
+
+    Returns:
+        A view of the values, their axes exchanged and reversed, and the index that its first voxel has in the other
+        grid, which may be negative. None where their voxels are not the other grid's, see :data:`SAME_GRID`.
+
+    Example:
+        >>> cropped = np.eye(4)
+        >>> cropped[0, 3] = 2
+        >>> aligned(np.ones((3, 1, 1)), cropped, np.eye(4))[1]
+        (2, 0, 0)
+    """
+    order = _order(affine, target)
+    if order is None:
+        return None
+    found, moved = _turned(values, affine, *order)
+    start = np.rint(np.linalg.solve(target, moved[:, 3]))[:3]
+    shifted = np.array(target, dtype=np.float64)
+    shifted[:3, 3] += shifted[:3, :3] @ start
+    if not displacement(found.shape[:3], shifted, moved) <= SAME_GRID:
+        return None
+    i, j, k = (int(n) for n in start)
+    return found, (i, j, k)
+
+
+def pasted(values: np.ndarray, start: Sequence[int], shape: Sequence[int], fill: int = 0) -> tuple[np.ndarray, tuple]:
+    """Voxels of :func:`aligned` on the whole other grid.
+
+    Args:
+        values: ``(h, w, d)``.
+        start: the index that their first voxel has.
+        shape: ``(H, W, D)`` of the other grid.
+        fill: the value of what they do not cover.
+
+    Returns:
+        ``(H, W, D)``, and the slices of the values that lie in it.
+
+    Example:
+        >>> pasted(np.ones((3, 1, 1), int), (2, 0, 0), (4, 1, 1))[0].ravel().tolist()
+        [0, 0, 1, 1]
+    """
+    found = np.full(tuple(shape), fill, values.dtype)
+    ends = [min(first + n, size) for first, n, size in zip(start, values.shape, shape, strict=True)]
+    there = tuple(slice(max(first, 0), max(end, first, 0)) for first, end in zip(start, ends, strict=True))
+    here = tuple(slice(part.start - first, part.stop - first) for part, first in zip(there, start, strict=True))
+    found[there] = values[here]
+    return found, here
+
+
+def _turned(values: np.ndarray, affine: np.ndarray, axes: list[int], signs: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """A view of the values with axes exchanged and reversed, and its affine."""
     found = values.transpose(*axes, *range(3, values.ndim))
     found = found[tuple(slice(None, None, sign) for sign in signs)]
-    moved = affine[:, [*axes, 3]]
+    moved = np.array(affine[:, [*axes, 3]], dtype=np.float64)
     ends = np.array([n - 1 if sign < 0 else 0 for n, sign in zip(found.shape[:3], signs, strict=True)])
     moved[:, 3] += moved[:, :3] @ ends
     moved[:, :3] *= signs
-    if found.shape[:3] != tuple(shape) or not displacement(shape, target, moved) <= SAME_GRID:
-        return values, affine
     return found, moved
 
 

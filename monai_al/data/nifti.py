@@ -21,6 +21,7 @@ __all__ = [
     "NIFTI_SUFFIXES",
     "is_placeholder",
     "millimetres",
+    "nifti_affines",
     "nifti_image",
     "nifti_label",
     "nifti_shape",
@@ -59,6 +60,29 @@ def nifti_shape(path: str) -> tuple[int, ...]:
         (4, 5, 6)
     """
     return tuple(int(n) for n in _header(path).shape)
+
+
+def nifti_affines(path: str) -> list[np.ndarray]:
+    """Where a header says that the file lies: by its s-form and its q-form, of those whose code is above 0.
+
+    Returns:
+        Affines ``(4, 4)``, voxel index -> RAS millimetres; two where both forms are stated, whether they agree or not.
+
+    Example:
+        >>> import nibabel, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4))
+        ...     image.set_qform(np.diag([1, 1, 2, 1]), 1)
+        ...     nibabel.save(image, folder + "/a.nii.gz")
+        ...     [affine[2, 2].item() for affine in nifti_affines(folder + "/a.nii.gz")]
+        [1.0, 2.0]
+    """
+    header = _header(path).header
+    forms = [("sform_code", header.get_sform), ("qform_code", header.get_qform)]
+    found = [np.asarray(form(), dtype=np.float64) for code, form in forms if int(header[code]) > 0]
+    for affine in found:
+        affine[:3] *= millimetres(header)
+    return found
 
 
 def nifti_image(path: str) -> StoredGrid:

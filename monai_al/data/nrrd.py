@@ -14,7 +14,7 @@ from pathlib import Path
 from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, header_lines, voxel_file
 from monai_al.records.errors import DataError
 
-__all__ = ["TYPE_BYTES", "check_nrrd", "nrrd_fields"]
+__all__ = ["TYPE_BYTES", "check_nrrd", "nrrd_fields", "nrrd_texts"]
 
 SKIPS = {"byteskip", "lineskip"}  # fields that say where in a file the voxels begin
 TYPE_BYTES = {
@@ -38,6 +38,19 @@ def nrrd_fields(path: str | os.PathLike) -> dict[str, str]:
         {'sizes': '4 5', 'datafile': 'a.raw'}
     """
     return _header(path).fields
+
+
+def nrrd_texts(path: str | os.PathLike) -> dict[str, str]:
+    r"""The key/value pairs of a NRRD header, which programs add to its fields; empty for what is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.nrrd").write_text("NRRD0004\nsizes: 4 5\nSegment0_Name:=left lung\n")
+        ...     nrrd_texts(folder + "/a.nrrd")
+        {'Segment0_Name': 'left lung'}
+    """
+    return _header(path).texts
 
 
 def check_nrrd(path: str | os.PathLike) -> None:
@@ -73,9 +86,10 @@ def check_nrrd(path: str | os.PathLike) -> None:
 
 @dataclass(frozen=True)
 class _Header:
-    """The fields, the lines behind them where they list voxel files, and the length in bytes without those."""
+    """Fields, key/value pairs, the lines behind them where they list voxel files, and the bytes without those."""
 
     fields: dict[str, str]
+    texts: dict[str, str]
     rest: tuple[str, ...]
     length: int
 
@@ -83,18 +97,25 @@ class _Header:
 def _header(path: str | os.PathLike) -> _Header:
     lines = header_lines(path)
     fields: dict[str, str] = {}
+    texts: dict[str, str] = {}
     length = len(first := next(lines, b""))
     for line in lines if first.startswith(b"NRRD") else ():
         length += len(line)
         key, colon, value = os.fsdecode(line).partition(":")
         if not line.strip():
             break
-        if colon and not value.startswith("=") and not key.startswith("#"):
+        if key.startswith("#"):
+            continue
+        if value.startswith("="):
+            texts[key] = value[1:].strip().replace("\\n", "\n").replace("\\\\", "\\")
+        elif colon:
             fields[re.sub(r"\s", "", key).lower()] = value.strip()
         if _is_list(fields):
             break
     listed = _is_list(fields)
-    return _Header(fields, tuple(os.fsdecode(one).strip() for one in lines if one.strip()) if listed else (), length)
+    return _Header(
+        fields, texts, tuple(os.fsdecode(one).strip() for one in lines if one.strip()) if listed else (), length
+    )
 
 
 def _is_list(fields: Mapping[str, str]) -> bool:

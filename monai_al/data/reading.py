@@ -35,6 +35,7 @@ __all__ = [
     "read_volume",
     "stored_label_values",
     "stored_shape",
+    "whole_numbers",
 ]
 
 INTEGER_TOLERANCE = 1e-3
@@ -165,7 +166,7 @@ def stored_label_values(path: str | os.PathLike) -> tuple[int, ...]:
         ...     stored_label_values(folder + "/a.nii")
         (0, 1, 2)
     """
-    values = _whole_numbers(guarded(path, stored_format(path).label).values, path)
+    values = whole_numbers(guarded(path, stored_format(path).label).values, path)
     found: set[int] = set()
     for z in range(values.shape[2]):
         found.update(int(v) for v in np.unique(values[:, :, z]))
@@ -211,7 +212,7 @@ def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: 
     values = stored.values[..., 0]
     if grid.order is not None and stored.order is None and os.path.isdir(label):
         values = values[:, :, list(grid.order)]  # the k-th picture belongs to the k-th slice by name
-    return _classes(_whole_numbers(values, label), stored.mask, label_values, label)
+    return _classes(whole_numbers(values, label), stored.mask, label_values, label)
 
 
 def _in_order_of(grid: StoredGrid, label: StoredGrid) -> StoredGrid:
@@ -221,8 +222,20 @@ def _in_order_of(grid: StoredGrid, label: StoredGrid) -> StoredGrid:
     return replace(label, values=values, affine=affine)
 
 
-def _whole_numbers(values: np.ndarray, path) -> np.ndarray:
-    """The values as whole numbers, in any dtype: rounded, never truncated."""
+def whole_numbers(values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
+    """The values of a label as whole numbers, in any dtype: rounded, never truncated.
+
+    Args:
+        values: as they are stored.
+        path: the file, for the message.
+
+    Raises:
+        DataError: a value is not within 1e-3 of an integer.
+
+    Example:
+        >>> whole_numbers(np.float32([0.9999, 2]), "a.nii.gz").tolist()
+        [1.0, 2.0]
+    """
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
     if values.dtype.kind in "ui":

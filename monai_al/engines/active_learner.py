@@ -29,6 +29,7 @@ from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.initial_set import first_strategy
 from monai_al.engines.loop_log import (
+    tell_answer,
     tell_answered,
     tell_budget,
     tell_refused,
@@ -206,9 +207,9 @@ class ActiveLearner(Engine):
         number = len(self.sizes)
         if self.folder.query(number) is None or self.folder.metrics(number - 1) is None:
             return
-        waiting = self._annotate(number)
+        waiting, problems = self._annotate(number)
         if waiting:
-            tell_waiting(number, waiting, self.annotator.name)
+            tell_waiting(number, waiting, self.annotator.name, self.folder.path, problems)
         else:
             tell_answered(number, self.sizes)
 
@@ -219,9 +220,9 @@ class ActiveLearner(Engine):
         if self.folder.query(TEST) is None:
             query = Query(TEST, "test set", self.settings.seed, tuple(map(_to_test_on, self.test)))
             self.folder.write_query(with_places(query, self.source))
-        waiting = self._annotate(TEST)
+        waiting, problems = self._annotate(TEST)
         if waiting:
-            tell_waiting(TEST, waiting, self.annotator.name)
+            tell_waiting(TEST, waiting, self.annotator.name, self.folder.path, problems)
 
     def _tell_done(self) -> Any:
         self.state.output = self.folder.metrics(len(self.sizes) - 1)  # type: ignore[assignment]
@@ -260,9 +261,9 @@ class ActiveLearner(Engine):
     # -- one round -------------------------------------------------------------------------------------------------
 
     def _round(self, engine: Engine, number: int) -> dict[str, Any]:
-        waiting = self._annotate(number)
+        waiting, problems = self._annotate(number)
         if waiting:
-            tell_waiting(number, waiting, self.annotator.name)
+            tell_waiting(number, waiting, self.annotator.name, self.folder.path, problems)
             self.terminate()
             return {}
         self._train(number)
@@ -291,25 +292,30 @@ class ActiveLearner(Engine):
             return 0
         return min(self.sizes[-1], len(self.pool) - len(self.folder.labels(number).asked))
 
-    def _annotate(self, number: int) -> Sequence[str]:
-        """Ask for the labels of the round's query that are not there yet; returns the ids that are still waiting."""
+    def _annotate(self, number: int) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Ask for the labels of the round's query that are not there yet.
+
+        Returns:
+            The ids that are still waiting, and why those wait for which something came back.
+        """
         query = self.folder.query(number)
         if query is None:  # only the first round: later queries are chosen by the round before
             query = with_places(self._initial_query(), self.source)
             self.folder.write_query(query)
-        labels = Labels(self.folder.returns(TEST)) if number == TEST else self.folder.labels(number)
+        labels = self.folder.labels(number)
         asked = set(labels.asked)
         missing = tuple(item for item in query.items if item.id not in asked)
         if not missing:
-            return ()
+            return (), {}
         asked_now = Query(number, query.strategy, query.seed, missing)
         pool = self.test if number == TEST else self.pool
         answer = ask(self.annotator, asked_now, pool, self._work(number, labels))
         waiting, refused = record_answer(self.folder, asked_now, answer, self.annotator.name, self.source)
+        tell_answer(number, answer)
         tell_refused(number, refused, len(query.items))
         if not waiting and number != TEST:
             self.fire_event(RoundEvents.QUERY_ANNOTATED)
-        return waiting
+        return waiting, answer.problems
 
     def _work(self, number: int, labels: Labels) -> Work:
         """What the annotator may look at."""

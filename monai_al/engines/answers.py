@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from monai_al.annotators import Answer
 from monai_al.data import read_volume, stored_shape
 from monai_al.data.label_files import write_label_map
+from monai_al.data.label_names import files_with_names
 from monai_al.records import (
     CLASS_NUMBERS,
     GROUND_TRUTH,
@@ -23,28 +25,49 @@ from monai_al.records import (
     DataError,
     Item,
     Label,
+    Pool,
     Query,
     RunFolder,
     kind_of,
 )
 from monai_al.records.files import copy_stored, new_folder
-from monai_al.records.stored_files import stored_parts
 from monai_al.sources import Source
 
-__all__ = ["follow_corrections", "record_answer"]
+__all__ = ["ReadsLabels", "follow_corrections", "record_answer"]
 
 RETURNED = "returned"  # files as they came, below those in class numbers
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
+class ReadsLabels(Protocol):
+    """What has to be known of the data to record labels; every source knows it.
+
+    Example:
+        >>> from monai_al.sources import SliceSource
+        >>> source: ReadsLabels = SliceSource(Pool([]), cache=None)
+    """
+
+    @property
+    def data(self) -> Pool:
+        """The items."""
+
+    @property
+    def reads_class_numbers(self) -> bool:
+        """Whether labels are read in class numbers; otherwise a label is kept as it came."""
+
+    def annotated_share(self, item: Item) -> float:
+        """Which share of an item's stored pixels its label annotates, in [0, 1]."""
+
+
 def record_answer(
-    folder: RunFolder, query: Query, answer: Answer, annotator: str, source: Source
+    folder: RunFolder, query: Query, answer: Answer, annotator: str, source: ReadsLabels
 ) -> tuple[list[str], dict[str, str]]:
     """Record an answer, with a copy of its files.
 
-    A label file is kept as it came. A source that reads class numbers gets a second file beside it, in class numbers on
-    the stored grid of the image, 255 where nothing is annotated or the file does not answer. What a label annotates
-    decides its kind: all pixels, some, or none, which is no label.
+    A label file is kept as it came, with a table of names beside it, or in its place the one that it was made from. A
+    source that reads class numbers gets a second file, in class numbers on the stored grid of the image, 255 where
+    nothing is annotated or the file does not answer. What a label annotates decides its kind: all pixels, some, or
+    none, which is no label.
 
     Args:
         folder: the run folder.
@@ -78,7 +101,7 @@ def record_answer(
         (1, 1, {})
     """
     _check_answer(query, answer, annotator, source)
-    items = {id: source.data[source.data.index(id)] for id in query.ids}
+    items = {id: source.data[source.data.index(id)] for id in (*query.ids, *answer.extra)}
     given = {label.id: label for label in answer.labels}
     found = {id: _of_data_set(label, items[id], source) for id, label in given.items() if label.where == GROUND_TRUTH}
     number = folder.next_return(query.round)
@@ -92,7 +115,8 @@ def record_answer(
     labels = [label for id in given if (label := found[id]) is not None]
     refused = dict(answer.refused) | {id: UNANNOTATED for id in given if found[id] is None}
     if labels or refused:
-        folder.write_labels(query.round, labels, annotator, refused=refused, number=number)
+        who, extra = answer.annotator or annotator, [label.id for label in labels if label.id in answer.extra]
+        folder.write_labels(query.round, labels, who, refused=refused, number=number, extra=extra)
     return [id for id in query.ids if id not in given and id not in refused], refused
 
 
@@ -128,9 +152,9 @@ def follow_corrections(folder: RunFolder, source: Source, annotator: str) -> Non
         folder.write_labels(number, again, annotator)
 
 
-def _check_answer(query: Query, answer: Answer, annotator: str, source: Source) -> None:
-    known = set(query.ids)
-    for id in (*(label.id for label in answer.labels), *answer.refused, *answer.waiting):
+def _check_answer(query: Query, answer: Answer, annotator: str, source: ReadsLabels) -> None:
+    known = {*query.ids, *answer.extra}
+    for id in (*(label.id for label in answer.labels), *answer.refused, *answer.waiting, *answer.problems):
         if id not in known:
             raise ValueError(f"annotator {annotator} answered {id!r}, which round {query.round} did not ask for")
     for label in answer.labels:
@@ -144,7 +168,7 @@ def _check_answer(query: Query, answer: Answer, annotator: str, source: Source) 
             )
 
 
-def _of_data_set(label: Label, item: Item, source: Source) -> Label | None:
+def _of_data_set(label: Label, item: Item, source: ReadsLabels) -> Label | None:
     """The data set's own label of an item; None where it annotates nothing."""
     if item.label is None:
         raise DataError(f"{item.id}: the answer says that the data set has its label, but it has none")
@@ -152,11 +176,13 @@ def _of_data_set(label: Label, item: Item, source: Source) -> Label | None:
     return None if kind is None else replace(label, kind=kind)
 
 
-def _kept(labels: Sequence[Label], items: Mapping[str, Item], folder: Path, source: Source) -> dict[str, Label | None]:
+def _kept(
+    labels: Sequence[Label], items: Mapping[str, Item], folder: Path, source: ReadsLabels
+) -> dict[str, Label | None]:
     """Labels with their files below a folder; None where nothing is annotated."""
-    copies = _copies(dict.fromkeys(label.where for label in labels), folder / RETURNED)
+    copies = _copies(dict.fromkeys(label.returned or label.where for label in labels), folder / RETURNED)
     if not source.reads_class_numbers:
-        return {label.id: _as_it_came(label, items[label.id], folder, copies[label.where], source) for label in labels}
+        return {label.id: _for_bundle(label, items[label.id], folder, copies, source) for label in labels}
     found: dict[str, Label | None] = {}
     groups: dict[tuple[str, str], list[Label]] = {}
     for label in labels:
@@ -173,15 +199,20 @@ def _kept(labels: Sequence[Label], items: Mapping[str, Item], folder: Path, sour
                     where=name,
                     slice=items[label.id].slice,
                     coding=CLASS_NUMBERS,
-                    returned=copies[file],
+                    returned=copies[label.returned or file],
                     returned_coding=label.coding,
                 )
             )
     return found
 
 
-def _as_it_came(label: Label, item: Item, folder: Path, copy: str, source: Source) -> Label | None:
-    """A label of a foreign bundle, whose own transforms read it; None where nothing is annotated."""
+def _for_bundle(label: Label, item: Item, folder: Path, copies: Mapping[str, str], source: ReadsLabels) -> Label | None:
+    """A label whose file a foreign bundle's own transforms read; None where nothing is annotated."""
+    copy = copies[label.returned or label.where]
+    if label.returned is not None:  # it names one that was made from what came
+        made = f"{len(list(folder.glob('[0-9]*'))):03d}{''.join(Path(label.where).suffixes)}"
+        copy_stored(Path(label.where), folder / made)
+        label, copy = replace(label, returned=copy, returned_coding=label.coding), made
     shapes = [_shape(path) for path in (item.image, folder / copy)]
     n = min(map(len, shapes))
     if shapes[0][:n] != shapes[1][:n]:
@@ -206,7 +237,7 @@ def _copies(files: Mapping[str, None], folder: Path) -> dict[str, str]:
             raise DataError(f"{path}: the label file of an answer does not exist")
         if path.is_dir():
             copy_stored(path, target / path.name)
-        for part in [] if path.is_dir() else map(Path, stored_parts(path)):
+        for part in [] if path.is_dir() else files_with_names(path):
             if not part.is_relative_to(path.parent):
                 raise DataError(f"{path}: its voxels lie in {part}, outside its folder; put both into one folder")
             copy_stored(part, target / part.relative_to(path.parent))
@@ -215,7 +246,7 @@ def _copies(files: Mapping[str, None], folder: Path) -> dict[str, str]:
 
 
 def _write_class_numbers(
-    path: Path, file: str, labels: Sequence[Label], items: Mapping[str, Item], source: Source
+    path: Path, file: str, labels: Sequence[Label], items: Mapping[str, Item], source: ReadsLabels
 ) -> list[str | None]:
     """Write what a file says of some items of one volume; returns the kind of each, None where it annotates nothing."""
     pool, first = source.data, items[labels[0].id]

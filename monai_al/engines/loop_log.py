@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from monai_al.records import TEST, RunFolder, shown
+from monai_al.annotators import Answer
+from monai_al.records import RunFolder, round_title, shown
+from monai_al.records.work_list import WORK_LIST, WORK_PAGE, read_work_list, work_path
 from monai_al.sources import Source
 
 __all__ = [
+    "tell_answer",
     "tell_answered",
     "tell_budget",
     "tell_refused",
@@ -22,6 +26,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+_SHOWN = 10
 
 
 def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence[str] = ()) -> None:
@@ -78,15 +83,51 @@ def tell_budget(budget: int | float | Sequence[int | float], rounds: int, sizes:
         )  # fmt: skip
 
 
-def tell_waiting(number: int, waiting: Sequence[str], annotator: str) -> None:
-    """Say which answers are still waited for.
+def tell_answer(number: int, answer: Answer) -> None:
+    """Say what a person returned, where it is not all that was asked for and nothing else.
+
+    Args:
+        number: the round.
+        answer: what came back.
 
     Example:
-        >>> tell_waiting(1, ["case_1/0007"], "someone")
+        >>> tell_answer(1, Answer(annotator="someone"))
     """
+    if answer.annotator is not None and answer.labeled:
+        logger.info("%s: %d slices taken, returned by %s", round_title(number), len(answer.labeled), answer.annotator)
+    for note in answer.notes:
+        logger.warning("%s: %s", round_title(number), note)
+
+
+def tell_waiting(
+    number: int, waiting: Sequence[str], annotator: str, run: Path, problems: Mapping[str, str] | None = None
+) -> None:
+    """Say which answers are still waited for, where the work lies that was handed out, and how to go on.
+
+    Args:
+        number: the round.
+        waiting: the ids.
+        annotator: its name.
+        run: the run folder.
+        problems: id -> why an item waits for which something came back.
+
+    Example:
+        >>> tell_waiting(1, ["case_1/0007"], "someone", Path("runs/a"))
+    """
+    for id, why in list((problems or {}).items())[:_SHOWN]:
+        logger.warning("%s: %s is still waiting: %s", round_title(number), id, why)
+    place = work_path(run, number)
+    if not (place / WORK_LIST).is_file():
+        logger.info(
+            "%s: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
+            round_title(number), len(waiting), annotator, waiting[0],
+        )  # fmt: skip
+        return
+    volumes = {row.volume for row in read_work_list(place) if row.id in set(waiting)}
     logger.info(
-        "%s: %d answers of %s are still waiting, such as %s; run the same command again when they are in",
-        "test set" if number == TEST else f"round {number}", len(waiting), annotator, waiting[0],
+        "%s: %d slices of %d volumes wait for labels. The work lies in %s. When it is saved there, run the same "
+        "command again, which goes on; to take it in without training: python -m monai_al import-labels %s",
+        round_title(number), len(waiting), len(volumes), place / WORK_PAGE, run,
     )  # fmt: skip
 
 

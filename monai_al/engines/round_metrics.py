@@ -87,7 +87,7 @@ class RoundMetrics:
         """The items to test on, with their labels, and what tells these labels from others."""
         if not self.settings.annotate_test:
             return list(self.test.items), self.test_labels
-        labels = Labels(self.folder.returns(TEST))
+        labels = self.folder.labels(TEST)
         open_volumes = {item.volume for item in self.test if item.id not in labels}
         items = labels.of_items(item for item in self.test if item.volume not in open_volumes)
         assert self.source.cache is not None

@@ -18,6 +18,7 @@ from monai_al.records import DataError, Query, RunFolder, RunFolderError
 from monai_al.records.files import read_json, write_file
 from monai_al.records.manifest import check_intact
 from monai_al.report import write_learning_curve
+from monai_al.report.annotations import describe_agreement, waiting_notes
 from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, page_html
 
@@ -109,6 +110,9 @@ def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
     for number in range(len(list(folder.path.glob("round_*")))):
         query = folder.query(number) or Query(number, "", 0, ())
         labels = folder.labels(number)
+        asked = set(labels.asked)
+        notes = waiting_notes(folder.path, number, [id for id in query.ids if id not in asked])
+        agreed = describe_agreement(folder.path, query.ids)
         yield ShownRound(
             number=number,
             strategy=query.strategy,
@@ -124,6 +128,7 @@ def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
                 for item in query.items
             ],
             returns=folder.returns(number),
+            problems=[*(f"{id} waits: {note}" for id, note in notes.items()), *agreed],
             metrics=folder.metrics(number),
             timings=folder.timings(number),
         )

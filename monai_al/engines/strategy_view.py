@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ class StrategyView:
             **self._plan(number + 1),
         )
 
-    def _plan(self, number: int) -> dict[str, int]:
+    def _plan(self, number: int) -> dict[str, Any]:
         """How many rounds there are, with one whose query follows the last, and what the first one asks for."""
         return {"rounds": max(len(self.sizes), number + 1), "first_budget": self.sizes[0]}
 

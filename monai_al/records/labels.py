@@ -112,6 +112,7 @@ class LabelReturn:
         refused: id -> why the item has none.
         annotator: who answered.
         when: when it was recorded, ISO 8601.
+        extra: ids among the labels that the round's query did not ask for.
 
     Example:
         >>> LabelReturn((Label("a"),), annotator="oracle").to_json()["labels"]
@@ -122,6 +123,7 @@ class LabelReturn:
     refused: Mapping[str, str] = field(default_factory=dict)
     annotator: str = ""
     when: str = ""
+    extra: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The content of a file of ``labels/``."""
@@ -131,6 +133,7 @@ class LabelReturn:
             "when": self.when,
             "labels": [label.to_json() for label in self.labels],
             **({"refused": refused} if refused else {}),
+            **({"extra": list(self.extra)} if self.extra else {}),
         }
 
     @classmethod
@@ -142,7 +145,8 @@ class LabelReturn:
             known: dict[str, Any] = {"kind": content.get("kind", FULL), "where": GROUND_TRUTH}
             entries = [{"id": id, **known} for id in content["items"]]
         labels = tuple(Label(**entry, annotator=annotator, when=when) for entry in entries)
-        return cls(labels, {one["id"]: one["reason"] for one in content.get("refused", ())}, annotator, when)
+        refused = {one["id"]: one["reason"] for one in content.get("refused", ())}
+        return cls(labels, refused, annotator, when, tuple(content.get("extra", ())))
 
     def under(self, folder: Path) -> LabelReturn:
         """The same return, with its files found from a folder."""

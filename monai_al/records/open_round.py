@@ -23,8 +23,8 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
     """Files that contradict what the rest of the run says, or themselves.
 
     ``run.json`` holds the hash of its config; a query names items of the pool, each once and in one round, as many as
-    were asked for; a return of labels names items of its query and files that are there; the parts of a file of weights
-    have checksums.
+    were asked for; a return of labels names items of its query, or says of others that nobody asked for them, and files
+    that are there; the parts of a file of weights have checksums.
 
     Args:
         folder: the run folder.
@@ -95,7 +95,7 @@ def _of_rounds(folder: Path, since: int, known: Collection[str], pool: Any, size
             asked |= dict.fromkeys(query.ids, number)
         for path in sorted((place / "labels").glob("[0-9]*.json")):
             name = f"{place.name}/labels/{path.name}"
-            wrong = None if name in known else _wrong_return(path, query if isinstance(query, Query) else None)
+            wrong = None if name in known else _wrong_return(path, query if isinstance(query, Query) else None, ids)
             if wrong is not None:
                 yield name, wrong, number
         for path in sorted(place.glob("model_*.pt")) if number >= since else ():
@@ -128,7 +128,7 @@ def _wrong_query(query: Query, ids: Collection[str] | None, asked: dict[str, int
     return None
 
 
-def _wrong_return(path: Path, query: Query | None) -> str | None:
+def _wrong_return(path: Path, query: Query | None, ids: Collection[str] | None) -> str | None:
     content = _content(path)
     try:
         if not isinstance(content, dict):
@@ -137,9 +137,12 @@ def _wrong_return(path: Path, query: Query | None) -> str | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return f"is no record of labels ({error})"
     answered = (*(label.id for label in found.labels), *found.refused)
-    stranger = next((id for id in answered if query is not None and id not in query.ids), None)
+    stranger = next((id for id in answered if query and id not in query.ids and id not in found.extra), None)
     if stranger is not None:
         return f"answers {stranger!r}, which the query of its round does not name"
+    stranger = next((id for id in found.extra if ids is not None and id not in ids), None)
+    if stranger is not None:
+        return f"labels {stranger!r}, which is no item of the pool that may be annotated"
     filed = (path.parent.parent / one.where for one in found.labels if one.where != GROUND_TRUTH)
     gone = next((place for place in filed if not place.exists()), None)
     return None if gone is None else f"names {gone.name}, which is missing"

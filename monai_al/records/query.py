@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["TEST", "Query", "QueryItem", "round_name"]
+__all__ = ["TEST", "Query", "QueryItem", "round_name", "round_title"]
 
 TEST = -1  # in place of a round's number: the test set that people annotate
 
@@ -21,6 +21,16 @@ def round_name(round: int) -> str:
         ('round_03', 'test')
     """
     return "test" if round == TEST else f"round_{round:02d}"
+
+
+def round_title(round: int) -> str:
+    """A round, or the test set, in words.
+
+    Example:
+        >>> round_title(3), round_title(TEST)
+        ('round 3', 'the test set')
+    """
+    return "the test set" if round == TEST else f"round {round}"
 
 
 @dataclass(frozen=True, slots=True)

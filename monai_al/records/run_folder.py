@@ -23,7 +23,7 @@ from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
-from monai_al.records.query import Query, round_name
+from monai_al.records.query import TEST, Query, round_name
 from monai_al.records.run_start import drop_beginning, foreign_entries, is_beginning
 
 __all__ = ["RunFolder", "RunFolderError", "read_labels"]
@@ -133,15 +133,11 @@ class RunFolder:
     def _process_file(self) -> Path:
         return self.path / "process.json"
 
-    def _drop_incomplete(self) -> None:
-        for place in (
-            "",
-            "report/",
-            "round_*/",
-            "round_*/*/",
-            "test/",
-            "test/*/",
-        ):  # other runs may lie below this folder
+    def drop_incomplete(self) -> None:
+        """Remove what killed processes left half-written."""
+        work = ("annotate/", "annotate/*/", "annotate/*/*/")
+        own = ("", "report/", "round_*/", "round_*/*/", "test/", "test/*/")
+        for place in (*own, *work):  # other runs may lie below this folder
             for left in self.path.glob(f"{place}{TEMPORARY}*"):
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)
@@ -190,7 +186,7 @@ class RunFolder:
             before = asked
         self._drop_following_query(asked["sizes"])
         self._extend(asked)
-        self._drop_incomplete()
+        self.drop_incomplete()
         return before
 
     def _drop_following_query(self, sizes: Sequence[int]) -> None:
@@ -310,6 +306,7 @@ class RunFolder:
         *,
         refused: Mapping[str, str] | None = None,
         number: int | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         """Record one return of labels.
 
@@ -319,9 +316,10 @@ class RunFolder:
             annotator: who answered.
             refused: id -> why the item has no label.
             number: of :meth:`next_return`, where files of the return lie under it already.
+            extra: ids among the labels that the query did not ask for.
         """
         number = self.next_return(round) if number is None else number
-        content = LabelReturn(tuple(labels), dict(refused or {}), annotator, _now()).to_json()
+        content = LabelReturn(tuple(labels), dict(refused or {}), annotator, _now(), tuple(extra)).to_json()
         write_json(self.round_path(round) / "labels" / f"{number:04d}.json", content)
 
     def encoder(self) -> dict[str, Any] | None:
@@ -359,7 +357,9 @@ class RunFolder:
         return [one.under(folder) for one in read_labels(folder)]
 
     def labels(self, last_round: int) -> Labels:
-        """The labels of all items that were labeled up to and with a round."""
+        """The labels of all items that were labeled up to and with a round, or those of the test set."""
+        if last_round == TEST:
+            return Labels(self.returns(TEST))
         return Labels(one for round in range(last_round + 1) for one in self.returns(round))
 
     def labeled(self, last_round: int) -> list[str]:

@@ -97,6 +97,7 @@ class ShownRound:
         notes: what is missing, and why.
         legend: the colours of its pictures.
         scale: name and upper end of the uncertainty maps, or None.
+        problems: why items wait for which something came back, and how far people agree.
 
     Example:
         >>> ShownRound(0, "random", (ShownItem("a"),)).metrics is None
@@ -113,6 +114,7 @@ class ShownRound:
     notes: Sequence[str] = ()
     legend: Sequence[Swatch] = ()
     scale: tuple[str, float] | None = None
+    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

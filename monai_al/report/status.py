@@ -7,11 +7,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from monai_al.records import UNDEFINED, Labels, read_labels, shown
+from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path
+from monai_al.report.annotations import describe_agreement, waiting_notes
 
 __all__ = ["describe_run"]
 
@@ -50,6 +53,7 @@ def describe_run(path: str | Path) -> str:
     lines = [f"Run {folder}", "", *_what_was_asked(asked), "", *_table(states)]
     current = states[-1] if states else None
     lines += ["", *(_current(current, last, asked) if current else ["Nothing is done yet: round 0 has not begun."])]
+    lines += _returned(folder, last, states)
     return "\n".join([*lines, "", process.text, *_how_to_go_on(folder, asked, states, process.live)]) + "\n"
 
 
@@ -173,6 +177,16 @@ def _current(state: _RoundState, number: int, run: Mapping[str, Any]) -> list[st
     ]
 
 
+def _returned(folder: Path, number: int, states: Sequence[_RoundState]) -> list[str]:
+    """Who returned labels of the last round, why slices still wait for which some came back, how far people agree."""
+    if not states or not (work_path(folder, number) / WORK_LIST).is_file():
+        return []
+    people = Counter(label.annotator for label in states[-1].labels.values())
+    by = [f"  returned  {', '.join(f'{n} by {name}' for name, n in people.items())}"] if people else []
+    notes = waiting_notes(folder, number, states[-1].waiting)
+    return [*by, *(f"  {id}: {note}" for id, note in notes.items()), *describe_agreement(folder)]
+
+
 def _process(folder: Path) -> _Process:
     """Who uses the folder; a claim of another machine cannot be checked and is believed."""
     file = folder / "process.json"
@@ -212,5 +226,9 @@ def _how_to_go_on(folder: Path, run: Mapping[str, Any], states: Sequence[_RoundS
     again = f"Start the same command again with --output_dir {folder}: it goes on where it stopped."
     if waiting:
         left = f"{len(waiting)} items of round {len(states) - 1} wait for labels"
-        return [f"{left}: import them, or let the annotator answer.", again]
+        place = work_path(folder, len(states) - 1)
+        if not (place / WORK_LIST).is_file():
+            return [f"{left}: import them, or let the annotator answer.", again]
+        take = f"To take what came back without training: python -m monai_al import-labels {folder}"
+        return [f"{left}; the work lies in {place / WORK_PAGE}.", take, again]
     return [again]

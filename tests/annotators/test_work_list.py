@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_al.annotators.work_list import WorkRow, read_work_list, write_work_list
 from monai_al.records import DataError
+from monai_al.records.work_list import WorkRow, read_work_list, write_work_list
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=9).map(str.strip)
 COUNT = st.none() | st.integers(0, 500)

@@ -461,6 +461,13 @@ COMMANDS = [
         says=["--dataset_dir gone: does not exist"],
     ),
     late("verification of no run", ["verify", "."], says=["holds no run"]),
+    Case(
+        name="an import into a run that has handed out nothing",
+        command=["import-labels", "{run}"],
+        says=["has handed out nothing", "annotators/folder"],
+    ),
+    late("an import of no folder", ["import-labels", "{run}", "gone"], says=["gone: no such folder"]),
+    late("an import into no run", ["import-labels", "."], says=["is no run folder"]),
     late("a misspelled data set", ["datalist", "foldr", "--dataset_dir", "x"], says=["invalid choice: 'foldr'"]),
     late(
         "an option of another data set",

@@ -20,7 +20,7 @@ def test_every_command_is_listed():
     assert commands == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+@pytest.mark.parametrize("command", [[], *([name.replace("_", "-")] for name in COMMANDS)])
 def test_help_has_examples(capsys, command):
     try:
         code = main([*command, "--help"])
@@ -40,7 +40,7 @@ def test_help_and_where_import_neither_torch_nor_monai():
     code = (
         "import sys, monai_al.cli; from monai_al.commands import COMMANDS, main\n"
         "main(['where'])\n"
-        "for command in ([], *([name] for name in COMMANDS)):\n"
+        "for command in ([], *([name.replace('_', '-')] for name in COMMANDS)):\n"
         "    try: main([*command, '--help'])\n"
         "    except SystemExit: pass\n"
         "print('loaded', sorted({'torch', 'monai', 'numpy', 'nibabel'} & set(sys.modules)))"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_al.annotators import Annotator, Answer, Oracle
+from monai_al.annotators import Annotator, Answer, Folder, Oracle
 from monai_al.cli import find_asset
 from monai_al.data import VolumeCache
 from monai_al.datasets import phantom
@@ -355,3 +356,38 @@ def test_a_file_returned_in_another_order_of_its_voxels(tmp_path, flips):
     kept = nib.load(run.round_path(0) / label.where)
     np.testing.assert_array_equal(np.asarray(kept.dataobj)[..., item.slice], np.asarray(truth.dataobj)[..., item.slice])
     np.testing.assert_array_equal(kept.affine, image.affine)
+
+
+# -- a person ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_who_draws_the_truth_trains_the_same_networks(learner, tmp_path, caplog):
+    """The loop ends while slices wait, and goes on with what came back; the labels are those of the oracle."""
+    caplog.set_level("INFO")
+    for number in range(2):
+        active = learner(Folder())
+        active.run()
+        place = tmp_path / f"run/annotate/round_{number:02d}"
+        assert f"round {number}: 3 slices of " in caplog.text
+        assert f"The work lies in {place / 'worklist.html'}" in caplog.text
+        assert f"python -m monai_al import-labels {tmp_path / 'run'}" in caplog.text
+        assert active.folder.metrics(number) is None
+        for id in active.folder.query(number).ids:
+            item = active.pool[active.pool.index(id)]
+            (path,) = place.glob(f"{item.volume}/annotation.nii.gz")
+            stored, truth = nib.load(path), np.asarray(nib.load(item.label).dataobj)
+            classes = np.asarray(stored.dataobj).copy()
+            classes[..., item.slice] = truth[..., item.slice]
+            nib.save(nib.Nifti1Image(classes, stored.affine, stored.header), path)
+        rows = list(csv.DictReader((place / "worklist.csv").open()))
+        for row in rows:  # whoever looked, says so: it may be empty, or as it was predicted
+            item = active.pool[active.pool.index(row["id"])]
+            row["state"] = "done" if np.asarray(nib.load(item.label).dataobj)[..., item.slice].any() else "empty"
+        with (place / "worklist.csv").open("w", newline="") as file:
+            csv.DictWriter(file, list(rows[0])).writeheader()
+            csv.DictWriter(file, list(rows[0])).writerows(rows)
+    active = learner(Folder())
+    active.run()
+    assert active.folder.metrics(1)["labeled"] == 6
+    learner(Oracle(), folder="oracle").run()
+    assert same(models(tmp_path / "run"), models(tmp_path / "oracle"))

@@ -11,13 +11,14 @@ import shutil
 from pathlib import Path
 
 import monai.bundle
+import nibabel
 import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from monai_al.annotators import Annotator, Answer
+from monai_al.annotators import Annotator, Answer, Folder
 from monai_al.bundle import BundleConfigError, RoundTraining
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
 from monai_al.passes import evaluate_items
@@ -171,6 +172,43 @@ def test_files_that_come_back_go_into_the_entries(bundle, data, tmp_path):
     (entry,) = found.source.entries(found.folder.labels(0).of_items([found.pool[found.pool.index(id)]]))
     assert entry["label"] == label.where
     assert Path(label.where).is_relative_to(tmp_path / "run/round_00/answers/0000/returned")
+
+
+def test_a_person_gets_whole_volumes(bundle, data, tmp_path):
+    """Class numbers on the grid of the image, which the bundle reads as its own labels."""
+    file = bundle("hippocampus_3d")
+    waiting = learner(file, data, tmp_path / "run", annotator=Folder(), rounds=1)
+    waiting.run()
+    for id in waiting.folder.query(0).ids:
+        item = waiting.pool[waiting.pool.index(id)]
+        (path,) = (tmp_path / "run/annotate/round_00").rglob("annotation.nii.gz")
+        handed_out = nibabel.load(path)
+        assert not np.asarray(handed_out.dataobj).any()
+        truth = np.asarray(nibabel.load(item.label).dataobj).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(np.flip(truth, 2), handed_out.affine @ upside_down(truth.shape[2])), path)
+    found = learner(file, data, tmp_path / "run", annotator=Folder(), rounds=1)
+    found.run()
+    learner(file, data, tmp_path / "oracle", rounds=1).run()
+    assert results(tmp_path / "run") == results(tmp_path / "oracle")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "oracle"))
+    label = next(iter(found.folder.labels(0).values()))
+    assert Path(label.returned).name == "annotation.nii.gz"
+
+
+def upside_down(n):
+    return np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, n - 1], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("skin_lesion_2d", "only volumes in NIfTI, NRRD and MetaImage files can be handed out: let an annotator of"),
+        ("cardiac_multilabel", "the classes of this bundle overlap, which one class number a voxel cannot say"),
+    ],
+)
+def test_what_cannot_be_handed_out_is_said(bundle, data, tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        learner(bundle(name), data, tmp_path / "run", annotator=Folder()).run()
 
 
 def test_files_that_do_not_fit_are_named_before_anything_is_recorded(bundle, data, tmp_path):

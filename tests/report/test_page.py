@@ -219,6 +219,11 @@ class TestState:
         for sentence in ("No round has begun.", "No round is evaluated yet, so there is no curve."):
             assert sentence in words
 
+    def test_what_waits_says_why(self):
+        told = "case_1/0003 waits: case_1/annotation.nii.gz, slice 4 in ITK-SNAP: holds 9 <no class>"
+        waiting = replace(shown_round(0, labeled=1, evaluated=False), problems=[told])
+        assert told in Reader(page_html(RunPage("run", RECORD, [waiting]))).words
+
     def test_waiting_items_are_named(self):
         words = Reader(page_html(RunPage("run", RECORD, [shown_round(0, labeled=0, asked=7, evaluated=False)]))).words
         assert "No label has come back yet." in words

@@ -6,17 +6,32 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from monai_al.records.csv_files import read_field, write_csv
 from monai_al.records.errors import DataError
+from monai_al.records.query import round_name
 
-__all__ = ["DONE", "EMPTY", "STATES", "WAITING", "WORK_LIST", "WorkRow", "read_work_list", "write_work_list"]
+__all__ = [
+    "AGREEMENT",
+    "DONE",
+    "EMPTY",
+    "STATES",
+    "WAITING",
+    "WORK_LIST",
+    "WORK_PAGE",
+    "WorkRow",
+    "read_work_list",
+    "work_path",
+    "write_notes",
+    "write_work_list",
+]
 
-WORK_LIST = "worklist.csv"
+WORK_LIST, WORK_PAGE = "worklist.csv", "worklist.html"
+AGREEMENT = "annotate/agreement.csv"  # in the run folder: how far people agree
 WAITING, DONE, EMPTY = STATES = ("waiting", "done", "empty")
 _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")  # those of spreadsheets
 
@@ -60,6 +75,16 @@ class WorkRow:
 
 
 _COLUMNS = tuple(one.name for one in fields(WorkRow))
+
+
+def work_path(run: Path, number: int) -> Path:
+    """Where the work of a round lies that a person is to do, or that on the test set.
+
+    Example:
+        >>> work_path(Path("runs/a"), 1).as_posix()
+        'runs/a/annotate/round_01'
+    """
+    return run / "annotate" / round_name(number)
 
 
 def write_work_list(folder: Path, rows: Sequence[WorkRow]) -> None:
@@ -118,6 +143,25 @@ def read_work_list(folder: Path) -> list[WorkRow]:
     if twice is not None:
         raise _broken(path, f"names {twice!r} in two rows")
     return rows
+
+
+def write_notes(folder: Path, notes: Mapping[str, str]) -> None:
+    """Write beside slices what became of them; all else in the work list stays.
+
+    Args:
+        folder: that of the round; nothing is done where it holds no work list.
+        notes: id -> what the last import says of it.
+
+    Raises:
+        DataError: see :func:`read_work_list`.
+
+    Example:
+        >>> write_notes(Path("no/such/folder"), {"a/0003": "is as it was handed out"})
+    """
+    rows = read_work_list(folder)
+    noted = [replace(row, note=notes.get(row.id, row.note)) for row in rows]
+    if noted != rows:
+        write_work_list(folder, noted)
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,98 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which returned files belong to which volume: by the folder they lie in, or by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from monai_al.annotators.handed_out import HandedVolume
+from monai_al.data.stored_formats import READABLE_SUFFIXES, name_without_suffix
+
+__all__ = ["files_in_place", "files_of_folder"]
+
+PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
+_ADDED = re.compile(r"(\.seg| ?\(\d+\)|[-_. ](label|labels|labelmap|seg|segmentation|annotation|mask))$", re.IGNORECASE)
+_ROUND = re.compile(r"round_(\d+)")
+
+
+def files_in_place(place: Path, volume: HandedVolume) -> list[Path]:
+    """The label files in a volume's own folder: the one that was handed out, and those saved beside it.
+
+    Args:
+        place: the folder of the round.
+        volume: one that was handed out there.
+
+    Example:
+        >>> files_in_place(Path("no/such/folder"), HandedVolume("a", "a"))
+        []
+    """
+    return [path for path in _label_files(place / volume.folder) if not path.name.lower().endswith(PICTURES)]
+
+
+def files_of_folder(
+    folder: Path, number: int, volumes: Sequence[HandedVolume]
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The label files at or below a folder that somebody sent, by volume.
+
+    A file belongs to the volume after which its folder is called, or whose name its own begins with, apart from what
+    programs add: ``case_1-label.nrrd``, ``case_1.seg.nrrd``, ``case_1 (1).nii.gz``. In a folder ``round_NN`` it is of
+    that round alone.
+
+    Args:
+        folder: the folder, or one file.
+        number: the round.
+        volumes: those that were handed out for it.
+
+    Returns:
+        Volume -> files; and the files that belong to none.
+
+    Example:
+        >>> files_of_folder(Path("no/such/folder"), 0, [])
+        ({}, [])
+    """
+    names = _names(volumes)
+    found: dict[str, list[Path]] = {}
+    strange = []
+    for path in [folder] if folder.is_file() else _label_files(folder, deep=True):
+        above = [part.name for part in (path, *path.parents) if part == folder or part.is_relative_to(folder)]
+        rounds = [int(match[1]) for name in above if (match := _ROUND.fullmatch(name))]
+        if rounds and rounds[0] != number:
+            continue
+        volume = next((names[name] for name in (*_own_names(path), *above[1:]) if name in names), None)
+        if volume is None:
+            strange.append(path)
+        else:
+            found.setdefault(volume, []).append(path)
+    return found, strange
+
+
+def _names(volumes: Sequence[HandedVolume]) -> dict[str, str]:
+    """Name -> the one volume that is called so; the last part of a name counts where no other volume has it."""
+    whole = {name: one.volume for one in volumes for name in (one.volume, one.folder)}
+    parts = [Path(one.volume).name for one in volumes]
+    short = {part: one.volume for part, one in zip(parts, volumes, strict=True) if parts.count(part) == 1}
+    return short | whole
+
+
+def _own_names(path: Path) -> Iterable[str]:
+    """The name of a file, and what is left of it without what programs add."""
+    name = name_without_suffix(path)
+    yield name
+    while (shorter := _ADDED.sub("", name)) != name:
+        yield (name := shorter)
+
+
+def _label_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in (folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
+    return sorted(
+        path
+        for path in found
+        if path.name.lower().endswith(READABLE_SUFFIXES)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and [*_own_names(path)][-1].lower() != "image"
+    )

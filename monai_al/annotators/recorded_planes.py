@@ -1,0 +1,86 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels as a run has recorded them, in class numbers, and what of a return is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from monai_al.annotators.handed_out import plane_of
+from monai_al.data.stored_formats import format_of, guarded
+from monai_al.records import CLASS_NUMBERS, GROUND_TRUTH, TEST, Item, Label, RunFolder
+
+__all__ = ["Recorded", "labels_of_run", "recorded_plane"]
+
+
+def recorded_plane(label: Label, item: Item) -> np.ndarray | None:
+    """The class numbers of a recorded label, 255 where nothing is annotated.
+
+    Args:
+        label: with a path that can be read.
+        item: what it labels.
+
+    Returns:
+        The slice, or the whole volume, in stored order; None where the data set itself has the label, or only a foreign
+        bundle reads it.
+
+    Raises:
+        DataError: the file cannot be read.
+
+    Example:
+        >>> recorded_plane(Label("a"), Item("a", "a.png", "a", "a")) is None
+        True
+    """
+    if label.where == GROUND_TRUTH or label.coding != CLASS_NUMBERS or label.returned is None:
+        return None
+    stored: Any = guarded(label.where, format_of(label.where).label)
+    return plane_of(stored.values[..., 0].astype(np.uint8), item.slice, item.slice_axis)
+
+
+def labels_of_run(folder: RunFolder) -> dict[str, list[Label]]:
+    """Id -> all labels that came back for it in any round or the test set, in order.
+
+    Example:
+        >>> labels_of_run(RunFolder("no/such/run"))
+        {}
+    """
+    numbers = sorted(int(path.name[6:]) for path in folder.path.glob("round_*") if path.name[6:].isdecimal())
+    found: dict[str, list[Label]] = {}
+    for label in (label for number in (TEST, *numbers) for one in folder.returns(number) for label in one.labels):
+        found.setdefault(label.id, []).append(label)
+    return found
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run has recorded before, so that a return is not recorded twice.
+
+    Args:
+        labels: of :func:`labels_of_run`.
+        annotator: whose labels are not taken again; None: anybody's.
+
+    Example:
+        >>> Recorded().is_there(Item("a", "a.png", "a", "a"), np.zeros((4, 5), np.uint8))
+        False
+    """
+
+    labels: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+    annotator: str | None = None
+
+    def is_taken(self, item: Item, plane: np.ndarray) -> bool:
+        """Whether a label of the annotator says the same."""
+        own = (one for one in self.labels.get(item.id, ()) if self.annotator in (None, one.annotator))
+        return any(_says(label, item, plane) for label in own)
+
+    def is_there(self, item: Item, plane: np.ndarray) -> bool:
+        """Whether anybody's label says the same, or may say it, because only the data set or a bundle can read it."""
+        return any(_says(label, item, plane) is not False for label in self.labels.get(item.id, ()))
+
+
+def _says(label: Label, item: Item, plane: np.ndarray) -> bool | None:
+    recorded = recorded_plane(label, item)
+    return None if recorded is None else recorded.size == plane.size and bool((recorded.ravel() == plane.ravel()).all())

@@ -1,0 +1,174 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels that people return, taken into a run without its config and without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monai_al.annotators import Answer
+from monai_al.annotators.collecting import Collected, collect
+from monai_al.annotators.folder import notes_of
+from monai_al.annotators.handed_out import HANDED_OUT
+from monai_al.annotators.image_places import pool_with_images, reads_class_numbers
+from monai_al.annotators.recorded_planes import Recorded, labels_of_run
+from monai_al.engines.agreement import write_agreement
+from monai_al.engines.answers import record_answer
+from monai_al.records import TEST, DataError, Item, Label, Pool, Query, RunFolder, pool_from_json
+from monai_al.records.files import read_json
+from monai_al.records.manifest import check_intact
+from monai_al.records.work_list import work_path, write_notes
+
+__all__ = ["ImportedRound", "import_labels"]
+
+
+@dataclass
+class ImportedRound:
+    """What an import did for one round.
+
+    Args:
+        number: the round.
+        taken: ids that got a label, those that had one among them.
+        waiting: ids that have no label yet.
+        problems: id -> why it cannot be taken, with file and slice.
+        extra: ids that nobody asked for, and that got a label.
+        notes: what else is to be told.
+
+    Example:
+        >>> ImportedRound(0).taken
+        []
+    """
+
+    number: int
+    taken: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    extra: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def import_labels(
+    run: Path, annotator: str, *, folder: Path | None = None, take_extra: bool = False
+) -> list[ImportedRound]:
+    """Take what people returned for any round of a run: new labels, corrections and second opinions.
+
+    It needs neither the config of the run nor its data set, and holds the run's lock meanwhile. Each round's labels are
+    recorded at once or, when the process is killed, not at all; a second import takes only what is new.
+
+    Args:
+        run: the run folder.
+        annotator: who returned the labels.
+        folder: where the files lie; None: where they were handed out.
+        take_extra: slices that nobody asked for get the labels that are drawn there, too.
+
+    Raises:
+        DataError: it is no run, nothing was handed out, or an image cannot be read.
+        RunFolderError: the run is in use, or a file of it is not as it was written.
+
+    Example:
+        >>> import_labels(Path("no/such/run"), "someone")
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir ...
+    """
+    if not (run / "run.json").is_file():
+        raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
+    places = {n: place for n, place in _places(run).items() if (place / HANDED_OUT).is_file()}
+    if not places:
+        raise DataError(
+            f"{run} has handed out nothing: no annotate/round_NN/{HANDED_OUT} is there; run it with the overlay "
+            "annotators/folder first"
+        )
+    record = RunFolder(run)
+    record.lock()
+    try:
+        check_intact(run)
+        record.drop_incomplete()
+        pool = pool_with_images(pool_from_json(read_json(run / "pool.json")), list(places.values()))
+        work = _Import(record, pool, annotator, folder, take_extra)
+        done = [work.of_round(number, place) for number, place in places.items()]
+        write_agreement(record, pool)
+        return done
+    finally:
+        record.unlock()
+
+
+def _places(run: Path) -> dict[int, Path]:
+    numbers = sorted(int(path.name[6:]) for path in run.glob("annotate/round_*") if path.name[6:].isdecimal())
+    return {number: work_path(run, number) for number in (TEST, *numbers)}
+
+
+@dataclass(frozen=True)
+class _HandedOut:
+    """What recording has to know of the data."""
+
+    data: Pool
+    reads_class_numbers: bool
+
+    def annotated_share(self, item: Item) -> float:
+        """Only a foreign bundle can tell, by its own transforms; what a person returns is annotated as a whole."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class _Import:
+    """One import, round by round."""
+
+    record: RunFolder
+    pool: Pool
+    annotator: str
+    folder: Path | None
+    take_extra: bool
+
+    def of_round(self, number: int, place: Path) -> ImportedRound:
+        asked = self._asked(number)
+        labels = self.record.labels(number)
+        waiting = [id for id in asked.ids if id not in labels and id not in labels.refused]
+        own = None if self.folder is None else self.annotator  # what somebody sent is theirs, whoever said it before
+        recorded = Recorded(labels_of_run(self.record), own)
+        found = collect(place, self.pool, number=number, waiting=waiting, recorded=recorded, folder=self.folder)
+        given = {label.id: label for label in found.labels}
+        taken = {id: given[id] for id in asked.ids if id in given}
+        extra = self._extra(found) if self.take_extra else []
+        source = _HandedOut(self.pool, reads_class_numbers(place))
+        for query, labels_of_round in self._by_round(asked, [*taken.values(), *extra]):
+            strangers = tuple(label.id for label in labels_of_round if label.id not in query.ids)
+            answer = Answer(tuple(labels_of_round), annotator=self.annotator, extra=strangers)
+            record_answer(self.record, query, answer, self.annotator, source)
+        write_notes(place, found.problems | notes_of([*taken.values(), *extra], self.annotator))
+        left = [id for id in waiting if id not in taken]
+        notes = [note for note in found.notes if not extra or "--take_extra" not in note]
+        return ImportedRound(number, list(taken), left, found.problems, [one.id for one in extra], notes)
+
+    def _asked(self, number: int) -> Query:
+        return self.record.query(number) or Query(number, "", 0, ())
+
+    def _extra(self, found: Collected) -> list[Label]:
+        """Slices that are taken though their round did not ask for them; rounds to come keep as many as they need."""
+        asked = {id for number in _numbers(self.record.path) for id in self._asked(number).ids}
+        free = [item.id for item in self.pool.part("train") if item.id not in asked]
+        new = {label.id for label in found.extra} & (set(free) - set(labels_of_run(self.record)))
+        needed = sum(self.record.sizes()[len(_numbers(self.record.path)) :])
+        left = len(set(free) - set(labels_of_run(self.record)) - new)
+        if new and left < needed:
+            found.notes.append(
+                f"slices that nobody asked for are not taken: only {left} would be left for the rounds to come, which "
+                f"ask for {needed}"
+            )
+            return [label for label in found.extra if label.id in asked]
+        return [label for label in found.extra if label.id in asked or label.id in set(free)]
+
+    def _by_round(self, asked: Query, labels: Sequence[Label]) -> list[tuple[Query, list[Label]]]:
+        """Labels with the query that asked for them; those that nobody asked for with that of this round."""
+        queries = [self._asked(number) for number in _numbers(self.record.path) if number != asked.round]
+        found: dict[int, tuple[Query, list[Label]]] = {}
+        for label in labels:
+            query = next((query for query in queries if label.id in query.ids), asked)
+            found.setdefault(query.round, (query, []))[1].append(label)
+        return list(found.values())
+
+
+def _numbers(run: Path) -> list[int]:
+    return sorted(int(path.name[6:]) for path in run.glob("round_*") if path.name[6:].isdecimal())
