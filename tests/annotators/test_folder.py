@@ -163,7 +163,7 @@ def test_two_files_that_say_different_things(desk):
 
 def test_a_work_list_without_its_columns(desk):
     (desk.place / "worklist.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="worklist.csv: has no columns 'id' and 'state'"):
+    with pytest.raises(ValueError, match="worklist.csv lacks the column 'id'"):
         desk.ask()
 
 
