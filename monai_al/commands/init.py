@@ -14,7 +14,7 @@ from monai_al.commands.parsing import add_command, label_values
 if TYPE_CHECKING:
     from monai_al.datasets.survey import Survey
 
-__all__ = ["add_to", "init"]
+__all__ = ["add_to", "write_overlay"]
 
 OUTPUT = "my_data.yaml"
 MODALITIES = {"ct": "CT", "mr": "MR"}
@@ -31,7 +31,7 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = add_command(
         commands,
         "init",
-        init,
+        write_overlay,
         "look at a folder of scans, and write an overlay that a bundle runs on",
         "  python -m monai_al init scans\n"
         '  python -m monai_al init scans --patient "(case\\d+)" --classes background,liver --modality ct\n'
@@ -74,7 +74,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def init(arguments: argparse.Namespace) -> None:
+def write_overlay(arguments: argparse.Namespace) -> None:
     """Print what a folder holds, and write the overlay.
 
     Args:
@@ -91,8 +91,8 @@ def init(arguments: argparse.Namespace) -> None:
         ...     pool = phantom(f"{root}/scans", patients=2, shape=(32, 32, 8))
         ...     code = main(["init", pool.root, "--output", f"{root}/mine.yaml"])
         ...     text = Path(root, "mine.yaml").read_text()
-        layout   files in a folder
-        volumes  4, 32 slices
+        layout    files in a folder
+        volumes   4, 32 slices
         ...
         >>> "slice_axis: 2" in text
         True

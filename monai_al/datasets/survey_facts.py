@@ -22,6 +22,7 @@ def survey_facts(survey: Survey) -> list[tuple[str, str]]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> from monai_al.datasets.survey import survey
         >>> with tempfile.TemporaryDirectory() as root:
@@ -97,5 +98,5 @@ def _labels(survey: Survey) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:.4g}" if low == high else f"{low:.4g}..{high:.4g}"
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low}..{high}"

@@ -159,7 +159,7 @@ class TestLayouts:
         writer = SimpleITK.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()
         writer.SetImageIO("GDCMImageIO")
-        for patient in "abc":
+        for patient in "abcd":
             place = tmp_path / "data" / patient / "study"
             place.mkdir(parents=True)
             for k in range(4):
@@ -173,11 +173,14 @@ class TestLayouts:
                     image.SetMetaData(tag, value)
                 writer.SetFileName(str(place / f"{k}.dcm"))
                 writer.Execute(image)
+        os.truncate(tmp_path / "data/d/study/2.dcm", 300)
         said, overlay, file = init()
         assert "MR, told by the Modality MR of the DICOM headers" in said
         assert "those of DICOM series are the folders that they lie in (a_study -> a)" in said
         listed, _, grid = pool_of(file)
         assert listed.patients == ("a", "b", "c")
+        assert overlay["datalist"]["exclude"] == ["d_study"]
+        assert "1 DICOM files cannot be read: 2.dcm" in said
         assert grid.spacing == overlay["spacing"] == pytest.approx(0.75, abs=0.05)
 
 
