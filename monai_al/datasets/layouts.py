@@ -77,14 +77,14 @@ def layout_of(place: Path, images: str | None = None, labels: str | None = None)
     if not place.is_dir():
         raise DataError(f"{place}: does not exist; give the folder of the scans, or the JSON file that lists them")
     given = {name: value for name, value in (("images", images), ("labels", labels)) if value is not None}
+    if not given and (place / "dataset.json").is_file():
+        return _of_list(place / "dataset.json")
     if is_bids(place):
         options = bids_options(place, images, labels)
         kind = tuple(re.findall(r"_([A-Za-z0-9]+)\.", options["images"] or ""))
         return Layout("folder", "BIDS, told by its folders sub-...", options, kind)
     if given:
         return Layout("folder", "a folder, as the options say", given)
-    if (place / "dataset.json").is_file():
-        return _of_list(place / "dataset.json")
     _refuse_others(place)
     lists = [path for path in sorted(place.glob("*.json")) if path.name[0] != "." and _is_list(path)]
     if len(lists) > 1:
