@@ -63,7 +63,7 @@ def outlined_png(
         flat = Image.fromarray(np.ascontiguousarray(upright(labels.astype(np.uint8), affine)))
         _outline(pixels, np.asarray(flat.resize(size, Image.Resampling.NEAREST)))
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return file.getvalue()
 
 
