@@ -22,6 +22,8 @@ from monai_al.records.item import SLICE_AXIS
 __all__ = ["Returned", "class_number", "read_returned"]
 
 _OVERLAP, _UNKNOWN = 256, 257  # codes beside the class numbers; those from the second on count unknown values
+_SHOWN = 5
+_VALUES_AT_MOST = 1 << 16  # between the smallest and the largest one
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,11 @@ def read_returned(
         return Returned(np.zeros(shape, np.uint8))  # how 3D Slicer stores that all segments are empty
     if stored.values.shape[3] != 1 and not segments:
         raise DataError(f"{name}: a label has one channel, this file holds {stored.values.shape[3]}")
-    codes, unknown = _codes(whole_numbers(stored.values, name), named_values(name), classes)
+    numbers = whole_numbers(stored.values, name)
+    try:
+        codes, unknown = _codes(numbers, named_values(name), classes)
+    except OverflowError:
+        raise DataError(f"{name}: holds values that are no class numbers; was the image saved?") from None
     if stored.affine is None:
         if codes.shape != shape:
             raise DataError(f"{name}: has {_by(codes.shape)} pixels, its image {_by(shape)}; save it in that size")
@@ -88,10 +94,9 @@ def read_returned(
     whole, inside = pasted(found, start, shape)
     if not segments:
         _clear_unreached(whole, found, start, slice_axis)
-    left_out = found.copy()
-    left_out[inside] = 0
-    wrong, beyond = _wrong(whole, left_out, start[slice_axis], slice_axis, unknown, classes)
-    return Returned(np.where(whole < _OVERLAP, whole, NOT_ANNOTATED).astype(np.uint8), wrong, beyond)
+    wrong = _wrong(whole, slice_axis, unknown, classes) if (whole >= _OVERLAP).any() else {}
+    beside, outside = _outside(found, inside, start[slice_axis], slice_axis, shape[slice_axis])
+    return Returned(np.where(whole < _OVERLAP, whole, NOT_ANNOTATED).astype(np.uint8), beside | wrong, outside)
 
 
 def class_number(name: str, classes: Sequence[str]) -> int | None:
@@ -123,10 +128,13 @@ def _codes(
 ) -> tuple[np.ndarray, list[str]]:
     """Class numbers ``(H, W, D)``, codes beside them for what is none, and what the unknown ones are called."""
     unknown: list[str] = []
-    codes = np.zeros(values.shape[:3], np.int32)
+    codes = np.zeros((), np.int32)
     for layer in range(values.shape[3]):
         of_layer = None if names is None else {one.value: one.name for one in names if one.layer == layer}
         these = _codes_of_layer(values[..., layer], of_layer, classes, unknown)
+        if layer == 0:
+            codes = these
+            continue
         both = (codes != 0) & (these != 0) & (codes != these)
         codes = np.where(codes == 0, these, codes)
         codes[both] = _OVERLAP
@@ -136,14 +144,19 @@ def _codes(
 def _codes_of_layer(
     values: np.ndarray, names: Mapping[int, str] | None, classes: Sequence[str], unknown: list[str]
 ) -> np.ndarray:
-    found, inverse = np.unique(values, return_inverse=True)
-    meant = np.zeros(len(found), np.int32)
-    for position, value in enumerate(int(one) for one in found):
+    low, high = int(values.min()), int(values.max())
+    if high - low > _VALUES_AT_MOST:
+        raise OverflowError(high)
+    places = values.astype(np.int32) - low
+    is_there = np.zeros(high - low + 1, bool)
+    is_there[places] = True
+    meant = np.zeros(high - low + 1, np.int32)
+    for value in (int(one) + low for one in np.flatnonzero(is_there)):
         number, text = _meaning(value, names, classes)
         if number is None and text not in unknown:
             unknown.append(text)
-        meant[position] = _UNKNOWN + unknown.index(text) if number is None else number
-    return meant[inverse].reshape(values.shape)
+        meant[value - low] = _UNKNOWN + unknown.index(text) if number is None else number
+    return meant[places]
 
 
 def _meaning(value: int, names: Mapping[int, str] | None, classes: Sequence[str]) -> tuple[int | None, str]:
@@ -209,25 +222,28 @@ def _plane(z: int, axis: int) -> tuple:
     return (slice(None),) * axis + (z,)
 
 
-def _wrong(
-    whole: np.ndarray, left_out: np.ndarray, first: int, axis: int, unknown: Sequence[str], classes: Sequence[str]
-) -> tuple[dict[int, str], int]:
-    """Slice -> what is wrong with it; and how many labeled voxels lie on slices that the image does not have."""
+def _wrong(whole: np.ndarray, axis: int, unknown: Sequence[str], classes: Sequence[str]) -> dict[int, str]:
+    """Slice -> what is wrong with its values."""
     known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
     wrong: dict[int, str] = {}
     for z in range(whole.shape[axis]):
         plane = whole[_plane(z, axis)]
         strange = [unknown[int(code) - _UNKNOWN] for code in np.unique(plane[plane >= _UNKNOWN])]
         if strange:
-            wrong[z] = f"holds {', '.join(strange)}, which is no class; the classes are {known}"
+            shown = ", ".join(strange[:_SHOWN]) + ", ..." * (len(strange) > _SHOWN)
+            wrong[z] = f"holds {shown}, which is no class; the classes are {known}"
         elif (plane == _OVERLAP).any():
             wrong[z] = f"has segments that overlap, in {int((plane == _OVERLAP).sum())} voxels; leave one of them there"
-    beyond = 0
-    for z in range(left_out.shape[axis]):
-        labeled = left_out[_plane(z, axis)]
-        n = int(np.count_nonzero(labeled)) - int(np.count_nonzero(labeled == NOT_ANNOTATED))
-        if n and 0 <= first + z < whole.shape[axis]:
-            wrong.setdefault(first + z, f"labels {n} voxels outside its image; erase them")
-        elif n:
-            beyond += n
-    return wrong, beyond
+    return wrong
+
+
+def _outside(found: np.ndarray, inside: tuple, first: int, axis: int, n_slices: int) -> tuple[dict[int, str], int]:
+    """Slice -> that labels lie beside it; and how many lie on slices that the image does not have."""
+    if found[inside].shape == found.shape:
+        return {}, 0
+    left_out = (found != 0) & (found != NOT_ANNOTATED)
+    left_out[inside] = False
+    counts = left_out.sum(axis=tuple(other for other in range(3) if other != axis))
+    there = {first + z: int(n) for z, n in enumerate(counts) if n}
+    beside = {z: f"labels {n} voxels outside its image; erase them" for z, n in there.items() if 0 <= z < n_slices}
+    return beside, sum(there.values()) - sum(there[z] for z in beside)

@@ -224,6 +224,10 @@ def test_two_positions(tmp_path, image, affine, truth):
         (lambda path: nibabel.save(nibabel.Nifti1Image(np.full(SHAPE, 0.5), np.eye(4)), path), "0.5 is not a whole"),
         (lambda path: nibabel.save(nibabel.Nifti1Image(np.ones((*SHAPE, 2)), np.eye(4)), path), "a label has one chan"),
         (lambda path: nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE), None), path), "not say where its axes point"),
+        (
+            lambda path: nibabel.save(nibabel.Nifti1Image(np.arange(210.0).reshape(SHAPE) * 1e6, np.eye(4)), path),
+            "a.nii.gz: holds values that are no class numbers; was the image saved",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, image, affine, truth, spoil, message):
