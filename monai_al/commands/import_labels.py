@@ -73,7 +73,7 @@ def _told(run: Path, who: str, done: Sequence[ImportedRound]) -> list[str]:
     from monai_al.report.annotations import describe_agreement
 
     lines = []
-    for one in done:
+    for one in [one for one in done if one.taken or one.extra or one.waiting or one.problems or one.notes] or done[-1:]:
         extra = f", and {len(one.extra)} that nobody asked for" if one.extra else ""
         lines.append(
             f"{round_title(one.number)}: {len(one.taken)} taken{extra}, by {who}; {len(one.waiting)} still waiting"

@@ -85,7 +85,7 @@ def _declared() -> Iterator[Option]:
         help="how scores become items; null: as the strategy does",
     )
     yield loop(name="strategy", kind="config", help="chooses the items of a query: an overlay of configs/strategies")
-    yield loop(name="annotator", kind="config", help="answers a query with labels")
+    yield loop(name="annotator", kind="config", help="answers a query with labels: an overlay of configs/annotators")
     yield loop(name="handlers", kind="config", help="attached to the loop: an overlay of configs/tracking")
     yield loop(
         name="training_config", kind="path", help="the training config: a name in the bundle, or a path to any bundle's"
