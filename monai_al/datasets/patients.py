@@ -219,6 +219,9 @@ def _tell_scans(parts: Mapping[str, tuple[str, str, bool]], names: Sequence[str]
 
 def _rule(names: Sequence[str], parts: Mapping[str, tuple[str, str, bool]]) -> str:
     """A regular expression that finds what scans of one patient share, where one is easily written."""
+    folder = f"^({_numbers_open(names[0].partition('/')[0])})/"
+    if all((match := re.search(folder, name)) and parts[name][0] == f"{match[1]}/{match[1]}" for name in names):
+        return folder  # which the files' names only repeat
     tails = sorted({_numbers_open(parts[name][1]) for name in names if parts[name][2]})
     for rule in (f"^({_numbers_open(parts[names[0]][0])})", f"^(.+?)(?:[-_. /](?:{'|'.join(tails)}))?$"):
         found = [re.search(rule, name) for name in names]

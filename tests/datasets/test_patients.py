@@ -32,6 +32,8 @@ def told(names):
         (["p1-visit-1", "p1-visit-2"], ["p1", "p1"]),
         (["p1_a", "p1_b", "p2_a", "p2_b"], ["p1", "p1", "p2", "p2"]),
         (["p1/pre", "p1/post", "p2/pre"], ["p1", "p1", "p2"]),
+        (["p1/p1_frame01", "p1/p1_frame12", "p2/p2_frame01"], ["p1", "p1", "p2"]),
+        (["p1/p1_frame01", "p1/p1_frame12", "p2/p3_frame01"], ["p1/p1", "p1/p1", "p2/p3"]),
         (["ab", "ab_followup", "cd"], ["ab", "ab", "cd"]),
         (["TCGA_CS_1_19970222", "TCGA_CS_1_19980101", "TCGA_DU_2_19970222"], ["TCGA_CS_1"] * 2 + ["TCGA_DU_2"]),
     ],
