@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_al.annotators.found_files import files_in_place, files_of_folder
-from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume, plane_of, plane_sha256
+from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_digest, plane_of, read_handed_out
 from monai_al.annotators.recorded_planes import Recorded
 from monai_al.annotators.returned import Returned, read_returned
 from monai_al.annotators.verdicts import Verdict, verdict_of
@@ -74,12 +74,11 @@ def collect(
     """
     found = Collected()
     shutil.rmtree(place / CONVERTED, ignore_errors=True)
-    volumes = HandedOut.read(place).volumes
-    states = {row.id: row.state for row in read_work_list(place)}
+    volumes = read_handed_out(place)
+    states = {row["id"]: row["state"] for row in read_work_list(place)}
     files, strange = (None, []) if folder is None else files_of_folder(folder, number, volumes)
-    found.notes += [f"{path}: no volume of round {number} is called so, or lies in a folder of that name"
-                    for path in strange]  # fmt: skip
-    items = {id: pool[pool.index(id)] for volume in volumes for id in volume.items}
+    found.notes += [f"{path}: no volume of round {number} has its name or that of its folder" for path in strange]
+    items = {id: pool[pool.index(id)] for volume in volumes for id in volume.slices}
     for volume in volumes:
         paths = files_in_place(place, volume) if files is None else files.get(volume.volume, [])
         work = _Volume(place, volume, items, pool, states, set(waiting), recorded, folder or place)
@@ -110,7 +109,7 @@ class _Volume:
 
     def look(self, paths: Sequence[Path], found: Collected) -> None:
         """Add what the files say to what was found."""
-        untouched = all(self.states.get(id, WAITING) == WAITING for id in self.handed.items)
+        untouched = all(self.states.get(id, WAITING) == WAITING for id in self.handed.slices)
         files, errors = [], []
         for path in paths:
             try:
@@ -121,9 +120,11 @@ class _Volume:
             except DataError as error:
                 errors.append(str(error))
         taken: dict[_File, list[str]] = {}
-        for id in self.handed.items:
+        for id in self.handed.slices:
             self._judge(id, files, errors, taken, found)
-        extra = self._extra(files, taken, found)
+        if not self.waiting & set(self.handed.slices):  # else those say it
+            found.notes += errors
+        extra = self._extra(files, found)
         for file in files:
             ids = taken.get(file, [])
             self._write(file, [*ids, *extra.get(file, [])], ids, found)
@@ -137,15 +138,17 @@ class _Volume:
 
     @property
     def _axis(self) -> int:
-        return self.items[next(iter(self.handed.items))].slice_axis
+        return self.items[next(iter(self.handed.slices))].slice_axis
 
-    def _judge(self, id: str, files: Sequence[_File], errors: Sequence[str], taken: dict, found: Collected) -> None:
+    def _judge(
+        self, id: str, files: Sequence[_File], errors: Sequence[str], taken: dict[_File, list[str]], found: Collected
+    ) -> None:
         """Take a slice of one of the files, or say why it cannot be taken."""
         judged = [(file, self._verdict(id, file)) for file in files]
         answers = [(file, one) for file, one in judged if one.is_answer and (one.touched or id in self.waiting)]
         answers = [(file, one) for file, one in answers if one.touched] or answers
         new = {
-            plane_sha256(plane): file
+            plane_digest(plane): file
             for file, _ in answers
             if not self.recorded.is_taken(self.items[id], plane := self._plane(id, file))
         }
@@ -167,7 +170,7 @@ class _Volume:
             found.problems[id] = "; ".join(dict.fromkeys(reasons))
 
     def _slice(self, id: str) -> str:
-        z = self.handed.items[id]
+        z = self.handed.slices[id]
         return "" if z is None else f", slice {z + 1} in ITK-SNAP"
 
     def _verdict(self, id: str, file: _File) -> Verdict:
@@ -177,28 +180,28 @@ class _Volume:
         state = self.states.get(id, WAITING)
         if state == EMPTY and (plane == NOT_ANNOTATED).all():
             plane = np.zeros_like(plane)  # a cropped file need not reach what is empty
-        return verdict_of(plane, self.handed.slices_sha256.get(id, ""), state)
+        return verdict_of(plane, self.handed.digests.get(id, ""), state)
 
     def _wrong(self, id: str, file: _File) -> str | None:
-        z = self.handed.items[id]
+        z = self.handed.slices[id]
         wrong = file.content.wrong
         if z is not None:
             return wrong.get(z)
         return next((f"slice {k + 1} in ITK-SNAP {why}" for k, why in wrong.items()), None)
 
     def _plane(self, id: str, file: _File) -> np.ndarray:
-        return plane_of(file.content.classes, self.handed.items[id], self._axis)
+        return plane_of(file.content.classes, self.handed.slices[id], self._axis)
 
     # -- slices that nobody asked for ------------------------------------------------------------------------------
 
-    def _extra(self, files: Sequence[_File], taken: Mapping[_File, list[str]], found: Collected) -> dict:
+    def _extra(self, files: Sequence[_File], found: Collected) -> dict[_File, list[str]]:
         """File -> ids of other slices of the volume that somebody annotated in it."""
-        asked = set(self.handed.items)
+        asked = set(self.handed.slices)
         others = [one for one in self.pool if one.volume == self.handed.volume and one.id not in asked]
         extra: dict[_File, list[str]] = {}
         for file in files:
             told = []
-            for item in others if None not in self.handed.items.values() else ():
+            for item in others if None not in self.handed.slices.values() else ():
                 plane = plane_of(file.content.classes, item.slice, self._axis)
                 if np.isin(plane, (0, NOT_ANNOTATED)).all() or item.slice in file.content.wrong:
                     continue

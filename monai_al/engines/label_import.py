@@ -100,7 +100,7 @@ def _places(run: Path) -> dict[int, Path]:
     return {number: work_path(run, number) for number in (TEST, *numbers)}
 
 
-@dataclass(frozen=True)
+@dataclass
 class _HandedOut:
     """What recording has to know of the data."""
 

@@ -88,7 +88,7 @@ def test_a_folder_that_somebody_sent(desk, tmp_path, keep, data):
 def test_a_file_of_no_volume_is_told(desk, tmp_path, capsys):
     folder = sent(desk, tmp_path, "back", desk.ids[0], keep="somebody.nii.gz")
     assert take(desk, folder) == 0
-    assert "somebody.nii.gz: no volume of round 0 is called so" in capsys.readouterr().out
+    assert "somebody.nii.gz: no volume of round 0 has its name" in capsys.readouterr().out
     assert desk.taken() == []
 
 
@@ -107,6 +107,19 @@ def test_a_correction_of_a_closed_round(desk, tmp_path, capsys):
     plane = np.asarray(nibabel.load(label.where).dataobj)[..., 2]
     np.testing.assert_array_equal(plane, 1 - desk.truth(a)[..., 2])
     assert not changed_files(desk.run.path)
+
+
+def test_a_correction_that_cannot_be_read_is_told(desk, tmp_path, capsys):
+    a, b, *_ = desk.ids
+    desk.paint(*desk.ids)
+    take(desk)
+    folder = sent(desk, tmp_path, "back", a)
+    (path,) = folder.rglob("*.nii.gz")
+    path.write_bytes(path.read_bytes()[:99])
+    capsys.readouterr()
+    assert take(desk, folder) == 0
+    assert "annotation.nii.gz: cannot be read" in capsys.readouterr().out
+    desk.check(*desk.ids)
 
 
 def test_a_second_opinion_is_kept_and_compared(desk, tmp_path, capsys):
