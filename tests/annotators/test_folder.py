@@ -12,12 +12,17 @@ import nibabel
 import numpy as np
 import pytest
 from desk import Desk
+from PIL import Image
 from slicer_files import rearranged, write_itk, write_nifti, write_seg_nrrd
 
+from monai_al.annotators import Folder, Work
 from monai_al.annotators.folder import user_name
-from monai_al.records import Query, QueryItem
+from monai_al.data import VolumeCache
+from monai_al.engines.answers import record_answer
+from monai_al.records import Item, Pool, Query, QueryItem, RunFolder
 from monai_al.records.manifest import changed_files
 from monai_al.records.work_list import work_path
+from monai_al.sources import SliceSource
 
 
 @pytest.fixture
@@ -192,3 +197,38 @@ def test_earlier_labels_in_a_file_are_nothing_new(desk):
     desk.paint(a, b, later)
     assert desk.ask().notes == ()
     assert later in desk.run.labels(1)
+
+
+@pytest.mark.parametrize("kind", ["picture", "first axis", "nrrd", "unplaced"])
+def test_what_is_recorded_is_what_trainings_read(tmp_path, kind):
+    """Pictures, slices along another axis, other formats: the voxels come back to where they were drawn."""
+    rng = np.random.default_rng(5)
+    image, truth = rng.integers(0, 99, (7, 9, 5)).astype(np.int16), rng.integers(0, 2, (7, 9, 5)).astype(np.uint8)
+    axis, z, path = (0, 3, tmp_path / "a.nii.gz") if kind == "first axis" else (2, 3, tmp_path / "a.nii.gz")
+    if kind == "picture":
+        z, path, truth = None, tmp_path / "a.png", truth[..., :1]
+        Image.fromarray(image[..., 0].astype(np.uint8)).save(path)
+    elif kind == "nrrd":
+        path = write_itk(tmp_path / "a.nrrd", image, np.diag([-0.5, 0.7, 3.0, 1.0]))
+    else:
+        affine = None if kind == "unplaced" else np.diag([4.0, 0.7, 0.7, 1.0])
+        nibabel.save(nibabel.Nifti1Image(image, affine), path)
+    item = Item("a" if z is None else "a/0003", str(path), "a", "a", slice=z, slice_axis=axis)
+    pool = Pool([item])
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, progress=False))
+    query, run = Query(0, "random", 0, (QueryItem(item.id),)), RunFolder(tmp_path / "run")
+    run.write_query(query)
+    work = Work(run.path, source)
+    assert Folder().annotate(query, pool, work).waiting == (item.id,)
+    (place,) = run.path.rglob("annotation.nii.gz")
+    handed_out = nibabel.load(place)
+    assert handed_out.shape == truth.shape
+    saved = np.zeros_like(truth)
+    here = (np.s_[:],) * axis + (np.s_[:] if z is None else z,)
+    saved[here] = truth[here]
+    write_itk(place, saved, handed_out.affine)
+    answer = Folder().annotate(query, pool, work)
+    assert record_answer(run, query, answer, "folder", source) == ([], {})
+    volume = source.cache.get(run.labels(0).of_item(item))
+    planes = np.asarray(volume.truth)
+    np.testing.assert_array_equal(planes[0 if z is None else z].squeeze(), truth[here].squeeze())
