@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from monai_al.annotators.found_files import files_in_place, files_of_folder
-from monai_al.annotators.handed_out import read_handed_out
+from monai_al.annotators.handed_out import HandedOut
 from monai_al.annotators.recorded_planes import Recorded
 from monai_al.annotators.volume_returns import CONVERTED, Collected, VolumeReturns
 from monai_al.records import Pool
@@ -41,11 +41,11 @@ def collect(
     """
     found = Collected()
     shutil.rmtree(place / CONVERTED, ignore_errors=True)
-    volumes = read_handed_out(place)
-    states = {row["id"]: row["state"] for row in read_work_list(place)}
+    volumes = HandedOut.read(place).volumes
+    states = {row.id: row.state for row in read_work_list(place)}
     files, strange = (None, []) if folder is None else files_of_folder(folder, number, volumes)
     found.notes += [f"{path}: no volume of round {number} has its name or that of its folder" for path in strange]
-    items = {id: pool[pool.index(id)] for volume in volumes for id in volume.slices}
+    items = {id: pool[pool.index(id)] for volume in volumes for id in volume.items}
     for volume in volumes:
         paths = files_in_place(place, volume) if files is None else files.get(volume.volume, [])
         work = VolumeReturns(place, volume, items, pool, states, set(waiting), recorded, folder or place)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_digest, plane_of
+from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_of, plane_sha256
 from monai_al.annotators.recorded_planes import Recorded
 from monai_al.annotators.returned import Returned, read_returned
 from monai_al.annotators.verdicts import Verdict, verdict_of
@@ -90,7 +90,7 @@ class VolumeReturns:
 
     def look(self, paths: Sequence[Path], found: Collected) -> None:
         """Add what the files say to what was found."""
-        untouched = all(self.states.get(id, WAITING) == WAITING for id in self.handed.slices)
+        untouched = all(self.states.get(id, WAITING) == WAITING for id in self.handed.items)
         files, errors = [], []
         for path in paths:
             try:
@@ -101,9 +101,9 @@ class VolumeReturns:
             except DataError as error:
                 errors.append(str(error))
         taken: dict[_File, list[str]] = {}
-        for id in self.handed.slices:
+        for id in self.handed.items:
             self._judge(id, files, errors, taken, found)
-        if not self.waiting & set(self.handed.slices):  # else those say it
+        if not self.waiting & set(self.handed.items):  # else those say it
             found.notes += errors
         extra = self._extra(files, found)
         for file in files:
@@ -119,7 +119,7 @@ class VolumeReturns:
 
     @property
     def _axis(self) -> int:
-        return self.items[next(iter(self.handed.slices))].slice_axis
+        return self.items[next(iter(self.handed.items))].slice_axis
 
     def _judge(
         self, id: str, files: Sequence[_File], errors: Sequence[str], taken: dict[_File, list[str]], found: Collected
@@ -129,7 +129,7 @@ class VolumeReturns:
         answers = [(file, one) for file, one in judged if one.is_answer and (one.touched or id in self.waiting)]
         answers = [(file, one) for file, one in answers if one.touched] or answers
         new = {
-            plane_digest(plane): file
+            plane_sha256(plane): file
             for file, _ in answers
             if not self.recorded.is_taken(self.items[id], plane := self._plane(id, file))
         }
@@ -151,7 +151,7 @@ class VolumeReturns:
             found.problems[id] = "; ".join(dict.fromkeys(reasons))
 
     def _slice(self, id: str) -> str:
-        z = self.handed.slices[id]
+        z = self.handed.items[id]
         return "" if z is None else f", slice {z + 1} in ITK-SNAP"
 
     def _verdict(self, id: str, file: _File) -> Verdict:
@@ -161,28 +161,28 @@ class VolumeReturns:
         state = self.states.get(id, WAITING)
         if state == EMPTY and (plane == NOT_ANNOTATED).all():
             plane = np.zeros_like(plane)  # a cropped file need not reach what is empty
-        return verdict_of(plane, self.handed.digests.get(id, ""), state)
+        return verdict_of(plane, self.handed.slices_sha256.get(id, ""), state)
 
     def _wrong(self, id: str, file: _File) -> str | None:
-        z = self.handed.slices[id]
+        z = self.handed.items[id]
         wrong = file.content.wrong
         if z is not None:
             return wrong.get(z)
         return next((f"slice {k + 1} in ITK-SNAP {why}" for k, why in wrong.items()), None)
 
     def _plane(self, id: str, file: _File) -> np.ndarray:
-        return plane_of(file.content.classes, self.handed.slices[id], self._axis)
+        return plane_of(file.content.classes, self.handed.items[id], self._axis)
 
     # -- slices that nobody asked for ------------------------------------------------------------------------------
 
     def _extra(self, files: Sequence[_File], found: Collected) -> dict[_File, list[str]]:
         """File -> ids of other slices of the volume that somebody annotated in it."""
-        asked = set(self.handed.slices)
+        asked = set(self.handed.items)
         others = [one for one in self.pool if one.volume == self.handed.volume and one.id not in asked]
         extra: dict[_File, list[str]] = {}
         for file in files:
             told = []
-            for item in others if None not in self.handed.slices.values() else ():
+            for item in others if None not in self.handed.items.values() else ():
                 plane = plane_of(file.content.classes, item.slice, self._axis)
                 if np.isin(plane, (0, NOT_ANNOTATED)).all() or item.slice in file.content.wrong:
                     continue

@@ -140,8 +140,11 @@ def _output(arguments: argparse.Namespace) -> Path:
 def _next(survey: Survey, output: Path) -> str:
     lines = [f"{output} is written; read it, and edit what is not right. Then:"]
     if not survey.labeled:
-        lines.insert(0, "No volume has a label: people have to draw them, see docs/labels.md.")
+        lines.insert(0, "No volume has a label: people draw them in any program, see docs/annotators.md.")
     if survey.left_out:
         lines.insert(0, f"{len(survey.left_out)} volumes are left out, see exclude in {output}; mend or remove them.")
-    command = f"python -m monai_al run active_learning {shlex.quote(str(output))} --output_dir runs/{output.stem}"
+    people = "" if survey.labeled else " annotators/folder"
+    command = (
+        f"python -m monai_al run active_learning {shlex.quote(str(output))}{people} --output_dir runs/{output.stem}"
+    )
     return "\n".join(["", *lines, f"  {command}"])

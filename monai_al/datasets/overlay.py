@@ -139,11 +139,8 @@ def _run(survey: Survey) -> Iterator[str]:
     if survey.options["require_labels"]:
         return
     yield "test_fraction: 0 # a share above 0 is scored on, and needs labels of all volumes of its patients"
+    yield "annotate_test: 0 # or so many patients whose volumes people annotate, once, to test on"
     yield "validation_fraction: 0"
-    if not survey.labeled:
-        yield "strategy: # without a label to learn from: one slice per patient, spread over the middle of the volumes"
-        yield "  _target_: monai_al.strategies.CentralStratified"
-        yield "  middle: 0.7"
 
 
 # --- YAML -------------------------------------------------------------------------------------------------------------
