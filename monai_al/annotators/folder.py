@@ -11,13 +11,12 @@ from pathlib import Path
 from monai_al.annotators.base import Annotator, Answer
 from monai_al.annotators.collecting import collect
 from monai_al.annotators.foreign_labels import check_foreign
-from monai_al.annotators.handed_out import HandedOut
 from monai_al.annotators.handing_out import hand_out
 from monai_al.annotators.image_places import write_image_places
 from monai_al.annotators.recorded_planes import Recorded, labels_of_run
 from monai_al.annotators.work import Work
 from monai_al.records import Label, Pool, Query, RunFolder
-from monai_al.records.work_list import WORK_LIST, work_path, write_notes
+from monai_al.records.work_list import work_path, write_notes
 
 __all__ = ["Folder", "notes_of", "user_name"]
 
@@ -65,11 +64,8 @@ class Folder(Annotator):
     @staticmethod
     def _hand_out(query: Query, pool: Pool, work: Work, place: Path) -> None:
         """Make what is not there of the whole round, whose other items may be answered already."""
-        there = {id for volume in HandedOut.read(place).volumes for id in volume.items}
-        if not (set(query.ids) <= there and (place / WORK_LIST).is_file()):
-            check_foreign(work.source, [pool[pool.index(id)] for id in query.ids])
-            whole = RunFolder(work.output_dir).query(query.round) or query
-            hand_out(whole, pool, work, place)
+        check_foreign(work.source, [pool[pool.index(id)] for id in query.ids])
+        hand_out(RunFolder(work.output_dir).query(query.round) or query, pool, work, place)
         write_image_places(place, [pool[pool.index(id)] for id in query.ids], work.source.reads_class_numbers)
 
 

@@ -203,6 +203,8 @@ def tell_round(row: Mapping[str, Any], n_rounds: int, n_items: int, *, placehold
         f"3D Dice {shown(row['dice_3d'], '.3f')}, 2D Dice {shown(row['dice_2d'], '.3f')}, "
         f"HD95 {shown(row['hd95_3d'], '.1f')} " + ("(the spacing is a placeholder)" if placeholder_spacing else "mm")
     )
+    if row["dice_3d"] is row["dice_2d"] is row["hd95_3d"] is None:
+        scores = "nothing to score"
     if row["dice_query"] is not None:
         scores += f"; the network before had 2D Dice {row['dice_query']:.3f} on what was asked"
     logger.info(
