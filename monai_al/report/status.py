@@ -222,7 +222,12 @@ def _how_to_go_on(folder: Path, run: Mapping[str, Any], states: Sequence[_RoundS
     if live:
         return ["Wait for it, or stop it and start the same command again: it goes on where it stopped."]
     if rounds is not None and n_done >= rounds:
-        return [f"All {rounds} rounds are done. To go on, start the same command with a larger --rounds."]
+        on = "To go on, start the same command with a larger --rounds."
+        if not waiting:
+            return [f"All {rounds} rounds are done. {on}"]
+        page = work_path(folder, len(states) - 1) / WORK_PAGE
+        lies = f", and lies in {page}" if page.is_file() else ""
+        return [f"All {rounds} rounds are done. The query after them waits for {len(waiting)} labels{lies}. {on}"]
     again = f"Start the same command again with --output_dir {folder}: it goes on where it stopped."
     if waiting:
         left = f"{len(waiting)} items of round {len(states) - 1} wait for labels"
