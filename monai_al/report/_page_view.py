@@ -70,7 +70,9 @@ def _facts(page: RunPage) -> list[str]:
     if isinstance(page.record.get("items"), int):
         facts.append(f"a pool of {page.record['items']} items")
     counts = last_metrics(page).get("counts") or {}
-    if counts.get("volumes") is not None:
+    if counts.get("volumes") == 0:
+        facts.append("no test part")
+    elif counts.get("volumes") is not None:
         facts.append(
             f"tested on {several(counts['volumes'], 'volume')} of {several(counts.get('patients'), 'patient')}"
         )
@@ -83,12 +85,19 @@ def _state(page: RunPage) -> tuple[bool, str]:
     sizes = page.record.get("sizes")
     planned = len(sizes) if isinstance(sizes, Sequence) else None
     if planned is not None and done >= planned:
-        return True, "The one round is done." if planned == 1 else f"All {planned} rounds are done."
+        text = "The one round is done." if planned == 1 else f"All {planned} rounds are done."
+        return True, text + _following(page.rounds, planned)
     text = f"Not finished: {several(done, 'round') if planned is None else f'{done} of {planned} rounds'} done."
     waiting = _waiting(page.rounds[-1]) if page.rounds else []
     if waiting:
         text += f" Round {page.rounds[-1].number} waits for the labels of {several(len(waiting), 'item')}."
     return False, text
+
+
+def _following(rounds: Sequence[ShownRound], planned: int) -> str:
+    """What is waiting of the query after the last round."""
+    waiting = next((_waiting(shown) for shown in rounds if shown.number == planned), [])
+    return f" The query after them waits for the labels of {several(len(waiting), 'item')}." if waiting else ""
 
 
 def _tiles(page: RunPage) -> list[dict[str, str]]:
@@ -100,10 +109,16 @@ def _tiles(page: RunPage) -> list[dict[str, str]]:
     before = f"round {first}: {digits(mean_score(start, 'dice_3d'), 3)}" if first < last else ""
     share = f"{percent(metrics.get('fraction'))} of {whole(page.record.get('items'))}"
     total = sum(sum(shown.timings.values()) for shown in page.rounds)
-    tiles = [
-        ("labeled items", whole(metrics.get("labeled")), share),
+    tests = [
         ("mean 3D Dice", digits(mean_score(metrics, "dice_3d"), 3), before),
         (hd95_title(metrics), digits(mean_score(metrics, "hd95_3d"), 1), placeholder_remark(metrics)),
+    ]
+    if (metrics.get("counts") or {}).get("volumes") == 0:
+        score = digits(mean_score(metrics, "dice_query"), 3)
+        tests = [("2D Dice on the last query", score, "of the network before, on slices that were chosen")]
+    tiles = [
+        ("labeled items", whole(metrics.get("labeled")), share),
+        *tests,
         ("computing time", duration(total) if total else UNDEFINED, "training, evaluating, choosing"),
     ]
     return [{"name": name, "value": value, "remark": remark} for name, value, remark in tiles]

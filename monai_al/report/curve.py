@@ -67,10 +67,10 @@ def write_learning_curve(
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for number, (name, own) in enumerate(runs.items()):
-        _draw_run(axes, name, own, color=f"C{number}", per_class=len(runs) == 1 if per_class is None else per_class)
     tested = any(not math.isnan(value) for own in runs.values() for value in _column(own, "dice_3d"))
     answered = not tested and _draw_answers(axes, runs)
+    for number, (name, own) in enumerate(() if answered else runs.items()):
+        _draw_run(axes, name, own, color=f"C{number}", per_class=len(runs) == 1 if per_class is None else per_class)
     axes.set_xlabel("labeled items")
     axes.set_ylabel("2D Dice" if answered else "3D Dice")
     axes.set_title(title)
