@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_al.records import UNDEFINED, Labels, read_labels, shown
+from monai_al.records import TEST, UNDEFINED, Labels, read_labels, round_name, shown
 from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path
 from monai_al.report.annotations import describe_agreement, waiting_notes
 
@@ -54,6 +54,7 @@ def describe_run(path: str | Path) -> str:
     current = states[-1] if states else None
     lines += ["", *(_current(current, last, asked) if current else ["Nothing is done yet: round 0 has not begun."])]
     lines += _returned(folder, last, states)
+    lines += _test_set(folder)
     return "\n".join([*lines, "", process.text, *_how_to_go_on(folder, asked, states, process.live)]) + "\n"
 
 
@@ -138,7 +139,8 @@ def _plain(value: Any) -> str:
 
 
 def _table(states: Sequence[_RoundState]) -> list[str]:
-    rows = [("round", "labeled", "share", "3D Dice", "2D Dice", "HD95 mm")]
+    answered = any((state.metrics or {}).get("dice_query") for state in states)
+    rows = [("round", "labeled", "share", "3D Dice", "2D Dice", "HD95 mm", *["on the query"] * answered)]
     for number, state in enumerate(states):
         metrics = state.metrics or {}
         share = metrics.get("fraction")
@@ -150,6 +152,7 @@ def _table(states: Sequence[_RoundState]) -> list[str]:
                 shown(_mean(metrics, "dice_3d"), ".4f"),
                 shown(_mean(metrics, "dice_2d"), ".4f"),
                 shown(_mean(metrics, "hd95_3d"), ".2f"),
+                *[shown(_mean(metrics, "dice_query"), ".4f")] * answered,
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -185,6 +188,18 @@ def _returned(folder: Path, number: int, states: Sequence[_RoundState]) -> list[
     by = [f"  returned  {', '.join(f'{n} by {name}' for name, n in people.items())}"] if people else []
     notes = waiting_notes(folder, number, states[-1].waiting)
     return [*by, *(f"  {id}: {note}" for id, note in notes.items()), *describe_agreement(folder)]
+
+
+def _test_set(folder: Path) -> list[str]:
+    """How much of the test set is labeled, where people annotate one."""
+    if not (folder / round_name(TEST) / "query.json").is_file():
+        return []
+    state = _RoundState(folder / round_name(TEST))
+    page = work_path(folder, TEST) / WORK_PAGE
+    line = f"  test set  {len(state.asked or []) - len(state.waiting)} of {len(state.asked or [])} items labeled"
+    notes = waiting_notes(folder, TEST, state.waiting)
+    lies = f"; the work lies in {page}" if state.waiting and page.is_file() else ""
+    return [line + lies, *(f"  {id}: {note}" for id, note in notes.items())]
 
 
 def _process(folder: Path) -> _Process:
