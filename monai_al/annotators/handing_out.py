@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from monai_al.annotators.editor_images import header_conflict
@@ -22,7 +22,7 @@ from monai_al.records import Item, Pool, Query, QueryItem
 from monai_al.records.work_list import WorkRow, read_work_list, write_work_list
 from monai_al.report.outlines import class_rgb
 
-__all__ = ["hand_out"]
+__all__ = ["hand_out", "write_page"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
     asked = {one.id: one for one in query.items}
     for volume, (items, siblings) in _groups(pool, ids).items():
         own = handed.volume(volume)
-        if _is_complete(own, items, rows, folder):
+        if _is_complete(own, items, rows, folder, handed.files):
             continue
         files = VolumeWork.read(items, siblings, work)
         files.write(folder, own, handed, names)
@@ -81,11 +81,37 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
     listed = sorted(rows.values(), key=lambda row: row.number)
     if repr(rows) != before[1]:
         write_work_list(folder, listed)
-    page = work_page(folder, listed, run=work.output_dir.resolve().name, round=query.round, classes=names)
-    handed.place(folder, WORK_PAGE, page.encode())
     if repr(handed) != before[0]:
         handed.write(folder)
+    write_page(folder, run=work.output_dir, round=query.round)
     notes.tell()
+
+
+def write_page(folder: Path, *, run: Path, round: int) -> None:
+    """Make the page of the work list anew, from the list as it is now.
+
+    Args:
+        folder: that of the round.
+        run: the run folder.
+        round: its number.
+
+    Raises:
+        DataError: the work list or ``handed_out.json`` is broken.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     write_page(Path(place), run=Path("runs/a"), round=0)
+        ...     (Path(place) / WORK_PAGE).is_file()
+        True
+    """
+    handed = HandedOut.read(folder)
+    before = repr(handed)
+    rows = sorted(read_work_list(folder), key=lambda row: row.number)
+    page = work_page(folder, rows, run=run.resolve().name, round=round, classes=editor_names(handed.classes))
+    handed.place(folder, WORK_PAGE, page.encode())
+    if repr(handed) != before:
+        handed.write(folder)
 
 
 class _Notes:
@@ -143,10 +169,13 @@ def _groups(pool: Pool, ids: Mapping[str, None]) -> dict[str, tuple[list[Item], 
     return groups
 
 
-def _is_complete(own: HandedVolume, items: Sequence[Item], rows: Mapping[str, WorkRow], folder: Path) -> bool:
+def _is_complete(
+    own: HandedVolume, items: Sequence[Item], rows: Mapping[str, WorkRow], folder: Path, written: Iterable[str]
+) -> bool:
     if not all(item.id in rows and item.id in own.slices_sha256 for item in items):
         return False
     files = [f"{own.folder}/{name}" for name in (IMAGE, ANNOTATION, WORKSPACE)]
+    files += [name for name in written if name.startswith(f"{own.folder}/")]
     files += [picture_name(rows[item.id]) for item in items]
     return all((folder / file).is_file() for file in files)
 

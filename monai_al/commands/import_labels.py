@@ -69,7 +69,7 @@ def import_labels(arguments: argparse.Namespace) -> None:
 
 
 def _told(run: Path, who: str, done: Sequence[ImportedRound]) -> list[str]:
-    from monai_al.records import round_title
+    from monai_al.records import TEST, RunFolder, round_title
     from monai_al.report.annotations import describe_agreement
 
     lines = []
@@ -81,6 +81,8 @@ def _told(run: Path, who: str, done: Sequence[ImportedRound]) -> list[str]:
         lines += [f"  {id}: {why}" for id, why in one.problems.items()]
         lines += [f"  {note}" for note in one.notes]
     lines += describe_agreement(run)
-    if any(one.waiting for one in done):
+    if any(one.waiting for one in done if one.number != TEST):
         return [*lines, "Import again when more is in."]
-    return [*lines, "Nothing is waiting: the command that began the run goes on with it."]
+    if RunFolder(run).is_done():
+        return [*lines, "All rounds are done: the command that began the run goes on with a larger --rounds."]
+    return [*lines, "No round is waiting: the command that began the run goes on with it."]

@@ -139,11 +139,12 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 def _next(survey: Survey, output: Path) -> str:
     lines = [f"{output} is written; read it, and edit what is not right. Then:"]
-    if not survey.labeled:
-        lines.insert(0, "No volume has a label: people draw them in any program, see docs/annotators.md.")
+    if not survey.options["require_labels"]:
+        without = "Not all volumes have a label" if survey.labeled else "No volume has a label"
+        lines.insert(0, f"{without}: people draw them in any program, see docs/annotators.md.")
     if survey.left_out:
         lines.insert(0, f"{len(survey.left_out)} volumes are left out, see exclude in {output}; mend or remove them.")
-    people = "" if survey.labeled else " annotators/folder"
+    people = "" if survey.options["require_labels"] else " annotators/folder"
     command = (
         f"python -m monai_al run active_learning {shlex.quote(str(output))}{people} --output_dir runs/{output.stem}"
     )

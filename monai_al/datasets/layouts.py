@@ -139,11 +139,9 @@ def _of_folders(place: Path) -> Layout:
         return Layout("folder", "a folder with images/")
     inside = [path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "."]
     filled = [path.name for path in inside if next(readable_files(path), None) or holds_images(path)]
-    names = {"imagesTr": "imagesTr", "labelsTr": "labelsTr"} if {"imagesTr", "labelsTr"} <= set(filled) else {}
+    names = {"images": "imagesTr", "labels": "labelsTr"} if {"imagesTr", "labelsTr"} <= set(filled) else {}
     labels = [name for name in filled if is_label_name(name)]
     if not names and len(labels) == 1 and len(filled) == 2 and not holds_images(place, deep=False):
         names = {"images": next(name for name in filled if name not in labels), "labels": labels[0]}
-    elif names:
-        names = {"images": "imagesTr", "labels": "labelsTr"}
     told = f"two folders, {names['images']}/ and {names['labels']}/" if names else f"files in a folder{_known(place)}"
     return Layout("folder", told, names)

@@ -205,13 +205,14 @@ class ActiveLearner(Engine):
     def _hand_out_next(self) -> None:
         """Give people the query that follows the last round, or take their answers to it."""
         number = len(self.sizes)
-        if self.folder.query(number) is None or self.folder.metrics(number - 1) is None:
+        query = self.folder.query(number)
+        if query is None or self.folder.metrics(number - 1) is None:
             return
         waiting, problems = self._annotate(number)
         if waiting:
             tell_waiting(number, waiting, self.annotator.name, self.folder.path, problems)
         else:
-            tell_answered(number, self.sizes)
+            tell_answered(number, len(query.items), self.settings.budget)
 
     def _annotate_test(self) -> None:
         """Give people the volumes to test on, once, and take what they have answered; no round waits for it."""

@@ -26,6 +26,7 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
         annotates_test: people annotate the test part, too.
 
     Raises:
+        ValueError: people are to annotate the test set of a bundle that knows nothing of this package.
         DataError: there is nothing to annotate; or items of the validation part, of a test part that nobody annotates,
             or of a pool whose strategy looks at the truth, have no label.
 
@@ -40,12 +41,18 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
     """
     if not len(source.data.part("train")):
         raise DataError("there are no items to annotate: give patients that are not in the test part")
-    asked = {"validation": "they cannot be validated on; give --validation_fraction 0, or labels"}
-    if not annotates_test:
+    asked = {}
+    if source.cache is None:  # a bundle that knows nothing of this package says what is wrong with its test set itself
+        if annotates_test:
+            raise ValueError("--annotate_test needs a training config with a pool of its own: give 0")
+    else:
+        asked["validation"] = "they cannot be validated on; give labels, or --validation_fraction 0 where it drew them"
         asked["test"] = (
-            "they cannot be tested on; give --test_fraction 0, which tests on none, --annotate_test 2, which lets "
-            "people annotate the volumes of two patients, or labels"
+            "they cannot be tested on; give labels, or where --test_fraction drew them 0, which tests on none, or "
+            "--annotate_test 2, which lets people annotate the volumes of two patients"
         )
+    if annotates_test:
+        asked.pop("test", None)
     if strategy.uses_truth:
         asked["train"] = f"strategy {strategy.name} looks at the truth of every item; take another one, or give labels"
     for part, advice in asked.items():

@@ -12,6 +12,7 @@ from monai_al.annotators import Answer
 from monai_al.annotators.collecting import Collected, collect
 from monai_al.annotators.folder import notes_of
 from monai_al.annotators.handed_out import HANDED_OUT
+from monai_al.annotators.handing_out import write_page
 from monai_al.annotators.image_places import pool_with_images, reads_class_numbers
 from monai_al.annotators.recorded_planes import Recorded, labels_of_run
 from monai_al.engines.agreement import write_agreement
@@ -138,6 +139,7 @@ class _Import:
             answer = Answer(tuple(labels_of_round), annotator=self.annotator, extra=strangers)
             record_answer(self.record, query, answer, self.annotator, source)
         write_notes(place, found.problems | notes_of([*taken.values(), *extra], self.annotator))
+        write_page(place, run=self.record.path, round=number)
         left = [id for id in waiting if id not in taken]
         notes = [note for note in found.notes if not extra or "--take_extra" not in note]
         return ImportedRound(number, list(taken), left, found.problems, [one.id for one in extra], notes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.annotators import Answer
-from monai_al.records import RunFolder, round_title, shown
+from monai_al.records import TEST, RunFolder, round_title, shown
 from monai_al.records.work_list import WORK_LIST, WORK_PAGE, read_work_list, work_path
 from monai_al.sources import Source
 
@@ -125,25 +125,27 @@ def tell_waiting(
         return
     volumes = {row.volume for row in read_work_list(place) if row.id in set(waiting)}
     logger.info(
-        "%s: %d slices of %d volumes wait for labels. The work lies in %s. When it is saved there, run the same "
-        "command again, which goes on; to take it in without training: python -m monai_al import-labels %s",
-        round_title(number), len(waiting), len(volumes), place / WORK_PAGE, run,
+        "%s: %d slices of %d volumes wait for labels%s. The work lies in %s. When it is saved there, run the same "
+        "command again; to take it in without training: python -m monai_al import-labels %s",
+        round_title(number), len(waiting), len(volumes), ", and no round waits for them" * (number == TEST),
+        place / WORK_PAGE, run,
     )  # fmt: skip
 
 
-def tell_answered(number: int, sizes: Sequence[int]) -> None:
+def tell_answered(number: int, n_items: int, budget: int | float | Sequence[int | float]) -> None:
     """Say that the query that followed the last round is answered.
 
     Args:
         number: the round that it would begin.
-        sizes: how many items the rounds asked for.
+        n_items: how many items it asked for.
+        budget: as it was asked for.
 
     Example:
-        >>> tell_answered(2, [8, 8])
+        >>> tell_answered(2, 8, budget=8)
     """
     logger.info(
         "the query after the last round is answered: --rounds %d trains on it%s",
-        number + 1, "" if len(set(sizes)) == 1 else ", with a --budget whose last entry is what it asked for",
+        number + 1, "" if budget == n_items else f", with a --budget that gives round {number} its {n_items} items",
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from monai_al.engines.seen_items import (
 )
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
-from monai_al.records import DataError, Item, derived_seed
+from monai_al.records import TEST, DataError, Item, derived_seed
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, ShownVolume, Swatch
 from monai_al.report.pictures import (
     AGREEMENT_COLOR,
@@ -221,7 +221,9 @@ class _Artist:
         return replace(page, volumes=[volume for volume, _ in shown], volumes_round=number, volumes_legend=legend)
 
     def _volume(self, trained: TrainedNetwork, i: int, name: str, place: str) -> tuple[ShownVolume, list[SeenItem]]:
+        labels = self.run.folder.labels(TEST)  # there are some where people annotate the test set
         items = [item for item in self.pool.part("test") if item.volume == name]
+        items = [labels.of_item(item) if item.id in labels else item for item in items]
         if not items:
             raise DataError(f"test volume {name!r} is not in the data set any more")
         self.run.source.prepare(items)

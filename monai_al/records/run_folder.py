@@ -184,12 +184,12 @@ class RunFolder:
             write_json(self.path / "pool.json", pool)
             write_json(self.path / "run.json", asked)
             before = asked
-        self._drop_following_query(asked["sizes"])
+        self._drop_following_query(asked["sizes"], sum(item["split"] == "train" for item in pool["items"]))
         self._extend(asked)
         self.drop_incomplete()
         return before
 
-    def _drop_following_query(self, sizes: Sequence[int]) -> None:
+    def _drop_following_query(self, sizes: Sequence[int], n_items: int) -> None:
         """Forget the query that followed the last round where a round is added that asks for another number of items.
 
         What was handed out for it is put aside, for somebody may have begun.
@@ -198,6 +198,12 @@ class RunFolder:
         query = self.query(number)
         if query is None or len(sizes) <= number or len(query.items) == sizes[number]:
             return
+        left = n_items - len(self.labels(number).asked)
+        if left < sum(sizes[number:]):
+            raise RunFolderError(
+                f"{self.path}: --budget asks for {sum(sizes[number:])} items from round {number} on, but only {left} are "
+                "left, because slices were labeled that nobody had asked for; give less"
+            )
         work = self.path / "annotate" / self.round_path(number).name
         if work.is_dir():
             aside = next(

@@ -70,10 +70,11 @@ def is_beginning(path: Path) -> bool:
     """
     if any(next(path.glob(kind), None) for kind in _WORTH):  # also of a run whose models were removed to save space
         return False
-    if next(path.glob("round_*/query.json"), None) is None:
+    places = ("round_*", "test")
+    if not any(next(path.glob(f"{place}/query.json"), None) for place in places):
         return True
     record = path / "run.json"
-    answers = path.glob("round_*/labels/[0-9]*.json")
+    answers = (file for place in places for file in path.glob(f"{place}/labels/[0-9]*.json"))
     return record.exists() and all(read_json(file).get("annotator", ORACLE) == ORACLE for file in (record, *answers))
 
 

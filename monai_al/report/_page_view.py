@@ -71,7 +71,7 @@ def _facts(page: RunPage) -> list[str]:
         facts.append(f"a pool of {page.record['items']} items")
     counts = last_metrics(page).get("counts") or {}
     if counts.get("volumes") == 0:
-        facts.append("no test part")
+        facts.append("tested on no volume")
     elif counts.get("volumes") is not None:
         facts.append(
             f"tested on {several(counts['volumes'], 'volume')} of {several(counts.get('patients'), 'patient')}"

@@ -58,7 +58,7 @@ def test_in_place_and_again(desk, capsys):
     assert len(desk.run.returns(0)) == 1
     desk.paint(b, d)
     take(desk)
-    assert "Nothing is waiting: the command that began the run goes on" in capsys.readouterr().out
+    assert "No round is waiting: the command that began the run goes on" in capsys.readouterr().out
     desk.check(*desk.ids)
     assert not (desk.run.path / "process.json").exists()
 

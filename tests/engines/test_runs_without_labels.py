@@ -181,7 +181,10 @@ def test_folds_are_scored_by_networks_that_did_not_see_them(learner, person, tmp
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"overrides": {"test_fraction": 0.4}}, "part 'test' have no label.*--test_fraction 0.*--annotate_test 2"),
+        (
+            {"overrides": {"test_fraction": 0.4}},
+            "'test' have no label.*--test_fraction drew them 0.*--annotate_test 2",
+        ),
         ({"overrides": {"validation_fraction": 0.4}}, "part 'validation' have no label.*--validation_fraction 0"),
         ({"strategy": ForegroundAwareRandom()}, "looks at the truth of every item; take another one, or give labels"),
         ({"annotator": Oracle()}, "let people annotate them, with the overlay annotators/folder"),
