@@ -46,9 +46,11 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
         if annotates_test:
             raise ValueError("--annotate_test needs a training config with a pool of its own: give 0")
     else:
-        asked["validation"] = "they cannot be validated on; give labels, or --validation_fraction 0 where it drew them"
+        asked["validation"] = (
+            "they cannot be validated on; add their labels to the data set, or where --validation_fraction drew them give 0"
+        )
         asked["test"] = (
-            "they cannot be tested on; give labels, or where --test_fraction drew them 0, which tests on none, or "
+            "they cannot be tested on; add their labels to the data set, or where --test_fraction drew them give 0, or "
             "--annotate_test 2, which lets people annotate the volumes of two patients"
         )
     if annotates_test:

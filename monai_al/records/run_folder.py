@@ -201,8 +201,8 @@ class RunFolder:
         left = n_items - len(self.labels(number).asked)
         if left < sum(sizes[number:]):
             raise RunFolderError(
-                f"{self.path}: --budget asks for {sum(sizes[number:])} items from round {number} on, but only {left} are "
-                "left, because slices were labeled that nobody had asked for; give less"
+                f"{self.path}: --budget asks for {sum(sizes[number:])} items from round {number} on, but only {left} "
+                "are left, because slices were labeled that nobody had asked for; give less"
             )
         work = self.path / "annotate" / self.round_path(number).name
         if work.is_dir():

@@ -156,7 +156,7 @@ def test_image_and_annotation_open_alike_in_every_program(kind, slice_axis, tmp_
     if item.slice is None:
         assert not (folder / "slices.mrk.json").exists()
         return
-    (markup,) = json.loads((folder / "slices.mrk.json").read_text())["markups"]
+    (markup,) = json.loads((folder / "slices.mrk.json").read_text(encoding="utf-8"))["markups"]
     (point,) = markup["controlPoints"]
     assert markup["coordinateSystem"] == "LPS"
     index = by_itk.TransformPhysicalPointToContinuousIndex(point["position"])
@@ -239,12 +239,12 @@ def paint(folder, z, value, volume="a"):
 
 def edit(folder, id, state):
     path = folder / "worklist.csv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(line.replace("waiting", state) if f"{id}," in line else line for line in lines) + "\n")
 
 
 def handed(folder):
-    return json.loads((folder / "handed_out.json").read_text())
+    return json.loads((folder / "handed_out.json").read_text(encoding="utf-8"))
 
 
 def test_the_work_list_says_what_was_asked(pool, tmp_path):
@@ -261,7 +261,7 @@ def test_the_work_list_says_what_was_asked(pool, tmp_path):
     assert {(row["plane"], row["reason"], row["score"], row["state"], row["note"]) for row in rows} == {
         ("axial", "rank 1 of 9", "0.25", "waiting", "")
     }
-    html = (tmp_path / "out/worklist.html").read_text()
+    html = (tmp_path / "out/worklist.html").read_text(encoding="utf-8")
     for row in rows:
         assert (tmp_path / "out" / row["file"]).is_file()
         assert row["id"] in html
@@ -308,7 +308,7 @@ def test_what_a_person_changed_survives_and_what_is_missing_is_made_again(pool, 
     assert after["worklist.csv"][1] == listed
     changed = {name for name in after if after[name][1] != before[name][1]}
     assert changed == {"a/annotation.nii.gz", "labels.txt", "worklist.csv", "worklist.html", "handed_out.json"}
-    assert "done" in (folder / "worklist.html").read_text()
+    assert "done" in (folder / "worklist.html").read_text(encoding="utf-8")
     # a new item is added to the list, and the edited state stays
     hand_out(query_of(pool[1], pool[6], pool[8]), pool, work, folder)
     assert [(row["id"], row["state"]) for row in table(folder)] == [

@@ -120,7 +120,7 @@ RUNS = [
     run(
         "a run without labels of the test part",
         volumes(without("labels/case_3.nii.gz")),
-        ["4 items of the test part have no label", "case_3/0000", "add their labels"],
+        ["4 items of the part 'test' have no label", "case_3/0000", "add their labels"],
         "--datalist#require_labels",
         "False",
         quick=True,

@@ -214,7 +214,7 @@ INIT = [
     shown("an overlay of an empty folder", empty, ["data: no images found"]),
     shown("an overlay of volumes that are all cut off", volumes(all_cut), ["cannot be used", "case_3"], quick=True),
     shown("an overlay that lies nowhere", volumes(), ["--output gone/a.yaml"], "--output", "gone/a.yaml"),
-    shown("an overlay that is no YAML", volumes(), ["--output a.txt", ".yaml"], "--output", "a.txt"),
+    shown("an overlay to be written that is no YAML", volumes(), ["--output a.txt", ".yaml"], "--output", "a.txt"),
     shown("an overlay over another", volumes(), ["small.yaml: is there already"], "--output", "small.yaml"),
     shown("an overlay with a rule for no patient", volumes(), ["does not match 3 images"], "--patient", "p\\d"),
     shown("an overlay of two classes with one name", volumes(), ["--classes", "background,liver"], "--classes", "a"),

@@ -191,7 +191,7 @@ def test_a_finished_run_ends_at_once(learner, tmp_path, caplog, monkeypatch):
     caplog.clear()
     again = learner(Random(), rounds=2)
     with monkeypatch.context() as patch:
-        for name in ("try_training", "evaluate_items", "write_learning_curve", "tqdm"):
+        for name in ("try_training", "trained_weights", "write_learning_curve", "tqdm"):
             patch.setattr(f"monai_al.engines.active_learner.{name}", lambda *_, **__: pytest.fail("nothing was left"))
         state = again.run()
     assert state.output == again.folder.metrics(1)

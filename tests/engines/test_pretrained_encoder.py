@@ -104,7 +104,7 @@ def test_what_a_network_gives_is_not_there_for_the_initial_set(learner):
 
 
 def test_an_unknown_initial_set_is_refused(learner):
-    with pytest.raises(ValueError, match="initial_set must be 'strategy' or 'random', got 'mine'"):
+    with pytest.raises(ValueError, match="initial_set must be one of strategy, random, .*, got 'mine'"):
         learner(Random(), initial_set="mine")
 
 
@@ -244,10 +244,10 @@ def test_pixels_do_not_run_the_network(learner, monkeypatch):
     assert len(active.strategy.seen) == 1
 
 
-def _without_networks(self, select, number):
+def _without_networks(self, select, number, size):
     self.members.load = lambda *arguments: pytest.fail("loaded a network")
     try:
-        select(self, number)
+        select(self, number, size)
     finally:
         del self.members.load
 

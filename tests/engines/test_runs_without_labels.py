@@ -183,9 +183,12 @@ def test_folds_are_scored_by_networks_that_did_not_see_them(learner, person, tmp
     [
         (
             {"overrides": {"test_fraction": 0.4}},
-            "'test' have no label.*--test_fraction drew them 0.*--annotate_test 2",
+            "'test' have no label.*--test_fraction drew them give 0.*--annotate_test 2",
         ),
-        ({"overrides": {"validation_fraction": 0.4}}, "part 'validation' have no label.*--validation_fraction 0"),
+        (
+            {"overrides": {"validation_fraction": 0.4}},
+            "part 'validation' have no label.*--validation_fraction drew them give 0",
+        ),
         ({"strategy": ForegroundAwareRandom()}, "looks at the truth of every item; take another one, or give labels"),
         ({"annotator": Oracle()}, "let people annotate them, with the overlay annotators/folder"),
         ({"overrides": {"annotate_test": 99}, "annotate_test": 99}, "cannot take 99 test"),

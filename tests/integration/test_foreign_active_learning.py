@@ -165,7 +165,7 @@ def test_files_that_come_back_go_into_the_entries(bundle, data, tmp_path):
     found = learner(file, data, tmp_path / "run", annotator=Copies(str(tmp_path / "returned")))
     found.run()
     learner(file, data, tmp_path / "oracle").run()
-    assert results(tmp_path / "run") == results(tmp_path / "oracle")
+    assert results(tmp_path / "oracle").items() <= results(tmp_path / "run").items()  # who is asked once more
     assert same(weights(tmp_path / "run", 1), weights(tmp_path / "oracle", 1))
     (id,) = found.folder.labeled(0)
     label = found.folder.labels(0)[id]
@@ -189,7 +189,7 @@ def test_a_person_gets_whole_volumes(bundle, data, tmp_path):
     found = learner(file, data, tmp_path / "run", annotator=Folder(), rounds=1)
     found.run()
     learner(file, data, tmp_path / "oracle", rounds=1).run()
-    assert results(tmp_path / "run") == results(tmp_path / "oracle")
+    assert results(tmp_path / "oracle").items() <= results(tmp_path / "run").items()  # who is asked once more
     assert same(weights(tmp_path / "run"), weights(tmp_path / "oracle"))
     label = next(iter(found.folder.labels(0).values()))
     assert Path(label.returned).name == "annotation.nii.gz"

@@ -15,7 +15,7 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.nightly)], ids=["a sample", "all"])
+@pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.nightly)], ids=["a sample", "all"])
 def test_killed_at_any_point(tmp_path, step):
     script = Path(__file__).with_name("kill_points.py")
     line = [sys.executable, str(script), str(tmp_path), str(step)]
