@@ -47,7 +47,8 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
             raise ValueError("--annotate_test needs a training config with a pool of its own: give 0")
     else:
         asked["validation"] = (
-            "they cannot be validated on; add their labels to the data set, or where --validation_fraction drew them give 0"
+            "they cannot be validated on; add their labels to the data set, or where --validation_fraction drew them "
+            "give 0"
         )
         asked["test"] = (
             "they cannot be tested on; add their labels to the data set, or where --test_fraction drew them give 0, or "
