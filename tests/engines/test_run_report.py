@@ -101,6 +101,7 @@ class TestRealRun:
             name: content for name, content in second.items() if name != "index.html"
         }
 
+    @pytest.mark.nightly
     def test_fewer_pictures_drop_the_old_ones_but_nothing_else(self, folder):
         page = write_report(folder, items=3, volumes=2, progress=False)
         (page.parent / "mine.png").write_bytes(b"mine")

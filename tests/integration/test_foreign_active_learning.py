@@ -174,6 +174,7 @@ def test_files_that_come_back_go_into_the_entries(bundle, data, tmp_path):
     assert Path(label.where).is_relative_to(tmp_path / "run/round_00/answers/0000/returned")
 
 
+@pytest.mark.nightly
 def test_a_person_gets_whole_volumes(bundle, data, tmp_path):
     """Class numbers on the grid of the image, which the bundle reads as its own labels."""
     file = bundle("hippocampus_3d")
