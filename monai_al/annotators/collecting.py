@@ -43,8 +43,7 @@ def collect(
     shutil.rmtree(place / CONVERTED, ignore_errors=True)
     volumes = HandedOut.read(place).volumes
     states = {row.id: row.state for row in read_work_list(place)}
-    files, strange = (None, []) if folder is None else files_of_folder(folder, number, volumes)
-    found.notes += [f"{path}: no volume of round {number} has its name or that of its folder" for path in strange]
+    files, found.strange = (None, []) if folder is None else files_of_folder(folder, number, volumes)
     items = {id: pool[pool.index(id)] for volume in volumes for id in volume.items}
     for volume in volumes:
         paths = files_in_place(place, volume) if files is None else files.get(volume.volume, [])

@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from monai_al.annotators.handed_out import HandedVolume
 from monai_al.data.stored_formats import READABLE_SUFFIXES, name_without_suffix
+from monai_al.records import TEST
 
 __all__ = ["files_in_place", "files_of_folder"]
 
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 _ADDED = re.compile(r"(\.seg| ?\(\d+\)|[-_. ](label|labels|labelmap|seg|segmentation|annotation|mask))$", re.IGNORECASE)
-_ROUND = re.compile(r"round_(\d+)")
+_ROUND = re.compile(r"round_(\d+)|test")
+_IMAGE = re.compile(r"image(_\d{4,}|_colour)?", re.IGNORECASE)  # what was handed out beside the annotation file
+_PICTURE = re.compile(r"(\d{4,}|volume)\.png", re.IGNORECASE)  # in pictures/VOLUME
 
 
 def files_in_place(place: Path, volume: HandedVolume) -> list[Path]:
@@ -38,8 +41,8 @@ def files_of_folder(
     """The label files at or below a folder that somebody sent, by volume.
 
     A file belongs to the volume after which its folder is called, or whose name its own begins with, apart from what
-    programs add: ``case_1-label.nrrd``, ``case_1.seg.nrrd``, ``case_1 (1).nii.gz``. In a folder ``round_NN`` it is of
-    that round alone.
+    programs add: ``case_1-label.nrrd``, ``case_1.seg.nrrd``, ``case_1 (1).nii.gz``. In a folder ``round_NN``, or
+    ``test``, it is of that round alone. Images and pictures that were handed out are no label files.
 
     Args:
         folder: the folder, or one file.
@@ -47,7 +50,7 @@ def files_of_folder(
         volumes: those that were handed out for it.
 
     Returns:
-        Volume -> files; and the files that belong to none.
+        Volume -> files; and the label files that belong to none of them.
 
     Example:
         >>> files_of_folder(Path("no/such/folder"), 0, [])
@@ -56,17 +59,20 @@ def files_of_folder(
     names = _names(volumes)
     found: dict[str, list[Path]] = {}
     strange = []
-    for path in [folder] if folder.is_file() else _label_files(folder, deep=True):
-        above = [part.name for part in (path, *path.parents) if part == folder or part.is_relative_to(folder)]
-        rounds = [int(match[1]) for name in above if (match := _ROUND.fullmatch(name))]
-        if rounds and rounds[0] != number:
-            continue
-        volume = next((names[name] for name in (*_own_names(path), *above[1:]) if name in names), None)
-        if volume is None:
+    for path in [folder] if folder.is_file() else _label_files(folder, names, deep=True):
+        above = [part.name for part in path.parents if part.is_relative_to(folder)]
+        volume = next((names[name] for name in (*_own_names(path), *above) if name in names), None)
+        if volume is None or _round_of(above, names) not in (None, number):
             strange.append(path)
         else:
             found.setdefault(volume, []).append(path)
     return found, strange
+
+
+def _round_of(folders: Sequence[str], names: Collection[str]) -> int | None:
+    """The round after which the nearest of some folders is called; None where none is."""
+    found = (match for name in folders if name not in names and (match := _ROUND.fullmatch(name)))
+    return next((TEST if match[1] is None else int(match[1]) for match in found), None)
 
 
 def _names(volumes: Sequence[HandedVolume]) -> dict[str, str]:
@@ -85,7 +91,7 @@ def _own_names(path: Path) -> Iterable[str]:
         yield (name := shorter)
 
 
-def _label_files(folder: Path, *, deep: bool = False) -> list[Path]:
+def _label_files(folder: Path, names: Collection[str] = (), *, deep: bool = False) -> list[Path]:
     if not folder.is_dir():
         return []
     found = (path for path in (folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
@@ -94,5 +100,13 @@ def _label_files(folder: Path, *, deep: bool = False) -> list[Path]:
         for path in found
         if path.name.lower().endswith(READABLE_SUFFIXES)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and [*_own_names(path)][-1].lower() != "image"
+        and not _is_handed_out(path, names)
     )
+
+
+def _is_handed_out(path: Path, names: Collection[str]) -> bool:
+    """Whether a file is called like an image or a picture that was handed out, and not like a volume."""
+    if _PICTURE.fullmatch(path.name) and path.parent.parent.name == "pictures":
+        return True
+    *_, shortest = own = list(_own_names(path))
+    return bool(_IMAGE.fullmatch(shortest)) and (path.parent.name in names or not any(name in names for name in own))

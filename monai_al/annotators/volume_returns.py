@@ -37,6 +37,7 @@ class Collected:
         extra: the same of slices that nobody asked for.
         problems: id -> why a slice that was asked for cannot be taken, with the file and the slice.
         notes: what does not concern a slice that was asked for.
+        strange: files that belong to no volume of the round.
 
     Example:
         >>> Collected().labels
@@ -47,6 +48,7 @@ class Collected:
     extra: list[Label] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    strange: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

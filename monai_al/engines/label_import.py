@@ -36,6 +36,7 @@ class ImportedRound:
         problems: id -> why it cannot be taken, with file and slice.
         extra: ids that nobody asked for, and that got a label.
         notes: what else is to be told.
+        strange: files that belong to no volume of the round.
 
     Example:
         >>> ImportedRound(0).taken
@@ -48,6 +49,7 @@ class ImportedRound:
     problems: dict[str, str] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    strange: list[Path] = field(default_factory=list)
 
 
 def import_labels(
@@ -90,10 +92,17 @@ def import_labels(
         pool = pool_with_images(pool_from_json(read_json(run / "pool.json")), list(places.values()))
         work = _Import(record, pool, annotator, folder, take_extra)
         done = [work.of_round(number, place) for number, place in places.items()]
+        done[-1].notes += _of_no_round(done)
         write_agreement(record, pool)
         return done
     finally:
         record.unlock()
+
+
+def _of_no_round(done: Sequence[ImportedRound]) -> list[str]:
+    """What is told of the files that no round knows."""
+    strange = [path for path in done[0].strange if all(path in one.strange for one in done)]
+    return [f"{path}: no volume that was handed out has its name or that of its folder" for path in strange]
 
 
 def _places(run: Path) -> dict[int, Path]:
@@ -142,7 +151,7 @@ class _Import:
         write_page(place, run=self.record.path, round=number)
         left = [id for id in waiting if id not in taken]
         notes = [note for note in found.notes if not extra or "--take_extra" not in note]
-        return ImportedRound(number, list(taken), left, found.problems, [one.id for one in extra], notes)
+        return ImportedRound(number, list(taken), left, found.problems, [one.id for one in extra], notes, found.strange)
 
     def _asked(self, number: int) -> Query:
         return self.record.query(number) or Query(number, "", 0, ())

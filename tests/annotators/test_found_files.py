@@ -6,8 +6,12 @@ import pytest
 
 from monai_al.annotators.found_files import files_in_place, files_of_folder
 from monai_al.annotators.handed_out import HandedVolume
+from monai_al.records import TEST
 
-VOLUMES = [HandedVolume(name, name.replace("/", "_"), {}, "", {}) for name in ("a/case", "b/case", "b/other", "one")]
+VOLUMES = [
+    HandedVolume(name, name.replace("/", "_"), {}, "", {})
+    for name in ("a/case", "b/case", "b/other", "one", "image_0007")
+]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,15 @@ VOLUMES = [HandedVolume(name, name.replace("/", "_"), {}, "", {}) for name in ("
         ("case.nii.gz", None),  # of two volumes
         ("one2.nii.gz", None),
         ("round_01/one/annotation.nii.gz", "one"),
-        ("round_00/one/annotation.nii.gz", "elsewhere"),
+        ("round_00/one/annotation.nii.gz", None),
+        ("test/one/annotation.nii.gz", None),
+        ("one/image_0001.nii.gz", "elsewhere"),
+        ("one/image_colour.nii.gz", "elsewhere"),
+        ("pictures/one/0003.png", "elsewhere"),
+        ("round_01/pictures/one/volume.png", "elsewhere"),
+        ("pictures/one.png", "one"),
+        ("image_0007.nii.gz", "image_0007"),
+        ("image_0007/image_0001.nii.gz", "elsewhere"),
         ("one/image.nii.gz", "elsewhere"),
         ("one/image (1).nii.gz", "elsewhere"),
         ("one/notes.txt", "elsewhere"),
@@ -42,6 +54,17 @@ def test_which_volume_a_file_belongs_to(tmp_path, name, volume):
     assert strange == ([path] if volume is None else [])
 
 
+def test_the_test_set_has_its_folder(tmp_path):
+    for name in ("test", "round_01"):
+        (tmp_path / name / "one").mkdir(parents=True)
+        (tmp_path / name / "one" / "annotation.nii.gz").touch()
+    test, first = (tmp_path / name / "one" / "annotation.nii.gz" for name in ("test", "round_01"))
+    assert files_of_folder(tmp_path, TEST, VOLUMES) == ({"one": [test]}, [first])
+    assert files_of_folder(tmp_path / "test", 1, VOLUMES) == ({}, [test])
+    named = [HandedVolume("test", "test")]
+    assert files_of_folder(tmp_path / "test", 1, named)[0] == {"test": [test]}
+
+
 def test_one_file_or_the_folder_of_a_volume(tmp_path):
     (tmp_path / "one").mkdir()
     path = tmp_path / "one" / "back.nrrd"
@@ -55,6 +78,8 @@ def test_one_file_or_the_folder_of_a_volume(tmp_path):
 def test_in_its_own_folder_all_label_files_count_but_pictures(tmp_path):
     (tmp_path / "one").mkdir()
     for name in ("annotation.nii.gz", "image.nii.gz", "slice_3.png", "Segmentation.seg.nrrd", ".hidden.nii"):
+        (tmp_path / "one" / name).touch()
+    for name in ("image_0001.nii.gz", "image_colour.nii.gz"):
         (tmp_path / "one" / name).touch()
     names = [path.name for path in files_in_place(tmp_path, VOLUMES[3])]
     assert names == ["Segmentation.seg.nrrd", "annotation.nii.gz"]

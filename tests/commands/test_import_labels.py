@@ -18,6 +18,7 @@ from desk import Desk
 
 import monai_al.records.files as files
 from monai_al.commands import main
+from monai_al.records import Query, QueryItem
 from monai_al.records.manifest import changed_files, close_round
 
 
@@ -43,6 +44,17 @@ def sent(desk, tmp_path, name, *ids, change=lambda plane: plane, keep="{volume}/
     for path, content in before.items():
         path.write_bytes(content)
     return tmp_path / name
+
+
+def ask_again(desk):
+    """Hand out four other slices in round 1, whose folder is returned; the desk stays at round 0."""
+    first = desk.query
+    volumes = [desk.item(id).volume for id in (desk.ids[0], desk.ids[2])]
+    desk.query = Query(1, "random", 0, tuple(QueryItem(f"{name}/{z:04d}") for name in volumes for z in (0, 5)))
+    desk.run.write_query(desk.query)
+    desk.ask()
+    desk.query = first
+    return desk.place.with_name("round_01")
 
 
 def test_in_place_and_again(desk, capsys):
@@ -86,10 +98,15 @@ def test_a_folder_that_somebody_sent(desk, tmp_path, keep, data):
 
 
 def test_a_file_of_no_volume_is_told(desk, tmp_path, capsys):
+    """Once, whatever the number of rounds, and nothing is told of files of other rounds."""
+    ask_again(desk)
     folder = sent(desk, tmp_path, "back", desk.ids[0], keep="somebody.nii.gz")
+    sent(desk, tmp_path, "back", desk.ids[2], keep="round_00/{volume}/annotation.nii.gz")
     assert take(desk, folder) == 0
-    assert "somebody.nii.gz: no volume of round 0 has its name" in capsys.readouterr().out
-    assert desk.taken() == []
+    told = capsys.readouterr().out
+    assert told.count("no volume that was handed out has its name") == 1
+    assert "somebody.nii.gz: no volume that was handed out has its name" in told
+    desk.check(desk.ids[2])
 
 
 def test_a_correction_of_a_closed_round(desk, tmp_path, capsys):
