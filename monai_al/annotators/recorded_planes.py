@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,30 @@ class Recorded:
     labels: Mapping[str, Sequence[Label]] = field(default_factory=dict)
     annotator: str | None = None
 
-    def is_taken(self, item: Item, plane: np.ndarray) -> bool:
-        """Whether a label of the annotator says the same."""
-        own = (one for one in self.labels.get(item.id, ()) if self.annotator in (None, one.annotator))
+    def is_taken(self, item: Item, plane: np.ndarray, saved: float) -> bool:
+        """Whether the last label of an annotator says the same, or an earlier one, and the file was left since.
+
+        Args:
+            item: what is labeled.
+            plane: class numbers.
+            saved: when its file was saved last, in seconds since 1970. It counts for files that were handed out here:
+                those that somebody sends may be old and count all the same.
+        """
+        labels = self.labels.get(item.id, ())
+        last = {one.annotator: one for one in labels}
+        own = [one for who, one in last.items() if self.annotator in (None, who)]
+        if self.annotator is None and labels and saved < _seconds(labels[-1]):
+            own = list(labels)
         return any(_says(label, item, plane) for label in own)
 
     def is_there(self, item: Item, plane: np.ndarray) -> bool:
         """Whether anybody's label says the same, or may say it, because only the data set or a bundle can read it."""
         return any(_says(label, item, plane) is not False for label in self.labels.get(item.id, ()))
+
+
+def _seconds(label: Label) -> float:
+    """When a label was recorded, in seconds since 1970."""
+    return datetime.fromisoformat(label.when).timestamp()
 
 
 def _says(label: Label, item: Item, plane: np.ndarray) -> bool | None:

@@ -133,7 +133,7 @@ class VolumeReturns:
         new = {
             plane_sha256(plane): file
             for file, _ in answers
-            if not self.recorded.is_taken(self.items[id], plane := self._plane(id, file))
+            if not self.recorded.is_taken(self.items[id], plane := self._plane(id, file), file.path.stat().st_mtime)
         }
         if len(new) == 1:
             taken.setdefault(next(iter(new.values())), []).append(id)

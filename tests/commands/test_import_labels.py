@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import nibabel
 import numpy as np
@@ -124,6 +125,37 @@ def test_a_correction_of_a_closed_round(desk, tmp_path, capsys):
     plane = np.asarray(nibabel.load(label.where).dataobj)[..., 2]
     np.testing.assert_array_equal(plane, 1 - desk.truth(a)[..., 2])
     assert not changed_files(desk.run.path)
+
+
+@pytest.mark.parametrize("where", ["in place", "sent"])
+def test_a_correction_back_to_what_was_said_before(desk, tmp_path, where):
+    """Three answers of one person, the first and the last alike, are three labels."""
+    a = desk.ids[0]
+    for number, change in enumerate([lambda plane: plane, lambda plane: 1 - plane, lambda plane: plane]):
+        if where == "in place":
+            desk.paint(a, change=change)
+        folder = [] if where == "in place" else [sent(desk, tmp_path, f"back_{number}", a, change=change)]
+        for _ in range(2):
+            take(desk, *folder, "--annotator", "Ada")
+            assert len(desk.run.returns(0)) == number + 1
+    desk.check(a)
+
+
+@pytest.mark.parametrize("who", ["Ada", "Ben"])
+def test_a_file_left_in_place_is_not_taken_again(desk, tmp_path, who):
+    a = desk.ids[0]
+    desk.paint(a)
+    take(desk, "--annotator", "Ada")
+    an_hour_ago = time.time() - 3600
+    os.utime(desk.annotation(a), (an_hour_ago, an_hour_ago))
+    kept = tmp_path / "kept.nii.gz"
+    shutil.copy2(desk.annotation(a), kept)
+    folder = sent(desk, tmp_path, "back", a, change=lambda plane: 1 - plane)
+    shutil.copy2(kept, desk.annotation(a))
+    take(desk, folder, "--annotator", who)
+    assert len(desk.run.returns(0)) == 2
+    take(desk, "--annotator", "Ada")
+    assert len(desk.run.returns(0)) == 2
 
 
 def test_a_correction_that_cannot_be_read_is_told(desk, tmp_path, capsys):
