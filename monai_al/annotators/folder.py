@@ -35,7 +35,7 @@ class Folder(Annotator):
     name = "folder"
 
     def annotate(self, query: Query, pool: Pool, work: Work | None = None) -> Answer:
-        """Take what came back, and hand out what is not there yet.
+        """Take what came back, also corrections of the round's labels, and hand out what is not there yet.
 
         Args:
             query: the items that have no label yet.
@@ -52,20 +52,22 @@ class Folder(Annotator):
         place = work_path(work.output_dir, query.round)
         recorded = Recorded(labels_of_run(RunFolder(work.output_dir)))
         found = collect(place, pool, number=query.round, waiting=query.ids, recorded=recorded)
+        whole = RunFolder(work.output_dir).query(query.round) or query  # other items of it may be answered already
         given = {label.id: label for label in found.labels}
-        labels = [given[id] for id in query.ids if id in given]
-        self._hand_out(query, pool, work, place)
+        labels = [given[id] for id in whole.ids if id in given]
+        self._hand_out(query, whole, pool, work, place)
         who = user_name()
         problems = {id: why for id, why in found.problems.items() if id in query.ids}
-        write_notes(place, problems | notes_of(labels, who))
+        notes = [*found.notes, *(f"{id}: {why}" for id, why in found.problems.items() if id not in problems)]
+        write_notes(place, found.problems | notes_of(labels, who))
         waiting = tuple(id for id in query.ids if id not in given)
-        return Answer(tuple(labels), waiting, problems=problems, annotator=who, notes=tuple(found.notes))
+        return Answer(tuple(labels), waiting, problems=problems, annotator=who, notes=tuple(notes))
 
     @staticmethod
-    def _hand_out(query: Query, pool: Pool, work: Work, place: Path) -> None:
-        """Make what is not there of the whole round, whose other items may be answered already."""
+    def _hand_out(query: Query, whole: Query, pool: Pool, work: Work, place: Path) -> None:
+        """Make what is not there of the whole round."""
         check_foreign(work.source, [pool[pool.index(id)] for id in query.ids])
-        hand_out(RunFolder(work.output_dir).query(query.round) or query, pool, work, place)
+        hand_out(whole, pool, work, place)
         write_image_places(place, [pool[pool.index(id)] for id in query.ids], work.source.reads_class_numbers)
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,7 @@ from monai_al.records import (
     Query,
     RunFolder,
     kind_of,
+    round_title,
 )
 from monai_al.records.files import copy_stored, new_folder
 from monai_al.sources import Source
@@ -71,8 +72,8 @@ def record_answer(
 
     Args:
         folder: the run folder.
-        query: what was asked.
-        answer: what came back.
+        query: what was asked: items of the round's query that have no label yet.
+        answer: what came back; it may correct labels of other items of the round's query.
         annotator: who answered.
         source: the data.
 
@@ -100,8 +101,9 @@ def record_answer(
         ...     len(RunFolder(path).labels(0)), len(waiting), refused
         (1, 1, {})
     """
-    _check_answer(query, answer, annotator, source)
-    items = {id: source.data[source.data.index(id)] for id in (*query.ids, *answer.extra)}
+    known = {*query.ids, *answer.extra, *((folder.query(query.round) or query).ids)}
+    _check_answer(query, known, answer, annotator, source)
+    items = {id: source.data[source.data.index(id)] for id in known}
     given = {label.id: label for label in answer.labels}
     found = {id: _of_data_set(label, items[id], source) for id, label in given.items() if label.where == GROUND_TRUTH}
     number = folder.next_return(query.round)
@@ -152,11 +154,10 @@ def follow_corrections(folder: RunFolder, source: Source, annotator: str) -> Non
         folder.write_labels(number, again, annotator)
 
 
-def _check_answer(query: Query, answer: Answer, annotator: str, source: ReadsLabels) -> None:
-    known = {*query.ids, *answer.extra}
+def _check_answer(query: Query, known: Set[str], answer: Answer, annotator: str, source: ReadsLabels) -> None:
     for id in (*(label.id for label in answer.labels), *answer.refused, *answer.waiting, *answer.problems):
         if id not in known:
-            raise ValueError(f"annotator {annotator} answered {id!r}, which round {query.round} did not ask for")
+            raise ValueError(f"annotator {annotator} answered {id!r}, which {round_title(query.round)} did not ask for")
     for label in answer.labels:
         own = source.data[source.data.index(label.id)].slice
         if label.kind == PSEUDO:
