@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_al.annotators.handed_out import plane_of
 from monai_al.data.stored_formats import format_of, guarded
-from monai_al.records import CLASS_NUMBERS, GROUND_TRUTH, TEST, Item, Label, RunFolder
+from monai_al.records import CLASS_NUMBERS, GROUND_TRUTH, NOT_ANNOTATED, TEST, Item, Label, RunFolder
 
 __all__ = ["Recorded", "labels_of_run", "recorded_plane"]
 
@@ -89,15 +89,26 @@ class Recorded:
         return any(_says(label, item, plane) for label in own)
 
     def is_there(self, item: Item, plane: np.ndarray) -> bool:
-        """Whether anybody's label says the same, or may say it, because only the data set or a bundle can read it."""
-        return any(_says(label, item, plane) is not False for label in self.labels.get(item.id, ()))
+        """Whether anybody's label says the same, or may say it, because only the data set or a bundle can read it.
+
+        What a label leaves open was handed out as background, and counts as such.
+        """
+        shown = _closed(plane)
+        return any(_says(label, item, shown, _closed) is not False for label in self.labels.get(item.id, ()))
+
+
+def _closed(plane: np.ndarray) -> np.ndarray:
+    return np.where(plane == NOT_ANNOTATED, 0, plane)
 
 
 def _seconds(label: Label) -> float:
     """When a label was recorded, in seconds since 1970."""
-    return datetime.fromisoformat(label.when).timestamp()
+    return datetime.fromisoformat(label.when).timestamp() if label.when else 0.0
 
 
-def _says(label: Label, item: Item, plane: np.ndarray) -> bool | None:
+def _says(
+    label: Label, item: Item, plane: np.ndarray, shown: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> bool | None:
+    """Whether a label, as it is shown, says what a plane does; None where nothing here can read it."""
     recorded = recorded_plane(label, item)
-    return None if recorded is None else recorded.size == plane.size and bool((recorded.ravel() == plane.ravel()).all())
+    return None if recorded is None else np.array_equal(shown(recorded).ravel(), plane.ravel())

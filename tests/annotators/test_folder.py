@@ -55,6 +55,30 @@ def test_partial_returns_over_days(desk):
     assert not list(changed_files(desk.run.path))
 
 
+def test_a_correction_while_others_wait(desk):
+    """The command that waits takes it, and tells why it cannot be taken."""
+    a, b, *_ = desk.ids
+    desk.paint(a)
+    desk.ask()
+    desk.paint(a, change=lambda plane: 9 * plane)
+    answer = desk.ask()
+    assert a not in answer.problems
+    assert "slice 3 in ITK-SNAP: holds 9, which is no class" in next(
+        note for note in answer.notes if note.startswith(a)
+    )
+    assert desk.notes()[a] in "".join(answer.notes)
+    desk.check(a)
+    desk.paint(a, change=lambda plane: 1 - plane)
+    answer = desk.ask()
+    assert [label.id for label in answer.labels] == [a]
+    assert answer.waiting == desk.ids[1:]
+    assert desk.notes()[a].startswith("taken from")
+    truth = desk.truth
+    desk.truth = lambda id: 1 - truth(id)
+    desk.check(a)
+    assert not desk.ask().labels
+
+
 def test_files_are_kept_byte_for_byte_and_what_is_handed_out_stays(desk):
     a, b, *_ = desk.ids
     desk.paint(a)
@@ -185,17 +209,23 @@ def test_what_is_missing_is_handed_out_again(desk):
 
 
 def test_earlier_labels_in_a_file_are_nothing_new(desk):
-    """A later round's file holds them, so that people see them: only what differs is told."""
+    """A later round's file holds them, so that people see them, with 0 where they are open: only changes are told."""
     a, b, c, d = desk.ids
     desk.paint(*desk.ids)
+    desk.paint(b, change=lambda plane: np.where(np.arange(18) < 9, plane, 255))
     desk.ask()
+    assert desk.run.labels(0)[b].kind == "weak"
     later = f"{desk.item(a).volume}/0005"
     desk.query = Query(1, "random", 0, (QueryItem(later),))
     desk.run.write_query(desk.query)
     desk.place = work_path(desk.run.path, 1)
     desk.ask()
-    desk.paint(a, b, later)
+    shown = np.asarray(nibabel.load(desk.annotation(b)).dataobj)[..., 3]
+    np.testing.assert_array_equal(shown, np.where(np.arange(18) < 9, desk.truth(b)[..., 3], 0))
+    desk.paint(a, later)
     assert desk.ask().notes == ()
+    desk.paint(b, change=lambda plane: 1 - plane)
+    assert "slices that were not asked for are annotated, 4 in ITK-SNAP" in desk.ask().notes[0]
     assert later in desk.run.labels(1)
 
 
