@@ -160,10 +160,7 @@ class VolumeReturns:
         wrong, plane = self._wrong(id, file), self._plane(id, file)
         if wrong:
             return Verdict(wrong, touched=True)
-        state = self.states.get(id, WAITING)
-        if state == EMPTY and (plane == NOT_ANNOTATED).all():
-            plane = np.zeros_like(plane)  # a cropped file need not reach what is empty
-        return verdict_of(plane, self.handed.slices_sha256.get(id, ""), state)
+        return verdict_of(plane, self.handed.slices_sha256.get(id, ""), self.states.get(id, WAITING))
 
     def _wrong(self, id: str, file: _File) -> str | None:
         z = self.handed.items[id]
@@ -173,7 +170,10 @@ class VolumeReturns:
         return next((f"slice {k + 1} in ITK-SNAP {why}" for k, why in wrong.items()), None)
 
     def _plane(self, id: str, file: _File) -> np.ndarray:
-        return plane_of(file.content.classes, self.handed.items[id], self._axis)
+        """What a file says of a slice; nothing where that is called empty, which a cropped file need not reach."""
+        plane = plane_of(file.content.classes, self.pool[self.pool.index(id)].slice, self._axis)
+        is_empty = self.states.get(id) == EMPTY and np.isin(plane, (0, NOT_ANNOTATED)).all()
+        return np.zeros_like(plane) if is_empty else plane
 
     # -- slices that nobody asked for ------------------------------------------------------------------------------
 
@@ -227,6 +227,5 @@ class VolumeReturns:
         classes = np.full(file.content.classes.shape, NOT_ANNOTATED, np.uint8)
         for id in ids:
             z = self.pool[self.pool.index(id)].slice
-            plane = plane_of(file.content.classes, z, self._axis)
-            plane_of(classes, z, self._axis)[...] = 0 if self.states.get(id) == EMPTY else plane
+            plane_of(classes, z, self._axis)[...] = self._plane(id, file)
         return classes

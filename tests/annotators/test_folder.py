@@ -111,6 +111,19 @@ def test_states(desk):
     assert "the state 'fertig' in worklist.csv, which is none of waiting, done, empty" in desk.ask().problems[c]
 
 
+def test_an_empty_slice_that_a_cropped_file_does_not_reach(desk):
+    """Two files say the same of it: zeros, and nothing at all. It is recorded once."""
+    a, *_ = desk.ids
+    desk.paint(a, change=lambda plane: 0 * plane)
+    desk.say(z2="empty")
+    image = nibabel.load(desk.annotation(a))
+    write_nifti(desk.annotation(a).parent / "cropped.nii.gz", np.ones((16, 18, 1), np.uint8), image.affine)
+    assert a not in desk.ask().problems
+    desk.truth = lambda id: np.zeros((16, 18, 6), np.uint8)
+    desk.check(a)
+    assert not desk.ask().labels
+
+
 def test_a_prediction_without_labels_needs_empty(tmp_path):
     desk = Desk(tmp_path, predicted=False)
     desk.ask()
