@@ -43,6 +43,8 @@ class HandedVolume:
         items: id -> the slice, counted from 0 along the stored slice axis; None for all of the volume.
         annotation_sha256: of the annotation file as it was handed out.
         slices_sha256: id -> :func:`plane_sha256` of the class numbers that the file held there.
+        affine: ``(4, 4)``, voxel index in stored order -> RAS millimetres, of an image whose axes do not stand at right
+            angles, so that the files have another one; else None.
 
     Example:
         >>> HandedVolume("a", "a", {"a/0007": 7}).to_json()["items"]
@@ -54,6 +56,7 @@ class HandedVolume:
     items: dict[str, int | None] = field(default_factory=dict)
     annotation_sha256: str = ""
     slices_sha256: dict[str, str] = field(default_factory=dict)
+    affine: list[list[float]] | None = None
 
     def to_json(self) -> dict:
         """The volume as it stands in ``handed_out.json``."""
@@ -103,6 +106,7 @@ class HandedOut:
                     {item["id"]: item["slice"] for item in one["items"]},
                     one["annotation_sha256"],
                     dict(one["slices_sha256"]),
+                    one.get("affine"),
                 )
                 for one in content["volumes"]
             ]

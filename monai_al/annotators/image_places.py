@@ -4,19 +4,25 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from monai_al.annotators.handed_out import IMAGE, HandedOut
+import numpy as np
+
+from monai_al.annotators.handed_out import IMAGE, HandedOut, HandedVolume
+from monai_al.data.nifti import nifti_shape
+from monai_al.data.stored_formats import guarded
 from monai_al.records import Item, Pool
-from monai_al.records.files import read_json, write_json
+from monai_al.records.files import read_json, write_file, write_json
 from monai_al.records.stored_files import as_channels, stored_channels
 
 __all__ = ["pool_with_images", "reads_class_numbers", "write_image_places"]
 
 PLACES = "images.json"
+STAND_INS = ".images"  # in the round's folder
 
 
 def write_image_places(place: Path, items: Iterable[Item], class_numbers: bool) -> None:
@@ -56,6 +62,8 @@ def reads_class_numbers(place: Path) -> bool:
 def pool_with_images(pool: Pool, places: Sequence[Path]) -> Pool:
     """A pool whose handed-out items name images that are there: their own, else the ones that were handed out.
 
+    Where these lie on another grid than the stored images, empty files on the stored grid are made in their place.
+
     Args:
         pool: as ``pool.json`` tells it, with paths relative to wherever the data lay.
         places: the folders of the rounds.
@@ -70,8 +78,22 @@ def pool_with_images(pool: Pool, places: Sequence[Path]) -> Pool:
         own = read_json(path)["images"] if path.is_file() else {}
         for one in HandedOut.read(place).volumes:
             stored = own.get(one.volume)
-            images[one.volume] = stored if stored and _is_there(stored) else str(place / one.folder / IMAGE)
+            images[one.volume] = stored if stored and _is_there(stored) else str(_handed_out(place, one))
     return pool.with_items(replace(item, image=images.get(item.volume, item.image)) for item in pool)
+
+
+def _handed_out(place: Path, volume: HandedVolume) -> Path:
+    """The image that was handed out, or a stand-in for the stored one, whose grid labels have to have."""
+    image = place / volume.folder / IMAGE
+    if volume.affine is None:
+        return image
+    import nibabel
+
+    path = place / STAND_INS / f"{volume.folder}.nii.gz"
+    empty = nibabel.Nifti1Image(np.zeros(guarded(image, nifti_shape), np.uint8), np.asarray(volume.affine))
+    empty.header.set_xyzt_units("mm")
+    write_file(path, lambda file: file.write(gzip.compress(empty.to_bytes(), mtime=0)))
+    return path
 
 
 def _absolute(image: str) -> str:

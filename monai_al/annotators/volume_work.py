@@ -18,7 +18,9 @@ from monai_al.annotators.itksnap import workspace
 from monai_al.annotators.slicer import slice_markups
 from monai_al.annotators.work import Work
 from monai_al.data import StoredVolume
+from monai_al.data.grids import SAME_GRID
 from monai_al.data.label_files import label_map_bytes
+from monai_al.data.slice_axis import in_stored_order
 from monai_al.records import NOT_ANNOTATED, Item
 from monai_al.report.outlines import class_rgb, outlined_png
 
@@ -92,6 +94,9 @@ class VolumeWork:
             handed: that of all files.
             names: of the classes, as editors show them.
         """
+        if self.grid.moved > SAME_GRID:
+            axis = self.items[0].slice_axis
+            own.affine = in_stored_order(np.empty((1, 1, 1)), self.stored.affine, axis)[1].tolist()
         images = image_files(self.items[0], self.stored, self.grid)
         for name, content in images.items():
             handed.place(folder, f"{own.folder}/{name}", content)

@@ -18,9 +18,13 @@ import pytest
 from desk import Desk
 
 import monai_al.records.files as files
+from monai_al.annotators import Folder, Work
 from monai_al.commands import main
-from monai_al.records import Query, QueryItem
+from monai_al.data import VolumeCache
+from monai_al.records import Item, Pool, Query, QueryItem, RunFolder, pool_to_json
+from monai_al.records.files import write_json
 from monai_al.records.manifest import changed_files, close_round
+from monai_al.sources import SliceSource
 
 
 @pytest.fixture
@@ -96,6 +100,36 @@ def test_a_folder_that_somebody_sent(desk, tmp_path, keep, data):
     assert take(desk, sent(desk, tmp_path, "back", a, c, keep=keep)) == 0
     desk.check(a, c)
     assert desk.run.labels(0)[a].kind == "full"
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_the_grid_of_a_tilted_gantry_holds_while_the_images_are_away(tmp_path, axis):
+    """What was handed out stands at right angles; what is recorded has the sheared grid, which trainings ask for."""
+    sheared = np.array([[1.0, 0, 0.3, -7], [0, 1.2, 0, 4], [0, 0.4, 3, 2], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(np.arange(210, dtype=np.int16).reshape(7, 6, 5), None)
+    image.set_sform(sheared, 1)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    item = Item("a/0003", str(tmp_path / "a.nii.gz"), "a", "a", slice=3, slice_axis=axis)
+    pool, run = Pool([item]), RunFolder(tmp_path / "run")
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, progress=False))
+    query = Query(0, "random", 0, (QueryItem(item.id),))
+    run.write_query(query)
+    write_json(run.path / "run.json", {"annotator": "folder", "sizes": [1]})
+    write_json(run.path / "pool.json", pool_to_json(pool, source.hashes()))
+    Folder().annotate(query, pool, Work(run.path, source))
+    (path,) = run.path.rglob("annotation.nii.gz")
+    handed_out = nibabel.load(path)
+    assert not np.allclose(handed_out.affine, sheared, atol=0.1)
+    drawn = np.zeros((7, 6, 5), np.uint8)
+    drawn[2:5, 1:4, 1:4] = 1
+    nibabel.save(nibabel.Nifti1Image(drawn, handed_out.affine), path)
+    (tmp_path / "a.nii.gz").rename(tmp_path / "away.nii.gz")
+    assert main(["import-labels", str(run.path)]) == 0
+    (tmp_path / "away.nii.gz").rename(tmp_path / "a.nii.gz")
+    label = run.labels(0)[item.id]
+    np.testing.assert_allclose(nibabel.load(label.where).affine, sheared, atol=1e-5)
+    planes = np.asarray(source.cache.get(run.labels(0).of_item(item)).truth)
+    np.testing.assert_array_equal(planes[3], drawn.take(3, axis))
 
 
 def test_a_file_of_no_volume_is_told(desk, tmp_path, capsys):
