@@ -117,7 +117,7 @@ class VolumeReturns:
 
     def _read(self, path: Path) -> Returned:
         image = self.place / self.handed.folder / IMAGE
-        return read_returned(path, image, self.pool.classes, slice_axis=self._axis)
+        return guarded(path, lambda _: read_returned(path, image, self.pool.classes, slice_axis=self._axis))
 
     @property
     def _axis(self) -> int:

@@ -99,7 +99,7 @@ def named_values(path: str | os.PathLike) -> tuple[NamedValue, ...] | None:
     read = _of_csv if tables[0].suffix.lower() == ".csv" else _of_colour_table
     try:
         return tuple(read(tables[0]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{tables[0]}: is no table of label values and names ({error}); export it again, or remove it where the "
             f"values of {Path(path).name} are class numbers"
@@ -120,7 +120,11 @@ def _segments(path: str | os.PathLike) -> Iterator[NamedValue]:
 
 def _of_csv(table: Path) -> Iterator[NamedValue]:
     with open(table, encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
+        rows = csv.DictReader(file)
+        for row in rows:
+            short = [key for key in ("LabelValue", "Name") if row[key] is None]
+            if short:
+                raise ValueError(f"its line {rows.line_num} ends before the column {short[0]}")
             if row["LabelValue"].strip().isdecimal():
                 yield NamedValue(row["Name"].strip(), int(row["LabelValue"]))
 

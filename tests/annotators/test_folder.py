@@ -155,6 +155,19 @@ def test_a_file_that_is_none_changes_nothing_but_its_own_volume(desk, spoil, mes
     assert answer.waiting == (a, b, d)
 
 
+def test_a_broken_table_of_names_stops_no_other_volume(desk):
+    a, b, c, _ = desk.ids
+    desk.paint(a, c)
+    table = desk.annotation(a).with_name("annotation.labels.csv")
+    table.write_text("LabelValue,Name\n1\n")
+    answer = desk.ask()
+    desk.check(c)
+    assert all("annotation.labels.csv: is no table of label values" in answer.problems[id] for id in (a, b))
+    table.unlink()
+    desk.ask()
+    desk.check(a, c)
+
+
 def test_class_9_and_a_slice_next_to_the_requested_one(desk):
     a, b, _, _ = desk.ids
     desk.paint(a)

@@ -237,7 +237,17 @@ def test_what_cannot_be_read_is_named(tmp_path, image, affine, truth, spoil, mes
         read(path, image)
 
 
-def test_a_table_that_is_none(tmp_path, image, affine, truth):
-    (tmp_path / "a.labels.csv").write_text("value;name\n1;heart\n")
-    with pytest.raises(DataError, match="a.labels.csv: is no table of label values and names"):
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("a,b\n1,2\n", "'LabelValue'"),
+        ("LabelValue,Name\n1,heart\n2\n", "its line 3 ends before the column Name"),
+        ("Name,LabelValue\nheart\n", "its line 2 ends before the column LabelValue"),
+        ("LabelValue,Name\n1," + 150_000 * "x" + "\n", "field larger than"),
+    ],
+)
+def test_a_table_that_is_none(tmp_path, image, affine, truth, content, why):
+    (tmp_path / "a.labels.csv").write_text(content)
+    with pytest.raises(DataError, match="a.labels.csv: is no table of label values and names") as raised:
         read(write_itk(tmp_path / "a.nrrd", truth, affine), image)
+    assert why in str(raised.value)
