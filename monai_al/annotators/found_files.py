@@ -11,8 +11,9 @@ from pathlib import Path
 from monai_al.annotators.handed_out import HandedVolume
 from monai_al.data.stored_formats import READABLE_SUFFIXES, name_without_suffix
 from monai_al.records import TEST
+from monai_al.records.work_list import WORK_LIST
 
-__all__ = ["files_in_place", "files_of_folder"]
+__all__ = ["files_in_place", "files_of_folder", "work_lists_of_folder"]
 
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 _ADDED = re.compile(r"(\.seg| ?\(\d+\)|[-_. ](label|labels|labelmap|seg|segmentation|annotation|mask))$", re.IGNORECASE)
@@ -60,13 +61,39 @@ def files_of_folder(
     found: dict[str, list[Path]] = {}
     strange = []
     for path in [folder] if folder.is_file() else _label_files(folder, names, deep=True):
-        above = [part.name for part in path.parents if part.is_relative_to(folder)]
+        above = _folders(path, folder)
         volume = next((names[name] for name in (*_own_names(path), *above) if name in names), None)
         if volume is None or _round_of(above, names) not in (None, number):
             strange.append(path)
         else:
             found.setdefault(volume, []).append(path)
     return found, strange
+
+
+def work_lists_of_folder(folder: Path, number: int, volumes: Sequence[HandedVolume]) -> list[Path]:
+    """The work lists at or below a folder that somebody sent, but for those of another round by their folders.
+
+    Args:
+        folder: the folder, or one file, beside which none is looked for.
+        number: the round.
+        volumes: those that were handed out for it.
+
+    Example:
+        >>> work_lists_of_folder(Path("no/such/folder"), 0, [])
+        []
+    """
+    names = _names(volumes)
+    found = [path for path in sorted(folder.rglob(WORK_LIST)) if path.is_file() and not _is_hidden(path, folder)]
+    return [path for path in found if _round_of(_folders(path, folder), names) in (None, number)]
+
+
+def _folders(path: Path, folder: Path) -> list[str]:
+    """The names of the folders in which a file lies, the nearest first, up to the one that was sent."""
+    return [part.name for part in path.parents if part.is_relative_to(folder)]
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _round_of(folders: Sequence[str], names: Collection[str]) -> int | None:
@@ -99,7 +126,7 @@ def _label_files(folder: Path, names: Collection[str] = (), *, deep: bool = Fals
         path
         for path in found
         if path.name.lower().endswith(READABLE_SUFFIXES)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not _is_hidden(path, folder)
         and not _is_handed_out(path, names)
     )
 

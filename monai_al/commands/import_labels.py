@@ -80,7 +80,7 @@ def _told(run: Path, who: str, done: Sequence[ImportedRound]) -> list[str]:
         )
         lines += [f"  {id}: {why}" for id, why in one.problems.items()]
         lines += [f"  {note}" for note in one.notes]
-    lines += describe_agreement(run)
+    lines = [*dict.fromkeys(lines), *describe_agreement(run)]  # a list that cannot be read may be of any round
     if any(one.waiting for one in done if one.number != TEST):
         return [*lines, "Import again when more is in."]
     if RunFolder(run).is_done():

@@ -161,6 +161,35 @@ def test_a_correction_of_a_closed_round(desk, tmp_path, capsys):
     assert not changed_files(desk.run.path)
 
 
+@pytest.mark.parametrize("name", ["", "round_00", "round_01"])
+def test_the_work_list_that_somebody_sent(desk, tmp_path, name):
+    """Its states count, in place of those where the files were handed out, unless it is of another round."""
+    a, b, c, d = desk.ids
+    ask_again(desk)
+    back = tmp_path / "back" / name
+    before = (desk.place / "worklist.csv").read_bytes()
+    desk.paint(a, change=lambda plane: 0 * plane)
+    desk.say(z2="empty", z3="done")
+    shutil.copytree(desk.place, back)
+    (desk.place / "worklist.csv").write_bytes(before)
+    desk.say(z4="done")
+    take(desk, tmp_path / "back", "--annotator", "Ada")
+    assert desk.taken() == ([] if name == "round_01" else [a, b])
+    take(desk)
+    assert desk.taken() == ([d] if name == "round_01" else [a, b, d])
+    assert c not in desk.taken()
+
+
+def test_a_broken_work_list_that_somebody_sent_is_told_once(desk, tmp_path, capsys):
+    ask_again(desk)
+    a = desk.ids[0]
+    folder = sent(desk, tmp_path, "back", a)
+    (folder / "worklist.csv").write_text("a,b\n1,2\n")
+    assert take(desk, folder) == 0
+    assert capsys.readouterr().out.count("worklist.csv lacks the column 'id'") == 1
+    desk.check(a)
+
+
 @pytest.mark.parametrize("where", ["in place", "sent"])
 def test_a_correction_back_to_what_was_said_before(desk, tmp_path, where):
     """Three answers of one person, the first and the last alike, are three labels."""
