@@ -163,8 +163,8 @@ def tell_refused(number: int, refused: Mapping[str, str], n_asked: int) -> None:
     if refused:
         id, reason = next(iter(refused.items()))
         logger.warning(
-            "round %d: %d of %d items have no label and are not asked for again, such as %s: %s",
-            number, len(refused), n_asked, id, reason,
+            "%s: %d of %d items have no label and are not asked for again, such as %s: %s",
+            round_title(number), len(refused), n_asked, id, reason,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from monai_al.records import round_title
 from monai_al.report._templates import templates
 from monai_al.report.page_content import Swatch
 
@@ -48,7 +49,7 @@ class WorkListPage:
 
     Args:
         run: name of the run.
-        round: the round.
+        round: the round; -1 for the test set.
         work: the requested slices, in order.
         classes: names and colours of the foreground classes.
 
@@ -61,6 +62,11 @@ class WorkListPage:
     round: int
     work: Sequence[ShownWork]
     classes: Sequence[Swatch] = ()
+
+    @property
+    def title(self) -> str:
+        """The round in words."""
+        return round_title(self.round)
 
 
 def work_list_html(page: WorkListPage) -> str:

@@ -17,11 +17,12 @@ import SimpleITK as sitk
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from monai_al.annotators import Work
+from monai_al.annotators import Answer, Work
 from monai_al.annotators.handing_out import hand_out
 from monai_al.data import VolumeCache, read_volume
 from monai_al.data.itk_images import ras_affine
-from monai_al.records import Item, Label, LabelReturn, Labels, Pool, Query, QueryItem, slices_of
+from monai_al.engines.answers import record_answer
+from monai_al.records import TEST, Item, Label, LabelReturn, Labels, Pool, Query, QueryItem, RunFolder, slices_of
 from monai_al.sources import SliceSource
 
 CLASSES = ("background", "left_ventricle", "myocardium")
@@ -276,6 +277,16 @@ def test_the_work_list_says_what_was_asked(pool, tmp_path):
     assert first["annotation_sha256"] == hashlib.sha256(file).hexdigest()
     plane = np.ascontiguousarray(annotation(tmp_path / "out", "b")[..., 1])
     assert first["slices_sha256"] == {"b/0001": hashlib.sha256(plane.tobytes()).hexdigest()}
+
+
+@pytest.mark.parametrize(("round", "title"), [(2, "round 2"), (TEST, "the test set")])
+def test_the_work_list_says_of_what_it_is(pool, tmp_path, round, title):
+    query = query_of(pool[0], round=round)
+    hand_out(query, pool, work_of(pool, tmp_path), tmp_path / "out")
+    html = (tmp_path / "out/worklist.html").read_text()
+    assert html.count(f"ork list of {title}<") + html.count(f", {title}</title>") == 2
+    with pytest.raises(ValueError, match=f"answered 'a/none', which {title} did not ask for"):
+        record_answer(RunFolder(tmp_path / "run"), query, Answer(("a/none",)), "me", work_of(pool, tmp_path).source)
 
 
 def test_handing_out_again_changes_nothing_and_reads_nothing(pool, tmp_path, monkeypatch):

@@ -6,8 +6,15 @@ import logging
 
 import pytest
 
-from monai_al.engines.loop_log import tell_budget
-from monai_al.records import round_sizes
+from monai_al.engines.loop_log import tell_budget, tell_refused
+from monai_al.records import TEST, round_sizes
+
+
+@pytest.fixture
+def messages(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
+    monkeypatch.setattr(logging.getLogger("monai_al"), "handlers", [])  # where pytest listens, too
+    return lambda: [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(
@@ -22,9 +29,13 @@ from monai_al.records import round_sizes
          " only 2 rounds"),
     ],
 )  # fmt: skip
-def test_a_budget_above_the_pool_is_told(caplog, monkeypatch, budget, rounds, told):
-    monkeypatch.setattr(logging.getLogger("monai_al"), "propagate", True)  # a bundle's logging.conf turns it off
-    monkeypatch.setattr(logging.getLogger("monai_al"), "handlers", [])  # where pytest listens, too
+def test_a_budget_above_the_pool_is_told(messages, budget, rounds, told):
     tell_budget(budget, rounds, round_sizes(budget, rounds, 60), 60)
-    messages = [record.getMessage() for record in caplog.records]
-    assert messages == ([] if told is None else [f"--budget {told}"])
+    assert messages() == ([] if told is None else [f"--budget {told}"])
+
+
+@pytest.mark.parametrize(("number", "title"), [(0, "round 0"), (TEST, "the test set")])
+def test_what_has_no_label_is_told_with_its_round(messages, number, title):
+    tell_refused(number, {"a/0007": "its label annotates no pixel"}, 20)
+    (message,) = messages()
+    assert message.startswith(f"{title}: 1 of 20 items have no label")
