@@ -102,7 +102,10 @@ def import_labels(
 def _of_no_round(done: Sequence[ImportedRound]) -> list[str]:
     """What is told of the files that no round knows."""
     strange = [path for path in done[0].strange if all(path in one.strange for one in done)]
-    return [f"{path}: no volume that was handed out has its name or that of its folder" for path in strange]
+    why = (
+        "no volume that was handed out has its name or that of its folder, or none of the round in whose folder it lies"
+    )
+    return [f"{path}: {why}" for path in strange]
 
 
 def _places(run: Path) -> dict[int, Path]:

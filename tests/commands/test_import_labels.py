@@ -133,14 +133,16 @@ def test_the_grid_of_a_tilted_gantry_holds_while_the_images_are_away(tmp_path, a
 
 
 def test_a_file_of_no_volume_is_told(desk, tmp_path, capsys):
-    """Once, whatever the number of rounds, and nothing is told of files of other rounds."""
+    """Once, whatever the number of rounds, and nothing is told of files that another round takes."""
     ask_again(desk)
     folder = sent(desk, tmp_path, "back", desk.ids[0], keep="somebody.nii.gz")
     sent(desk, tmp_path, "back", desk.ids[2], keep="round_00/{volume}/annotation.nii.gz")
+    sent(desk, tmp_path, "back", desk.ids[1], keep="round_07/{volume}/annotation.nii.gz")
     assert take(desk, folder) == 0
     told = capsys.readouterr().out
-    assert told.count("no volume that was handed out has its name") == 1
+    assert told.count("no volume that was handed out has its name") == 2
     assert "somebody.nii.gz: no volume that was handed out has its name" in told
+    assert "none of the round in whose folder it lies" in told
     desk.check(desk.ids[2])
 
 
