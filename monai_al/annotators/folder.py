@@ -55,11 +55,11 @@ class Folder(Annotator):
         whole = RunFolder(work.output_dir).query(query.round) or query  # other items of it may be answered already
         given = {label.id: label for label in found.labels}
         labels = [given[id] for id in whole.ids if id in given]
-        self._hand_out(query, whole, pool, work, place)
         who = user_name()
         problems = {id: why for id, why in found.problems.items() if id in query.ids}
         notes = [*found.notes, *(f"{id}: {why}" for id, why in found.problems.items() if id not in problems)]
         write_notes(place, found.problems | notes_of(labels, who))
+        self._hand_out(query, whole, pool, work, place)
         waiting = tuple(id for id in query.ids if id not in given)
         return Answer(tuple(labels), waiting, problems=problems, annotator=who, notes=tuple(notes))
 
