@@ -434,6 +434,7 @@ def test_a_run_that_is_complete_is_not_touched(learner, tmp_path):
     assert files_of(tmp_path / "run", "round_*/*") == before
 
 
+@pytest.mark.nightly
 def test_rounds_may_grow(learner, tmp_path):
     learner(folder="grown", rounds=2).run()
     learner(folder="grown", rounds=3).run()

@@ -32,7 +32,7 @@ class Returns(Annotator):
         return Answer(tuple(Label(id, where=file) for id, file in zip(query.ids, files, strict=True)))
 
 
-@pytest.mark.parametrize("umask", [0o077, 0o002])
+@pytest.mark.parametrize("umask", [0o077, pytest.param(0o002, marks=pytest.mark.nightly)])
 def test_a_run_its_report_and_its_cache_keep_to_the_umask(small, tmp_path, umask):
     overrides = small | {"cache_dir": str(tmp_path / "cache")}
     before = os.umask(umask)

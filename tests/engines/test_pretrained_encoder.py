@@ -156,6 +156,7 @@ def test_an_encoder_must_be_named(learner):
         learner(Nearest(), encoder=False).run()
 
 
+@pytest.mark.nightly
 def test_a_killed_pretraining_goes_on_at_its_last_epoch(learner, monkeypatch):
     settings = {"pretraining": {"pretrain_epochs": 3, "temperature": 0.2}}
     whole = learner(Nearest(first="encoder"), "whole", **settings)
@@ -228,6 +229,7 @@ def test_the_groups_of_the_items_are_part_of_what_is_asked(learner, monkeypatch)
     assert len(set(asked)) == 3
 
 
+@pytest.mark.nightly
 def test_what_a_finished_pretraining_left_is_removed(learner):
     active = learner(Nearest())
     active.run()
@@ -255,6 +257,7 @@ def _without_networks(self, select, number, size):
 # -- the best of the members -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_the_member_that_is_best_on_validation_is_tested_and_scored(learner, tmp_path):
     best = learner(Uncertainty("entropy"), "best", members=3, tested="best", overrides={"steps": 30})
     best.run()
@@ -273,6 +276,7 @@ def test_the_member_that_is_best_on_validation_is_tested_and_scored(learner, tmp
     np.testing.assert_allclose([item.score for item in chosen.items], uncertain[positions], rtol=1e-6)
 
 
+@pytest.mark.nightly
 def test_all_members_are_scored_where_a_strategy_needs_them(learner):
     active = learner(Uncertainty("ensemble_variance_ratio"), members=2, tested="best")
     active.run()

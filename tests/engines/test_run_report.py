@@ -198,6 +198,7 @@ class TestOtherRuns:
         assert widths[0] > widths[1] == widths[2]
         assert "The strategy random looks at no uncertainty: the entropy decided nothing." in words
 
+    @pytest.mark.nightly
     def test_several_members_and_passes(self, tmp_path, small):
         small |= {"dropout": 0.2, "steps": 2}
         run_loop(tmp_path / "run", small, Uncertainty("bald", passes=3), members=2)

@@ -115,6 +115,7 @@ def test_options_of_the_pretraining_without_an_encoder_are_refused(run, tmp_path
     assert "--pretrain_epochs: nothing in the bundle refers to it" in causes(refused.value)
 
 
+@pytest.mark.nightly
 def test_no_encoder_is_trained_for_other_strategies(run):
     folder = run(overlay("strategies/random"))
     assert not (folder / "encoder.json").exists()
