@@ -46,7 +46,7 @@ def brings(overlay):
     strategy = class_of(overlay)
     found = {id for id in settings if id not in ("strategy", "dropout")}
     if strategy.needs is not Strategy.needs:
-        found |= {strategy, settings["strategy"].get("embedding")}
+        found.add(settings["strategy"].get("embedding"))
     measure = settings["strategy"].get("measure")
     if measure is not None:
         found.add(MEASURES[measure].samples if MEASURES[measure].stochastic else "one prediction")
