@@ -48,6 +48,7 @@ def test_the_traceback_of_a_bug_lies_where_the_last_line_says(capsys, monkeypatc
     assert text.endswith("KeyError: 'secret'\n")
 
 
+@pytest.mark.nightly
 def test_in_earnest_and_into_the_run_folder(tmp_path):
     """MONAI's own command line; a module that a config imports puts the bug into the loop."""
     (tmp_path / "defect.py").write_text(
