@@ -94,11 +94,13 @@ class RoundMetrics:
         return items, config_hash({item.id: self.source.cache.get(item).hashes[1] for item in items})
 
     def _dice_of_query(self, number: int, labels: Labels) -> dict[str, Any] | None:
-        """What the network that chose a round's query says of it, scored by the answers; None for the first round."""
+        """What the network that chose a round's query says of it, scored by the answers; None where there are none."""
         query = self.folder.query(number)
         if number == 0 or query is None:
             return None
         asked = [self.pool[self.pool.index(id)] for id in query.ids if id in labels]
+        if not asked:  # all were refused
+            return None
         trained = self.members.load(self.source, number - 1, self.members.of_round(number - 1))
         return answer_dice(self.source, trained, labels.of_items(asked), batch_size=self.settings.scoring_batch_size)
 

@@ -212,6 +212,18 @@ def test_what_cannot_be_handed_out_is_said(bundle, data, tmp_path, name, message
         learner(bundle(name), data, tmp_path / "run", annotator=Folder()).run()
 
 
+def test_a_round_whose_items_are_all_refused_scores_no_answers(bundle, data, tmp_path):
+    class Refuses(Copies):
+        def annotate(self, query, pool, work=None):
+            if query.round == 1:
+                return Answer(refused=dict.fromkeys(query.ids, "cannot be told"))
+            return super().annotate(query, pool, work)
+
+    found = learner(bundle("skin_lesion_2d"), data, tmp_path / "run", annotator=Refuses(str(tmp_path / "returned")))
+    found.run()
+    assert found.folder.metrics(1)["dice_query"] is None
+
+
 def test_files_that_do_not_fit_are_named_before_anything_is_recorded(bundle, data, tmp_path):
     class Wrong(Copies):
         def annotate(self, query, pool, work=None):
