@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_al.annotators.handed_out import plane_of
 from monai_al.data.stored_formats import format_of, guarded
-from monai_al.records import CLASS_NUMBERS, GROUND_TRUTH, NOT_ANNOTATED, TEST, Item, Label, RunFolder
+from monai_al.records import CLASS_NUMBERS, GROUND_TRUTH, NOT_ANNOTATED, TEST, Item, Label, RunFolder, round_numbers
 
 __all__ = ["Recorded", "labels_of_run", "recorded_plane"]
 
@@ -49,9 +49,9 @@ def labels_of_run(folder: RunFolder) -> dict[str, list[Label]]:
         >>> labels_of_run(RunFolder("no/such/run"))
         {}
     """
-    numbers = sorted(int(path.name[6:]) for path in folder.path.glob("round_*") if path.name[6:].isdecimal())
     found: dict[str, list[Label]] = {}
-    for label in (label for number in (TEST, *numbers) for one in folder.returns(number) for label in one.labels):
+    returns = (one for number in (TEST, *round_numbers(folder.path)) for one in folder.returns(number))
+    for label in (label for one in returns for label in one.labels):
         found.setdefault(label.id, []).append(label)
     return found
 

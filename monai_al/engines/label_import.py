@@ -17,7 +17,7 @@ from monai_al.annotators.image_places import pool_with_images, reads_class_numbe
 from monai_al.annotators.recorded_planes import Recorded, labels_of_run
 from monai_al.engines.agreement import write_agreement
 from monai_al.engines.answers import record_answer
-from monai_al.records import TEST, DataError, Item, Label, Pool, Query, RunFolder, pool_from_json
+from monai_al.records import TEST, DataError, Item, Label, Pool, Query, RunFolder, pool_from_json, round_numbers
 from monai_al.records.files import read_json
 from monai_al.records.manifest import check_intact
 from monai_al.records.work_list import work_path, write_notes
@@ -109,8 +109,7 @@ def _of_no_round(done: Sequence[ImportedRound]) -> list[str]:
 
 
 def _places(run: Path) -> dict[int, Path]:
-    numbers = sorted(int(path.name[6:]) for path in run.glob("annotate/round_*") if path.name[6:].isdecimal())
-    return {number: work_path(run, number) for number in (TEST, *numbers)}
+    return {number: work_path(run, number) for number in (TEST, *round_numbers(run / "annotate"))}
 
 
 @dataclass
@@ -161,10 +160,10 @@ class _Import:
 
     def _extra(self, found: Collected) -> list[Label]:
         """Slices that are taken though their round did not ask for them; rounds to come keep as many as they need."""
-        asked = {id for number in _numbers(self.record.path) for id in self._asked(number).ids}
+        asked = {id for number in round_numbers(self.record.path) for id in self._asked(number).ids}
         free = [item.id for item in self.pool.part("train") if item.id not in asked]
         new = {label.id for label in found.extra} & (set(free) - set(labels_of_run(self.record)))
-        needed = sum(self.record.sizes()[len(_numbers(self.record.path)) :])
+        needed = sum(self.record.sizes()[len(round_numbers(self.record.path)) :])
         left = len(set(free) - set(labels_of_run(self.record)) - new)
         if new and left < needed:
             found.notes.append(
@@ -176,13 +175,9 @@ class _Import:
 
     def _by_round(self, asked: Query, labels: Sequence[Label]) -> list[tuple[Query, list[Label]]]:
         """Labels with the query that asked for them; those that nobody asked for with that of this round."""
-        queries = [self._asked(number) for number in _numbers(self.record.path) if number != asked.round]
+        queries = [self._asked(number) for number in round_numbers(self.record.path) if number != asked.round]
         found: dict[int, tuple[Query, list[Label]]] = {}
         for label in labels:
             query = next((query for query in queries if label.id in query.ids), asked)
             found.setdefault(query.round, (query, []))[1].append(label)
         return list(found.values())
-
-
-def _numbers(run: Path) -> list[int]:
-    return sorted(int(path.name[6:]) for path in run.glob("round_*") if path.name[6:].isdecimal())

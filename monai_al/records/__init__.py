@@ -21,7 +21,7 @@ from monai_al.records.labels import (
     kind_of,
 )
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
-from monai_al.records.query import TEST, Query, QueryItem, round_name, round_title
+from monai_al.records.query import TEST, Query, QueryItem, round_name, round_numbers, round_title
 from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
 from monai_al.records.run_folder import RunFolder, RunFolderError, read_labels
@@ -66,6 +66,7 @@ __all__ = [
     "rng",
     "read_labels",
     "round_name",
+    "round_numbers",
     "round_sizes",
     "round_title",
     "shown",

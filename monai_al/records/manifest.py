@@ -13,6 +13,7 @@ from typing import Any
 
 from monai_al.records.files import read_json, write_json
 from monai_al.records.open_round import doubts
+from monai_al.records.query import round_numbers
 from monai_al.records.run_folder import RunFolderError
 
 __all__ = ["MANIFEST", "Change", "changed_files", "check_intact", "close_round", "closed_rounds"]
@@ -115,7 +116,7 @@ def closed_rounds(folder: str | Path) -> list[int]:
         >>> closed_rounds("no/run")
         []
     """
-    return [number for number in _rounds(Path(folder)) if (Path(folder) / _name(number) / MANIFEST).is_file()]
+    return [number for number in round_numbers(Path(folder)) if (Path(folder) / _name(number) / MANIFEST).is_file()]
 
 
 def changed_files(folder: str | Path) -> list[Change]:
@@ -181,11 +182,6 @@ def _name(number: int) -> str:
     return f"round_{number:02d}"
 
 
-def _rounds(folder: Path) -> list[int]:
-    names = (path.name[len("round_") :] for path in folder.glob("round_*") if path.is_dir())
-    return sorted(int(name) for name in names if name.isdecimal())
-
-
 def _is_begun(folder: Path, number: int) -> bool:
     """Whether a round holds more than its query."""
     place = folder / _name(number)
@@ -195,7 +191,7 @@ def _is_begun(folder: Path, number: int) -> bool:
 def _recorded(folder: Path, last: int) -> list[str]:
     """Paths of the run's records up to a round and the query that follows it, unless that may still be replaced."""
     found = [path for pattern in _OF_THE_RUN for path in folder.glob(pattern)]
-    for number in (number for number in _rounds(folder) if number <= last):
+    for number in (number for number in round_numbers(folder) if number <= last):
         found += [path for pattern in _OF_A_ROUND for path in (folder / _name(number)).glob(pattern)]
     if last + 1 != _asked_rounds(folder):
         found.append(folder / _name(last + 1) / QUERY)
@@ -245,7 +241,7 @@ def _broken_chain(folder: Path, closed: Sequence[int]) -> Iterator[Change]:
 
 def _missing_manifests(folder: Path, closed: Sequence[int]) -> Iterator[Change]:
     """Manifests between others, and those of rounds that closed without one."""
-    rounds = _rounds(folder)
+    rounds = round_numbers(folder)
     first, last = (closed[0], closed[-1]) if closed else (0, -1)
     for number in range(first, rounds[-1] + 1 if rounds else 0):
         if number in closed:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["TEST", "Query", "QueryItem", "round_name", "round_title"]
+__all__ = ["TEST", "Query", "QueryItem", "round_name", "round_numbers", "round_title"]
 
 TEST = -1  # in place of a round's number: the test set that people annotate
 
@@ -21,6 +22,20 @@ def round_name(round: int) -> str:
         ('round_03', 'test')
     """
     return "test" if round == TEST else f"round_{round:02d}"
+
+
+def round_numbers(folder: Path) -> list[int]:
+    """Numbers of the rounds that have a folder there, in order.
+
+    Args:
+        folder: that of a run, or its ``annotate``.
+
+    Example:
+        >>> round_numbers(Path("no/such/run"))
+        []
+    """
+    names = (path.name.removeprefix("round_") for path in folder.glob("round_*") if path.is_dir())
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def round_title(round: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_al.records import TEST, UNDEFINED, Labels, read_labels, round_name, shown
+from monai_al.records import TEST, UNDEFINED, Labels, read_labels, round_name, round_numbers, shown
 from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path
 from monai_al.report.annotations import describe_agreement, waiting_notes
 
@@ -47,7 +47,7 @@ def describe_run(path: str | Path) -> str:
         _fail(f"{folder} is no run folder: it holds no run.json; give the output_dir of a run")
     run = _read(folder / "run.json")
     asked = run | _last_extension(folder)
-    last = _last_round(folder)
+    last = max(round_numbers(folder), default=-1)
     states = [_RoundState(folder / f"round_{number:02d}") for number in range(last + 1)]
     process = _process(folder)
     lines = [f"Run {folder}", "", *_what_was_asked(asked), "", *_table(states)]
@@ -104,12 +104,6 @@ def _last_extension(folder: Path) -> dict[str, Any]:
     """Rounds and budget as they were extended later."""
     extensions = sorted(folder.glob("extension_*.json"))
     return {k: v for k, v in _read(extensions[-1]).items() if k != "when"} if extensions else {}
-
-
-def _last_round(folder: Path) -> int:
-    """Number of the last round with a folder, -1 where there is none."""
-    numbers = [int(p.name[6:]) for p in folder.glob("round_*") if p.is_dir() and p.name[6:].isdigit()]
-    return max(numbers, default=-1)
 
 
 def _find(run: Mapping[str, Any], key: str) -> Any:
