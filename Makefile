@@ -1,6 +1,7 @@
 # make demo     sets everything up in .venv and runs the loop on the built-in phantom
 # make test     runs the tests, in a few minutes
 # make nightly  runs the long ones, which make test leaves out
+# make test-napari  runs those that need napari and a display, which may be a virtual one (xvfb)
 # make lint     checks style and types
 # make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
 PYTHON ?= python3
@@ -11,7 +12,7 @@ DEMO := runs/demo
 # one process per core, each with one thread (tests/conftest.py); a process that is done takes tests from the others
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo bundles test nightly lint format benchmarks clean
+.PHONY: demo bundles test nightly test-napari lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,15 @@ test: $(VENV)/installed-dev
 
 nightly: $(VENV)/installed-dev
 	$(PYTEST) -m nightly
+
+$(VENV)/installed-napari: $(VENV)/installed-dev
+	$(PIP) --editable ".[napari]"
+	touch $@
+
+test-napari: $(VENV)/installed-napari
+	@command -v xvfb-run > /dev/null || { echo "error: xvfb-run is missing: tests/integrations/apt-packages.txt lists \
+	what napari needs, apt-get install it as root"; exit 2; }
+	xvfb-run --auto-servernum --server-args "-screen 0 1600x1000x24" $(BIN)/python -m pytest -m display tests/integrations
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -40,6 +40,7 @@ UPPER = (
     "report",
     "annotators",
     "engines",
+    "integrations",
     "comparison",
     "commands",
     "cli",

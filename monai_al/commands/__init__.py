@@ -18,7 +18,7 @@ from monai_al.failures import USER_ERROR, shown_errors
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("init", "run", "where", "datalist", "status", "import_labels", "report", "verify", "compare")
+COMMANDS = ("init", "run", "where", "datalist", "status", "annotate", "import_labels", "report", "verify", "compare")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
             "  python -m monai_al where                             list all bundles and configs\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
             "  python -m monai_al status runs/hippocampus\n"
+            "  python -m monai_al annotate runs/hippocampus         draw the requested slices in napari\n"
             "  python -m monai_al import-labels runs/hippocampus\n"
             "  python -m monai_al report runs/hippocampus\n"
             "  python -m monai_al verify runs/hippocampus\n\n"

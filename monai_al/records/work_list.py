@@ -27,6 +27,7 @@ __all__ = [
     "read_work_list",
     "work_path",
     "write_notes",
+    "write_state",
     "write_work_list",
 ]
 
@@ -162,6 +163,31 @@ def write_notes(folder: Path, notes: Mapping[str, str]) -> None:
     noted = [replace(row, note=notes.get(row.id, row.note)) for row in rows]
     if noted != rows:
         write_work_list(folder, noted)
+
+
+def write_state(folder: Path, id: str, state: str) -> None:
+    """Write the state of one slice; all else in the work list stays.
+
+    Args:
+        folder: that of the round.
+        id: the slice; nothing is done where the work list does not hold it.
+        state: one of :data:`STATES`.
+
+    Raises:
+        DataError: see :func:`read_work_list`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     write_work_list(Path(name), [WorkRow(1, "a/0007", "a", "a/annotation.nii.gz")])
+        ...     write_state(Path(name), "a/0007", EMPTY)
+        ...     read_work_list(Path(name))[0].state
+        'empty'
+    """
+    rows = read_work_list(folder)
+    changed = [replace(row, state=state) if row.id == id else row for row in rows]
+    if changed != rows:
+        write_work_list(folder, changed)
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,219 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A person's work between the files that were handed out and the run, without a viewer."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+from monai_al.annotators.handed_out import HandedVolume
+from monai_al.integrations.desk_volume import read_desk_volume
+from monai_al.integrations.drafts import DRAFTS
+from monai_al.integrations.work_desk import WorkDesk, round_to_annotate
+from monai_al.records import DataError, RunFolder
+
+
+def opened(handed, annotator="Ada"):
+    desk = WorkDesk(handed.run.path, 0, annotator)
+    return desk, desk.open(desk.volume_of(handed.ids[0]))
+
+
+def draw(handed, desk, volume, id):
+    volume.plane(desk.slice_of(id))[...] = handed.truth(id)[..., desk.slice_of(id)]
+
+
+def states(desk):
+    return [(one.taken, one.drawing, one.row.state) for one in desk.slices]
+
+
+def test_a_slice_from_the_first_stroke_to_the_run(handed):
+    a, b, *_ = handed.ids
+    desk, volume = opened(handed)
+    predicted = volume.plane(desk.slice_of(b)).copy()
+    assert predicted.any()
+    draw(handed, desk, volume, a)
+    desk.keep(volume)
+    assert handed.taken() == []
+    assert states(desk)[0] == (False, True, "waiting")
+    desk.close()
+
+    desk, volume = opened(handed)  # after a crash
+    assert states(desk)[0] == (False, True, "waiting")
+    desk.finish(volume, a)
+    assert desk.close() == []
+    handed.check(a)
+    assert handed.run.labels(0)[a].annotator == "Ada"
+    assert states(desk) == [(True, False, "done"), *[(False, False, "waiting")] * 3]
+    assert not list(handed.place.rglob(DRAFTS))
+    np.testing.assert_array_equal(opened(handed)[1].plane(desk.slice_of(b)), predicted)
+
+
+def test_an_empty_slice_and_a_correction(handed):
+    a, *_ = handed.ids
+    desk, volume = opened(handed)
+    volume.plane(desk.slice_of(a))[...] = 0
+    desk.finish(volume, a)
+    desk.close()
+    assert states(desk)[0] == (True, False, "empty")
+    assert handed.taken() == [a]
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, a)
+    desk.keep(volume)
+    assert states(desk)[0] == (True, True, "empty")
+    assert desk.slices[0].is_open
+    desk.finish(volume, a)
+    assert desk.close() == []
+    handed.check(a)
+
+
+def test_all_at_once_are_imported(handed):
+    desk, _ = opened(handed)
+    for id in handed.ids:
+        volume = desk.open(desk.volume_of(id))
+        draw(handed, desk, volume, id)
+        desk.finish(volume, id)
+    assert desk.close() == []
+    handed.check(*handed.ids)
+    assert not any(one.is_open for one in desk.slices)
+
+
+def test_while_the_run_is_in_use(handed):
+    a, *_ = handed.ids
+    other = RunFolder(handed.run.path)
+    other.lock()
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, a)
+    desk.finish(volume, a)
+    (told,) = desk.close()
+    assert "saved, but not in the run yet" in told
+    assert "in use by process" in told
+    other.unlock()
+    handed.ask()  # the command that began the run
+    handed.check(a)
+
+
+def test_a_draft_of_a_slice_that_was_changed_elsewhere_is_left_out(handed, caplog):
+    a, b, *_ = handed.ids
+    desk, volume = opened(handed)
+    volume.plane(desk.slice_of(a))[...] = 1
+    draw(handed, desk, volume, b)
+    desk.keep(volume)
+    desk.close()
+    handed.paint(a)
+    desk, volume = opened(handed)
+    assert f"the draft of {a} is left out" in caplog.text
+    np.testing.assert_array_equal(volume.plane(desk.slice_of(a)), handed.truth(a)[..., desk.slice_of(a)])
+    assert [one.drawing for one in desk.slices[:2]] == [False, True]
+
+
+def test_drafts_that_cannot_be_read(handed, caplog):
+    path = handed.annotation(handed.ids[0]).parent / DRAFTS
+    path.write_bytes(b"half")
+    desk, _ = opened(handed)
+    assert f"{path}: cannot be read" in caplog.text
+    assert not any(one.drawing for one in desk.slices)
+
+
+def test_what_cannot_be_written_stays_open(handed, monkeypatch):
+    a, *_ = handed.ids
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, a)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", "annotation.nii.gz")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("monai_al.integrations.work_desk.write_label_map", full)
+        desk.finish(volume, a)
+        desk._writer.submit(int).result()
+    (told,) = desk.news()
+    assert "No space left on device" in told
+    assert states(desk)[0] == (False, True, "waiting")
+    desk.keep(volume)
+    assert desk.close() == []
+    desk, volume = opened(handed)
+    desk.finish(volume, a)
+    desk.close()
+    handed.check(a)
+
+
+def test_what_is_no_class(handed):
+    """Neither drawn here, nor lost where another program saved it."""
+    a, b, *_ = handed.ids
+    desk, volume = opened(handed)
+    volume.plane(desk.slice_of(a))[2, 3] = 9
+    desk.finish(volume, a)
+    assert desk.slices[0].problem == "holds 9, which is no class; erase it"
+    desk.close()
+    handed.paint(a, change=lambda plane: plane + 8)
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, b)
+    desk.finish(volume, b)
+    (told,) = desk.close()
+    assert "annotation.nii.gz: slice 2 holds 8, 9, which is no class" in told
+    assert states(desk)[1] == (False, True, "waiting")
+    assert handed.taken() == []
+
+
+@pytest.mark.parametrize("slice_axis", [0, 1, 2])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_the_label_map_is_shown_as_its_image(tmp_path, slice_axis, signs, order):
+    """What is drawn where the image is bright lies on the bright voxels of the file; anterior or superior is up."""
+    shape, spacing = (6, 7, 8), np.array([1.0, 2.0, 3.0])
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, (towards, sign) in enumerate(zip(order, signs, strict=True)):
+        affine[towards, axis] = sign * spacing[axis]
+    values = np.random.default_rng(0).integers(0, 3, shape).astype(np.uint8)
+    (tmp_path / "a").mkdir()
+    for name in ("image", "annotation"):
+        nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "a" / f"{name}.nii.gz")
+    volume = read_desk_volume(tmp_path, HandedVolume("a", "a"), ["background", "one", "two"], slice_axis)
+    np.testing.assert_array_equal(volume.labels, volume.images["image"])
+    volume.labels[volume.images["image"] == 2] = 7
+    np.testing.assert_array_equal(volume.classes == 7, values == 2)
+
+    centers = np.moveaxis(np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1), 3, 0).reshape(3, -1)
+    mm = (affine[:3, :3] @ centers + affine[:3, 3:]).reshape(3, *shape)
+    for of_axis, body in enumerate(mm):  # each coordinate as an image of its own
+        nibabel.save(nibabel.Nifti1Image(body.astype(np.float32), affine), tmp_path / "a" / "image.nii.gz")
+        mm[of_axis] = 0
+        shown = read_desk_volume(tmp_path, HandedVolume("a", "a"), ["background", "one", "two"], slice_axis).images
+        steps = [np.diff(shown["image"], axis=axis).mean() for axis in range(3)]
+        if abs(steps[1]) > 1e-6:  # along the rows, downwards
+            assert steps[1] == pytest.approx(-volume.spacing[1])
+            assert of_axis in (1, 2)
+        if abs(steps[2]) > 1e-6:  # along the columns, to the right
+            assert steps[2] == pytest.approx(-volume.spacing[2])
+        if abs(steps[0]) > 1e-6:
+            assert abs(steps[0]) == pytest.approx(volume.spacing[0])
+
+
+def test_which_round(handed, tmp_path):
+    assert round_to_annotate(handed.run.path) == 0
+    assert round_to_annotate(handed.run.path, 0) == 0
+    with pytest.raises(DataError, match=r"has handed out no work of round 3; --round can be: 0"):
+        round_to_annotate(handed.run.path, 3)
+    with pytest.raises(DataError, match="is no run folder"):
+        round_to_annotate(tmp_path / "data")
+    (handed.run.path / "annotate" / "round_00" / "handed_out.json").unlink()
+    with pytest.raises(DataError, match="has handed out nothing"):
+        round_to_annotate(handed.run.path)
+
+
+def test_a_missing_image_is_named(handed):
+    path = handed.annotation(handed.ids[0]).parent / "image.nii.gz"
+    path.unlink()
+    with pytest.raises(DataError, match=r"image.nii.gz is missing: the command that began the run makes it anew"):
+        opened(handed)
+
+
+def test_the_run_is_not_changed_by_looking(handed):
+    before = {path: path.read_bytes() for path in handed.run.path.rglob("*") if path.is_file()}
+    desk, volume = opened(handed)
+    desk.keep(volume)
+    desk.close()
+    assert {path: path.read_bytes() for path in handed.run.path.rglob("*") if path.is_file()} == before
