@@ -2,6 +2,7 @@
 # make test     runs the tests, in a few minutes
 # make nightly  runs the long ones, which make test leaves out
 # make test-napari  runs those that need napari and a display, which may be a virtual one (xvfb)
+# make test-monailabel  runs those with MONAI Label's server, in .venv-monailabel
 # make lint     checks style and types
 # make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
 PYTHON ?= python3
@@ -12,7 +13,9 @@ DEMO := runs/demo
 # one process per core, each with one thread (tests/conftest.py); a process that is done takes tests from the others
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo bundles test nightly test-napari lint format benchmarks clean
+MONAILABEL := .venv-monailabel
+
+.PHONY: demo bundles test nightly test-napari test-monailabel lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +52,16 @@ test-napari: $(VENV)/installed-napari
 	what napari needs, apt-get install it as root"; exit 2; }
 	xvfb-run --auto-servernum --server-args "-screen 0 1600x1000x24" $(BIN)/python -m pytest -m display tests/integrations
 
+# the constraints hold for what pip builds, too; sam2 has a part for GPUs that nothing here uses
+$(MONAILABEL)/installed: setup.cfg pyproject.toml constraints-monailabel.txt
+	$(PYTHON) -m venv $(MONAILABEL)
+	SAM2_BUILD_CUDA=0 PIP_CONSTRAINT=constraints-monailabel.txt $(MONAILABEL)/bin/python -m pip install --quiet \
+		--disable-pip-version-check --editable ".[monailabel]" pytest
+	touch $@
+
+test-monailabel: $(MONAILABEL)/installed
+	$(MONAILABEL)/bin/python -m pytest tests/integrations monai_al/integrations
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,4 +84,4 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/group_contrastive.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(MONAILABEL) build *.egg-info

@@ -19,7 +19,7 @@ from monai_al.records import Item, Pool
 from monai_al.records.files import read_json, write_file, write_json
 from monai_al.records.stored_files import as_channels, stored_channels
 
-__all__ = ["pool_with_images", "reads_class_numbers", "write_image_places"]
+__all__ = ["pool_with_images", "read_image_places", "reads_class_numbers", "write_image_places"]
 
 PLACES = "images.json"
 STAND_INS = ".images"  # in the round's folder
@@ -48,6 +48,20 @@ def write_image_places(place: Path, items: Iterable[Item], class_numbers: bool) 
         write_json(path, content)
 
 
+def read_image_places(place: Path) -> dict[str, str]:
+    """Volume -> where its image lay when it was handed out, as an absolute path.
+
+    Args:
+        place: the folder of the round.
+
+    Example:
+        >>> read_image_places(Path("no/such/folder"))
+        {}
+    """
+    path = place / PLACES
+    return dict(read_json(path)["images"]) if path.is_file() else {}
+
+
 def reads_class_numbers(place: Path) -> bool:
     """Whether the labels of handed-out work are read in class numbers.
 
@@ -74,8 +88,7 @@ def pool_with_images(pool: Pool, places: Sequence[Path]) -> Pool:
     """
     images: dict[str, str] = {}
     for place in places:
-        path = place / PLACES
-        own = read_json(path)["images"] if path.is_file() else {}
+        own = read_image_places(place)
         for one in HandedOut.read(place).volumes:
             stored = own.get(one.volume)
             images[one.volume] = stored if stored and _is_there(stored) else str(_handed_out(place, one))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "annotators"))  # for desk
+sys.path.insert(0, str(Path(__file__).parents[1] / "annotators"))  # for the desk of the annotators' tests
+sys.path.insert(0, str(Path(__file__).parent))  # for label_server
 
 
 @pytest.fixture
