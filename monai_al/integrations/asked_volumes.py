@@ -86,8 +86,8 @@ class AskedVolume:
 def asked_volumes(run: Path) -> list[AskedVolume]:
     """All volumes that were handed out, round by round and the test set last.
 
-    In a round they stand in the order of the query: that of their first slice that is waiting, then those that are
-    answered. A volume stands there once for each round that asks for slices of it.
+    In a round they and their slices stand in the order of the query. A volume stands there once for each round that
+    asks for slices of it.
 
     Args:
         run: the run folder.
@@ -104,32 +104,27 @@ def asked_volumes(run: Path) -> list[AskedVolume]:
     return [one for number in numbers for one in _of_round(record, number, work_path(run, number))]
 
 
-def _of_round(record: RunFolder, number: int, place: Path) -> list[AskedVolume]:
+def _of_round(record: RunFolder, round: int, place: Path) -> list[AskedVolume]:
     if not (place / HANDED_OUT).is_file():
         return []
-    labels = record.labels(number)
+    labels = record.labels(round)
     answered = {*labels, *labels.refused}
-    query = record.query(number) or Query(number, "", 0, ())
-    order = {id: position for position, id in enumerate(query.ids)}
+    query = record.query(round) or Query(round, "", 0, ())
     asked = {one.id: one for one in query.items}
     rows = {row.id: row for row in read_work_list(place)}
     images = read_image_places(place)
     found = []
     for one in HandedOut.read(place).volumes:
-        ids = sorted(one.items, key=lambda id: order.get(id, len(order)))
         slices = []
-        for id in ids:
+        for id, number in one.items.items():
             row, item = rows.get(id, WorkRow(0, id, one.volume, "")), asked.get(id)
             known = {} if item is None or item.place is None else dict(item.place)
             place_of_it = {name: getattr(row, name, None) for name in _PLACE} | known
             reason, score = (row.reason, row.score) if item is None else (item.reason, item.score)
             slices.append(
-                AskedSlice(
-                    id, one.items[id], id not in answered, place_of_it, reason or None, score, row.state, row.note
-                )
+                AskedSlice(id, number, id not in answered, place_of_it, reason or None, score, row.state, row.note)
             )
         stored = images.get(one.volume)
         paths = () if stored is None else tuple(part.path for part in stored_channels(stored))
-        found.append(AskedVolume(number, one.volume, one.folder, paths, tuple(slices)))
-    last = len(order)
-    return sorted(found, key=lambda one: min((order.get(part.id, last) for part in one.waiting), default=last + 1))
+        found.append(AskedVolume(round, one.volume, one.folder, paths, tuple(slices)))
+    return found

@@ -40,7 +40,7 @@ class NextSlices(Strategy):
     Args:
         run: the run folder, of a run with the overlay ``annotators/folder``.
         empty_slices: what a requested slice without any label is, in a label that is sent: ``"waiting"`` until
-            somebody says that nothing is there, or ``"empty"``. A client may choose the other one for what it sent.
+            somebody says that nothing is there, or ``"empty"``. A client may choose ``"empty"`` for what it sent.
 
     Raises:
         ValueError: ``empty_slices`` is neither.
@@ -154,7 +154,7 @@ class RunApp(MONAILabelApp):
         conf: ``run``, the run folder; optionally ``empty_slices``, see :class:`NextSlices`.
 
     Raises:
-        DataError: no run folder is given.
+        DataError: no run folder is given, or the studies are no folder.
 
     Example:
         >>> RunApp("app", "studies", {})
@@ -166,6 +166,8 @@ class RunApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         if not conf.get("run"):
             raise DataError("the app needs a run folder: start the server with --conf run RUN_FOLDER")
+        if studies.startswith(("http://", "https://")):
+            raise DataError(f"{studies}: the app hands out images that lie in a folder; give one by --studies")
         self.run = conf["run"]
         self.empty_slices = conf.get("empty_slices", WAITING)
         self.desk = RunDesk(self.run, empty=self.empty_slices == EMPTY)

@@ -172,7 +172,7 @@ class RunDesk:
         for what, why in done.problems.items():
             logger.warning("%s: %s", what, why)
         if done.postponed:
-            logger.warning("labels are kept, and taken at a later request: %s", done.postponed)
+            logger.warning(done.postponed)
         return done
 
     def _has_changed(self, path: Path, last: Received | None) -> bool:

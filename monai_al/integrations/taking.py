@@ -79,7 +79,7 @@ def take(run: Path) -> Taken:
             done.problems |= outcome.problems
             done.notes += outcome.notes
     except (DataError, RunFolderError) as error:
-        done.postponed = str(error)
+        done.postponed = f"labels are kept, and taken at a later request: {error}"
     return done
 
 
@@ -102,20 +102,30 @@ def _take_one(run: Path, one: Received, asked: Sequence[AskedVolume]) -> Taken:
     if one.doubt and not is_segmentation(one.path):
         return Taken(problems={one.image: one.doubt})
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, without = Path(name), set()
         for volume in asked:
-            _stage(run, one, volume, folder / round_name(volume.round))
+            without |= _stage(run, one, volume, folder / round_name(volume.round))
         if not asked:
             return Taken(notes=[f"{one.image}: nothing was asked of it when its label was saved"])
         rounds = import_labels(run, one.annotator or user_name(), folder=folder)
     own = {part.id for volume in asked for part in volume.slices}
     problems = {id: why for each in rounds for id, why in each.problems.items() if id in own}
-    notes = [note for each in rounds if each.number in one.rounds for note in each.notes]
-    return Taken([id for each in rounds for id in each.taken], problems, list(dict.fromkeys(notes)))
+    last = max(volume.round for volume in asked)  # to earlier ones, what later ones ask for is asked by nobody
+    notes = [note for each in rounds if each.number == last for note in each.notes]
+    if n_waiting := len(without & problems.keys()):
+        notes.append(
+            f"{n_waiting} slices without a label wait: where there is truly nothing, say so by the option empty_slices "
+            "and ask for the next image, or send the label with 'empty'"
+        )
+    return Taken([id for each in rounds for id in each.taken], problems, notes)
 
 
-def _stage(run: Path, one: Received, volume: AskedVolume, place: Path) -> None:
-    """Lay a label and what is said of its slices into a folder as the import wants it, for one round."""
+def _stage(run: Path, one: Received, volume: AskedVolume, place: Path) -> set[str]:
+    """Lay a label and what is said of its slices into a folder as the import wants it, for one round.
+
+    Returns:
+        Ids of the slices that hold no label.
+    """
     folder = place / volume.folder
     path = folder / f"{volume.folder}{one.file.removeprefix('label')}"
     copy_stored(one.path, path)
@@ -123,8 +133,10 @@ def _stage(run: Path, one: Received, volume: AskedVolume, place: Path) -> None:
         table = [("LabelValue", "Name"), *enumerate(one.segments, start=1)]
         with open(folder / f"{volume.folder}.labels.csv", "w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(table)
-    states = _states(one, volume, _without_label(run, path, volume))
+    without = _without_label(run, path, volume)
+    states = _states(one, volume, without)
     write_work_list(place, [WorkRow(n, id, volume.volume, "", state=state) for n, (id, state) in enumerate(states, 1)])
+    return without
 
 
 def _states(one: Received, volume: AskedVolume, without: Collection[str]) -> list[tuple[str, str]]:

@@ -169,6 +169,10 @@ def test_a_slice_without_a_label_waits_until_somebody_says_that_it_is_empty(desk
     if way in ("later", "work list"):
         assert done.taken == [desk.ids[0]]
         assert "slice 4 in ITK-SNAP: is empty" in done.problems[desk.ids[1]]
+        assert done.notes == [
+            "1 slices without a label wait: where there is truly nothing, say so by the option empty_slices and ask "
+            "for the next image, or send the label with 'empty'"
+        ]
         assert next_of(desk, studies) == second  # those that nobody has touched come first
         assert not served(desk).collect(studies).to_json()  # nothing new, nothing done
         if way == "later":
@@ -214,6 +218,12 @@ def test_an_old_label_says_nothing_of_a_later_round(desk, studies):
     facts = served(desk).facts(studies)
     assert {image: (one["rank"], one["score"]) for image, one in facts.items()} == {second: (1, 0.3), first: (2, 0.9)}
     assert next_of(desk, studies) == second
+    image = studies.save(desk, f"{second}/0000", f"{second}/0005", desk.ids[2])
+    done = served(desk).receive(studies, image)
+    assert (done.taken, done.notes) == (
+        [f"{second}/0000", f"{second}/0005"],
+        [],
+    )  # nor is asked for what it did not ask
 
 
 def test_what_is_sent_as_it_was_handed_out_counts(desk, studies):
