@@ -270,7 +270,10 @@ class RunDesk:
     def _what_next(self, asked: Iterable[AskedVolume]) -> str:
         record = RunFolder(self.run)
         if (self.run / "process.json").is_file():
-            return f"{self.run} is in use, and may be training; its next query comes when that is done"
+            return (
+                f"{self.run} is in use, such as for training, or its process was killed: 'python -m monai_al status "
+                f"{self.run}' tells; the next query comes when the command that began the run has chosen it"
+            )
         if record.is_done():
             return f"all rounds of {self.run} are done: the command that began the run goes on with a larger --rounds"
         number = max((one.round for one in asked), default=None)

@@ -88,7 +88,8 @@ def annotators(desk):
     return {label.id: one.annotator for one in desk.run.returns(0) for label in one.labels}
 
 
-def test_a_round_is_answered_image_by_image(desk, studies):
+def test_a_round_is_answered_image_by_image(desk, studies, caplog):
+    caplog.set_level("INFO", "monai_al.integrations")
     first, second = desk.pool.volumes
     image, facts = served(desk).next_image(studies)
     assert (image, facts["round"], facts["rank"], facts["waiting"]) == (first, 0, 1, 2)
@@ -103,6 +104,12 @@ def test_a_round_is_answered_image_by_image(desk, studies):
     studies.save(desk, *desk.ids[2:], client_id="bob")
     assert served(desk).receive(studies, second).taken == list(desk.ids[2:])
     assert next_of(desk, studies) is None
+    assert "round 0 is answered: the command that began the run goes on with it" in caplog.text
+    other = type(desk.run)(desk.run.path)
+    other.lock()
+    assert next_of(desk, studies) is None
+    assert f"{desk.run.path} is in use, such as for training" in caplog.text
+    other.unlock()
     desk.check(*desk.ids)
     assert annotators(desk) == dict.fromkeys(desk.ids[:2], "ada") | dict.fromkeys(desk.ids[2:], "bob")
     assert [studies.image_info[one][FACTS]["waiting"] for one in (first, second)] == [0, 0]
