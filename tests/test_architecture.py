@@ -52,14 +52,21 @@ FLOORS = dict.fromkeys(GROUND, 0) | {name: floor for floor, name in enumerate(UP
 # -- reading modules ---------------------------------------------------------------------------------------------------
 
 
-def modules_of(package: Path) -> dict[str, ast.Module]:
-    """Dotted module name -> its parsed source; a package stands under its own name."""
-    trees = {}
+def files_of(package: Path) -> dict[str, Path]:
+    """Dotted module name -> its file; a package stands under its own name."""
+    files = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        trees[name] = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return trees
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+@functools.cache
+def modules_of(package: Path) -> Mapping[str, ast.Module]:
+    """Dotted module name -> its parsed source."""
+    return {
+        name: ast.parse(path.read_text(encoding="utf-8"), filename=str(path)) for name, path in files_of(package).items()
+    }
 
 
 def parse_all(sources: Mapping[str, str]) -> dict[str, ast.Module]:
@@ -246,6 +253,17 @@ def component_names(tree: ast.Module) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
+def definers_of(names: set[str], package: Path) -> dict[str, str]:
+    """Name -> the module of a package that defines it; only files in which a definition may stand are parsed."""
+    defined = re.compile(r"\b(?:class|def)\s+(\w+)|\b(\w+)\s*=(?!=)")
+    found: dict[str, str] = {}
+    for module, path in files_of(package).items():
+        text = path.read_text(encoding="utf-8")
+        if names.intersection(one or other for one, other in defined.findall(text)):
+            found |= dict.fromkeys(component_names(ast.parse(text)) & names, module)
+    return found
+
+
 def test_component_names_holds_aliases_and_guarded_definitions():
     (tree,) = parse_all(
         {"m": "class A:\n    class B: pass\nC = D = A\nE = 3\nif x:\n    def f(): pass\nelse:\n    def _g(): pass"}
@@ -257,14 +275,14 @@ def test_no_public_name_is_one_of_monai():
     spec = importlib.util.find_spec("monai")
     assert spec is not None
     assert spec.origin is not None
-    theirs: dict[str, str] = {}
-    for name, tree in modules_of(Path(spec.origin).parent).items():
-        theirs |= dict.fromkeys(component_names(tree), name)
-    assert {"DiceLoss", "Dice", "LoadImaged", "LoadImageD", "one_hot"} <= theirs.keys()
+    ours = {name: component_names(tree) for name, tree in modules_of(PACKAGE).items()}
+    known = {"DiceLoss", "Dice", "LoadImaged", "LoadImageD", "one_hot"}
+    theirs = definers_of(known.union(*ours.values()), Path(spec.origin).parent)
+    assert known <= theirs.keys()
     clashes = [
         f"{name}.{public} bears the name of {theirs[public]}.{public}"
-        for name, tree in modules_of(PACKAGE).items()
-        for public in sorted(component_names(tree) & theirs.keys())
+        for name, names in ours.items()
+        for public in sorted(names & theirs.keys())
     ]
     assert clashes == []
 
@@ -364,7 +382,7 @@ def test_torch_is_imported_before_faiss():
 NEEDS = {"monai_al.integrations.monailabel": "monailabel"}  # module -> what it needs, in an environment of its own
 IMPORTABLE = [
     name
-    for name in modules_of(PACKAGE)
+    for name in files_of(PACKAGE)
     if not name.endswith("__main__") and (name not in NEEDS or importlib.util.find_spec(NEEDS[name]))
 ]
 

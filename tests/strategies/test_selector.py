@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import math
+import pkgutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -389,8 +390,12 @@ def strategy_of(name: str, selector=None) -> Strategy:
     return ConfigParser({**ids, "selector": selector}).get_parsed_content("strategy")
 
 
+def class_of(name: str) -> type[Strategy]:
+    return pkgutil.resolve_name(overlay(f"strategies/{name}")["strategy"]["_target_"])
+
+
 ALL_OVERLAYS = sorted(path.stem for path in (OVERLAYS / "strategies").glob("*.yaml"))
-SCORING_OVERLAYS = [name for name in ALL_OVERLAYS if takes_a_selector(type(strategy_of(name)))]
+SCORING_OVERLAYS = [name for name in ALL_OVERLAYS if takes_a_selector(class_of(name))]
 
 
 @pytest.mark.parametrize("name", SCORING_OVERLAYS)

@@ -58,6 +58,7 @@ SMALL = {  # settings of overlays that would train too long
 }
 
 
+@functools.cache
 def of_overlay(path: Path) -> Strategy:
     ids = yaml.safe_load(path.read_text(encoding="utf-8"))
     ids["strategy"] |= SMALL.get(path.stem, {})
@@ -90,8 +91,7 @@ VARIANTS = [
     CoreGCN("encoder", subset=20, **GRAPH),
     UncertainGCN(stratified=True, **GRAPH),
 ]
-NAMED = {path.stem: of_overlay(path) for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
-STRATEGIES = [*NAMED.values()]
+NAMED = {path.stem: path for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
 RANKING = {Uncertainty, Selective, PredictedLoss, Coreset}
 """Known to draw nothing, but for the order of ties, where their selector ranks."""
 DRAWING = {
@@ -176,7 +176,12 @@ def draws(strategy: Strategy) -> bool:
     return len({strategy.query(a_round(strategy, seed=seed), 10).ids for seed in range(4)}) > 1
 
 
-each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=list(NAMED))
+each_strategy = pytest.mark.parametrize("strategy", [*NAMED.values()], ids=[*NAMED], indirect=True)
+
+
+@pytest.fixture
+def strategy(request) -> Strategy:
+    return of_overlay(request.param) if isinstance(request.param, Path) else request.param
 
 
 def test_every_strategy_of_the_package_has_an_overlay_and_stands_in_its_list():
@@ -199,7 +204,7 @@ def test_every_strategy_of_the_package_has_an_overlay_and_stands_in_its_list():
     ]
     missing += [
         f"configs/strategies lacks an overlay with _target_: monai_al.strategies.{one.__name__}"
-        for one in concrete - {type(strategy) for strategy in STRATEGIES}
+        for one in concrete - {type(strategy) for strategy in [*map(of_overlay, OVERLAYS), *VARIANTS]}
     ]
     assert not missing, "\n".join(missing)
     assert {Random, Uncertainty, Coreset} <= concrete
