@@ -14,6 +14,8 @@ DEMO := runs/demo
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 MONAILABEL := .venv-monailabel
+# tests start many a Python: whatever the environment says, modules are compiled once
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo bundles test nightly test-napari test-monailabel lint format benchmarks clean
 
