@@ -65,7 +65,8 @@ def files_of(package: Path) -> dict[str, Path]:
 def modules_of(package: Path) -> Mapping[str, ast.Module]:
     """Dotted module name -> its parsed source."""
     return {
-        name: ast.parse(path.read_text(encoding="utf-8"), filename=str(path)) for name, path in files_of(package).items()
+        name: ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        for name, path in files_of(package).items()
     }
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch._dynamo  # by the first optimiser, in each fork anew
 
 import monai_al.records.files as files
 from monai_al.engines import ActiveLearner
