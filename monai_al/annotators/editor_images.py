@@ -14,7 +14,7 @@ import numpy as np
 from monai_al.annotators.editor_grid import EditorGrid
 from monai_al.data import StoredVolume
 from monai_al.data.grids import SAME_GRID, displacement
-from monai_al.data.nifti import NIFTI_SUFFIXES, millimetres
+from monai_al.data.nifti_header import NIFTI_SUFFIXES, millimetres
 from monai_al.data.slice_axis import in_stored_order
 from monai_al.records import Item
 from monai_al.records.stored_files import stored_channels

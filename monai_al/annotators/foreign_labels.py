@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from monai_al.data.itk_images import ITK_SUFFIXES
-from monai_al.data.nifti import NIFTI_SUFFIXES
+from monai_al.data.nifti_header import NIFTI_SUFFIXES
 from monai_al.data.reading import stored_label_values
 from monai_al.records import DataError, Item
 from monai_al.sources import Source

@@ -13,7 +13,8 @@ import numpy as np
 
 from monai_al.data.grids import aligned, pasted
 from monai_al.data.label_names import NamedValue, is_segmentation, named_values
-from monai_al.data.nifti import NIFTI_SUFFIXES, nifti_affines, nifti_shape
+from monai_al.data.nifti import nifti_affines, nifti_shape
+from monai_al.data.nifti_header import NIFTI_SUFFIXES
 from monai_al.data.reading import whole_numbers
 from monai_al.data.stored_formats import format_of, guarded
 from monai_al.records import NOT_ANNOTATED, DataError

@@ -13,37 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from monai_al.data.nifti_header import NiftiHeader, is_packed, millimetres, nifti_header
 from monai_al.data.stored_grid import StoredGrid
 from monai_al.data.voxel_bytes import DEFLATED_AT_MOST, check_no_more, check_room, spare_bytes
 from monai_al.records.errors import DataError
 
-__all__ = [
-    "NIFTI_SUFFIXES",
-    "is_placeholder",
-    "millimetres",
-    "nifti_affines",
-    "nifti_image",
-    "nifti_label",
-    "nifti_shape",
-    "open_nifti",
-    "stored_bytes",
-]
-
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-SPATIAL_UNIT = 0b111  # the bits of xyzt_units
-MILLIMETRES = {1: 1000.0, 3: 0.001}  # metres, microns; 2 are millimetres, and what states no unit is taken for them
-
-
-def is_placeholder(header: Any) -> bool:
-    """Whether a header of nibabel states neither a position nor another voxel size than 1, so none at all.
-
-    Example:
-        >>> import nibabel
-        >>> values = np.zeros((4, 5, 6), np.uint8)
-        >>> [is_placeholder(nibabel.Nifti1Image(values, affine).header) for affine in (None, np.eye(4))]
-        [True, False]
-    """
-    return not _is_placed(header) and all(abs(size - 1) < 1e-6 for size in header.get_zooms()[:3])
+__all__ = ["nifti_affines", "nifti_image", "nifti_label", "nifti_shape", "open_nifti", "stored_bytes"]
 
 
 def nifti_shape(path: str) -> tuple[int, ...]:
@@ -59,7 +34,7 @@ def nifti_shape(path: str) -> tuple[int, ...]:
         ...     nifti_shape(folder + "/a.nii.gz")
         (4, 5, 6)
     """
-    return tuple(int(n) for n in _header(path).shape)
+    return _header(path).shape
 
 
 def nifti_affines(path: str) -> list[np.ndarray]:
@@ -77,7 +52,7 @@ def nifti_affines(path: str) -> list[np.ndarray]:
         ...     [affine[2, 2].item() for affine in nifti_affines(folder + "/a.nii.gz")]
         [1.0, 2.0]
     """
-    header = _header(path).header
+    header = _header(path).fields
     forms = [("sform_code", header.get_sform), ("qform_code", header.get_qform)]
     found = [np.asarray(form(), dtype=np.float64) for code, form in forms if int(header[code]) > 0]
     for affine in found:
@@ -95,7 +70,7 @@ def nifti_image(path: str) -> StoredGrid:
         >>> nifti_image("notes.txt")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: No such file or no access: 'notes.txt'
+        FileNotFoundError: [Errno 2] No such file or directory: 'notes.txt'
     """
     return _grid(path, np.float32)
 
@@ -107,7 +82,7 @@ def nifti_label(path: str) -> StoredGrid:
         >>> nifti_label("notes.txt")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: No such file or no access: 'notes.txt'
+        FileNotFoundError: [Errno 2] No such file or directory: 'notes.txt'
     """
     return _grid(path, None)
 
@@ -122,8 +97,8 @@ def stored_bytes(path: str) -> int:
         ...     stored_bytes(folder + "/a.nii.gz")
         472
     """
-    stored = _header(path)
-    return int(stored.dataobj.offset) + _voxel_bytes(stored)
+    header = _header(path)
+    return header.offset + math.prod(header.shape) * header.voxel_bytes
 
 
 @contextmanager
@@ -147,58 +122,24 @@ def open_nifti(path: str | os.PathLike) -> Iterator[Any]:
     import nibabel
 
     name = os.fspath(path)
-    kind = type(_header(name))
-    with gzip.open(name) if _compressed(name) else open(name, "rb") as file:
+    kind = _header(name).kind
+    with gzip.open(name) if is_packed(name) else open(name, "rb") as file:
         stored = kind.from_file_map({"image": nibabel.FileHolder(fileobj=file)}, mmap=False)
         yield stored
-        file.seek(stored.dataobj.offset + _voxel_bytes(stored))
-        behind, plane = 0, spare_bytes(stored.shape, stored.get_data_dtype().itemsize)
+        each = stored.get_data_dtype().itemsize
+        file.seek(stored.dataobj.offset + math.prod(int(n) for n in stored.shape) * each)
+        behind, plane = 0, spare_bytes(stored.shape, each)
         while behind < plane and (block := file.read(plane)):
             behind += len(block)
-    check_no_more(path, stored.shape, stored.get_data_dtype().itemsize, behind)
+    check_no_more(path, stored.shape, each, behind)
 
 
-def millimetres(header: Any) -> float:
-    """How many millimetres the spatial unit of a NIfTI header is; 1 where it states none.
-
-    Example:
-        >>> import nibabel
-        >>> header = nibabel.Nifti1Header()
-        >>> header.set_xyzt_units("micron")
-        >>> millimetres(header)
-        0.001
-    """
-    return MILLIMETRES.get(int(header["xyzt_units"]) & SPATIAL_UNIT, 1.0)
-
-
-def _compressed(name: str) -> bool:
-    return name.lower().endswith(".gz")
-
-
-def _voxel_bytes(stored: Any) -> int:
-    return math.prod(int(n) for n in stored.shape) * stored.get_data_dtype().itemsize
-
-
-def _header(path: str) -> Any:
-    """The image of nibabel without its voxels, which the file can hold."""
-    import nibabel
-
-    packed = _compressed(path)
-    try:
-        stored: Any = nibabel.load(path, mmap=False)
-    except nibabel.filebasedimages.ImageFileError:
-        with open(path, "rb") as file:
-            if (file.read(2) == b"\x1f\x8b") == packed:
-                raise
-        what, ending = ("not compressed", ".nii") if packed else ("compressed", ".nii.gz")
-        raise DataError(
-            f"{path}: cannot be read: it is {what} by gzip, other than its name says; if it is a NIfTI file, let its "
-            f"name end in {ending}, else copy it again"
-        ) from None
-    found = os.path.getsize(path) - (0 if packed else stored.dataobj.offset)
-    each = stored.get_data_dtype().itemsize
-    check_room(path, stored.shape, each, found, at_most=DEFLATED_AT_MOST if packed else 1)
-    return stored
+def _header(path: str) -> NiftiHeader:
+    """The header of a file that can hold the voxels which it declares."""
+    header, packed = nifti_header(path), is_packed(path)
+    found = os.path.getsize(path) - (0 if packed else header.offset)
+    check_room(path, header.shape, header.voxel_bytes, found, at_most=DEFLATED_AT_MOST if packed else 1)
+    return header
 
 
 def _grid(path: str, dtype: Any) -> StoredGrid:
@@ -215,11 +156,7 @@ def _grid(path: str, dtype: Any) -> StoredGrid:
             "channels as the 4th; store each volume in a file of its own"
         )
     values = values.reshape(values.shape + (1,) * (4 - values.ndim), order="A")
-    header = stored.header
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    affine[:3] *= millimetres(header)
-    return StoredGrid(values, affine, is_placeholder(header), _is_placed(header))
-
-
-def _is_placed(header: Any) -> bool:
-    return int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
+    header = nifti_header(path)
+    affine = np.asarray(header.fields.get_best_affine(), dtype=np.float64)
+    affine[:3] *= millimetres(header.fields)
+    return StoredGrid(values, affine, header.placeholder, header.placed)

@@ -18,7 +18,8 @@ from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from monai_al.data.dicom_series import dicom_file, dicom_series, read_dicom
 from monai_al.data.grids import SAME_GRID, displacement
 from monai_al.data.itk_images import ITK_SUFFIXES, RAS_LPS, itk_values, ras_affine, read_itk
-from monai_al.data.nifti import NIFTI_SUFFIXES, millimetres, open_nifti
+from monai_al.data.nifti import open_nifti
+from monai_al.data.nifti_header import NIFTI_SUFFIXES, millimetres
 from monai_al.data.stored_formats import guarded
 from monai_al.records.errors import DataError
 

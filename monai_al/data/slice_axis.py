@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
 from monai_al.data.itk_images import ITK_SUFFIXES
-from monai_al.data.nifti import millimetres
+from monai_al.data.nifti_header import NIFTI_SUFFIXES, nifti_header
 from monai_al.data.stored_formats import guarded
 from monai_al.records.stored_files import stored_channels
 
@@ -76,8 +75,8 @@ def stored_spacing(path: str | os.PathLike) -> tuple[float, ...] | None:
         (4.0, 1.0, 1.0)
     """
     file = stored_channels(path)[0].path  # channels lie on one grid
-    if file.lower().endswith((".nii", ".nii.gz")):
-        spacing = guarded(file, _nifti_spacing)
+    if file.lower().endswith(NIFTI_SUFFIXES):
+        spacing = guarded(file, lambda path: nifti_header(path).spacing)
     elif file.lower().endswith(ITK_SUFFIXES):
         spacing = guarded(file, _itk_spacing)
     else:
@@ -96,14 +95,6 @@ def coarsest_axis(spacing: tuple[float, ...] | None) -> int | None:
         return None
     finer, coarsest = sorted(range(3), key=lambda axis: spacing[axis])[1:]
     return coarsest if spacing[coarsest] >= CLEARLY_COARSER * spacing[finer] else None
-
-
-def _nifti_spacing(path: str) -> np.ndarray:
-    import nibabel
-
-    stored: Any = nibabel.load(path)
-    affine = stored.header.get_best_affine()
-    return millimetres(stored.header) * np.sqrt((affine[:3, :3] ** 2).sum(axis=0))[: len(stored.shape)]
 
 
 def _itk_spacing(path: str) -> tuple[float, ...]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.data.itk_images import ITK_SUFFIXES, itk_image, itk_label, itk_shape
-from monai_al.data.nifti import NIFTI_SUFFIXES, nifti_image, nifti_label, nifti_shape
+from monai_al.data.nifti import nifti_image, nifti_label, nifti_shape
+from monai_al.data.nifti_header import NIFTI_SUFFIXES
 from monai_al.data.pictures import PICTURE_SUFFIXES, picture_image, picture_label, picture_shape
 from monai_al.data.stored_grid import StoredFormat
 from monai_al.records.errors import DataError

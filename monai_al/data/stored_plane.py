@@ -10,7 +10,7 @@ import numpy as np
 
 from monai_al.data.dicom_files import series_files
 from monai_al.data.dicom_series import dicom_file
-from monai_al.data.nifti import NIFTI_SUFFIXES, is_placeholder
+from monai_al.data.nifti_header import NIFTI_SUFFIXES, nifti_header
 from monai_al.data.reading import stored_shape
 from monai_al.data.slice_axis import stored_spacing
 from monai_al.records.stored_files import stored_channels
@@ -62,8 +62,4 @@ def _of_dicom(path: str | os.PathLike) -> tuple[float, ...] | None:
 
 
 def _states_none(file: str) -> bool:
-    if not file.lower().endswith(NIFTI_SUFFIXES):
-        return False
-    import nibabel
-
-    return is_placeholder(nibabel.load(file).header)
+    return file.lower().endswith(NIFTI_SUFFIXES) and nifti_header(file).placeholder

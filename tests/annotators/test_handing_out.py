@@ -221,7 +221,7 @@ def content(folder):
 
 
 def table(folder):
-    with open(folder / "worklist.csv", newline="") as file:
+    with open(folder / "worklist.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -283,7 +283,7 @@ def test_the_work_list_says_what_was_asked(pool, tmp_path):
 def test_the_work_list_says_of_what_it_is(pool, tmp_path, round, title):
     query = query_of(pool[0], round=round)
     hand_out(query, pool, work_of(pool, tmp_path), tmp_path / "out")
-    html = (tmp_path / "out/worklist.html").read_text()
+    html = (tmp_path / "out/worklist.html").read_text(encoding="utf-8")
     assert html.count(f"ork list of {title}<") + html.count(f", {title}</title>") == 2
     with pytest.raises(ValueError, match=f"answered 'a/none', which {title} did not ask for"):
         record_answer(RunFolder(tmp_path / "run"), query, Answer(("a/none",)), "me", work_of(pool, tmp_path).source)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from monai_al.data import DataError, SimpleITKReader, read_volume, stored_shape
-from monai_al.data.nifti import open_nifti
+from monai_al.data.file_ends import may_be_cut_off
+from monai_al.data.nifti import nifti_affines, nifti_shape, open_nifti
+from monai_al.data.slice_axis import stored_spacing
 
 NOISE = np.random.default_rng(0).integers(0, 999, (20, 21, 22)).astype(np.int16)
 
@@ -144,3 +146,19 @@ def test_an_unknown_code_of_a_unit_is_taken_for_millimetres(tmp_path):
 def test_what_went_wrong_inside_is_told_first(packed):
     with pytest.raises(ZeroDivisionError), open_nifti(packed):
         raise ZeroDivisionError
+
+
+def test_a_header_is_read_once_and_anew_when_its_file_changed(tmp_path, monkeypatch):
+    name, opened, load = str(tmp_path / "a.nii.gz"), [], nib.load
+    monkeypatch.setattr(nib, "load", lambda path, **options: opened.append(path) or load(path, **options))
+    for shape in ((4, 5, 6), (4, 5, 7)):
+        nib.save(nib.Nifti1Image(np.zeros(shape, np.uint8), np.diag([2, 2, 3, 1])), name)
+        opened.clear()
+        for _ in range(3):
+            assert nifti_shape(name) == shape
+            assert stored_spacing(name) == (2, 2, 3)
+            assert not may_be_cut_off(name)
+        assert opened == [name]
+        assert nifti_affines(name)[0][0, 0] == 2
+        nifti_affines(name)[0][:] = 0  # which is the caller's own
+        assert nifti_affines(name)[0][0, 0] == 2
