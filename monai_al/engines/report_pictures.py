@@ -184,7 +184,7 @@ class _Artist:
         if seen.prediction is not None:
             panels.append(label_panel("prediction", seen.image, seen.prediction))
         if seen.truth is not None and item.labeled:
-            panels.append(label_panel("truth", seen.image, seen.truth))
+            panels.append(label_panel("label", seen.image, seen.truth))
         elif not item.labeled:
             note = "; ".join(filter(None, (note, item.refused or "its label is not there yet")))
         file = f"round_{number:02d}_item_{i:03d}.png"

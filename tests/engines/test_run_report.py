@@ -69,6 +69,7 @@ class TestRealRun:
         assert pictures_of(page) == expected
         assert {path.name for path in page.parent.iterdir()} == {"index.html", *expected}
         assert imread(page.parent / "round_01_item_000.png").shape[1] > 1.8 * imread(page.parent / expected[1]).shape[1]
+        assert "image, uncertainty, prediction and label" in page.read_text(encoding="utf-8")  # whoever gave it
         words = words_of(page)
         query = json.loads((folder / "round_01" / "query.json").read_text())["items"]
         for number, item in enumerate(query[:2], start=1):
