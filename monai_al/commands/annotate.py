@@ -58,7 +58,8 @@ def annotate(arguments: argparse.Namespace) -> None:
     run = existing_folder(arguments.run_folder)
     from monai_al.annotators.folder import user_name
     from monai_al.integrations.napari_app import annotate_in_napari, check_display
-    from monai_al.integrations.work_desk import WorkDesk, round_to_annotate
+    from monai_al.integrations.work_desk import WorkDesk
+    from monai_al.integrations.work_rounds import round_to_annotate
 
     number = round_to_annotate(run, arguments.round)
     check_display()

@@ -22,7 +22,7 @@ from monai_al.records.files import read_json
 from monai_al.records.manifest import check_intact
 from monai_al.records.work_list import work_path, write_notes
 
-__all__ = ["ImportedRound", "import_labels"]
+__all__ = ["ImportedRound", "handed_out_places", "import_labels"]
 
 
 @dataclass
@@ -52,6 +52,33 @@ class ImportedRound:
     strange: list[Path] = field(default_factory=list)
 
 
+def handed_out_places(run: Path) -> dict[int, Path]:
+    """The work that a run has handed out: round -> folder, the test set first.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        DataError: it is no run, or nothing was handed out; the message says what to do.
+
+    Example:
+        >>> handed_out_places(Path("no/such/run"))
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir ...
+    """
+    if not (run / "run.json").is_file():
+        raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
+    places = {number: work_path(run, number) for number in (TEST, *round_numbers(run / "annotate"))}
+    places = {number: place for number, place in places.items() if (place / HANDED_OUT).is_file()}
+    if not places:
+        raise DataError(
+            f"{run} has handed out nothing: no annotate/round_NN/{HANDED_OUT} is there; run it with the overlay "
+            "annotators/folder first"
+        )
+    return places
+
+
 def import_labels(
     run: Path, annotator: str, *, folder: Path | None = None, take_extra: bool = False
 ) -> list[ImportedRound]:
@@ -76,14 +103,7 @@ def import_labels(
         ...
         monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir ...
     """
-    if not (run / "run.json").is_file():
-        raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
-    places = {n: place for n, place in _places(run).items() if (place / HANDED_OUT).is_file()}
-    if not places:
-        raise DataError(
-            f"{run} has handed out nothing: no annotate/round_NN/{HANDED_OUT} is there; run it with the overlay "
-            "annotators/folder first"
-        )
+    places = handed_out_places(run)
     record = RunFolder(run)
     record.lock()
     try:
@@ -106,10 +126,6 @@ def _of_no_round(done: Sequence[ImportedRound]) -> list[str]:
         "no volume that was handed out has its name or that of its folder, or none of the round in whose folder it lies"
     )
     return [f"{path}: {why}" for path in strange]
-
-
-def _places(run: Path) -> dict[int, Path]:
-    return {number: work_path(run, number) for number in (TEST, *round_numbers(run / "annotate"))}
 
 
 @dataclass

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 
-from monai_al.annotators.handed_out import ANNOTATION, HANDED_OUT, IMAGE, HandedOut, HandedVolume, plane_of
+from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume, plane_of
 from monai_al.annotators.returned import read_returned
 from monai_al.data.label_files import write_label_map
 from monai_al.data.nifti import nifti_affines
@@ -20,20 +23,19 @@ from monai_al.data.stored_formats import guarded
 from monai_al.engines.label_import import import_labels
 from monai_al.integrations.desk_volume import DeskVolume, read_desk_volume
 from monai_al.integrations.drafts import DRAFTS, read_drafts, write_drafts
+from monai_al.integrations.work_rounds import settled_ids
 from monai_al.records import (
-    TEST,
+    NOT_ANNOTATED,
     DataError,
     Pool,
-    RunFolder,
-    RunFolderError,
     pool_from_json,
-    round_numbers,
-    round_title,
 )
 from monai_al.records.files import read_json
 from monai_al.records.work_list import DONE, EMPTY, WAITING, WorkRow, read_work_list, work_path, write_state
 
-__all__ = ["AskedSlice", "WorkDesk", "round_to_annotate"]
+__all__ = ["LOCK", "AskedSlice", "WorkDesk"]
+
+LOCK = ".desk.lock"  # in the folder of the round
 
 
 @dataclass
@@ -62,51 +64,13 @@ class AskedSlice:
         return self.drawing or not self.taken
 
 
-def round_to_annotate(run: Path, asked: int | None = None) -> int:
-    """The round whose work is to be done: the last one in which a slice is waiting, else the last one.
-
-    Args:
-        run: the run folder.
-        asked: the round that somebody asked for; -1 for the test set.
-
-    Raises:
-        DataError: it is no run, or the round was not handed out; the message says what to do.
-
-    Example:
-        >>> round_to_annotate(Path("no/such/run"))
-        Traceback (most recent call last):
-        ...
-        monai_al.records.errors.DataError: no/such/run is no run folder: it holds no run.json; give the output_dir ...
-    """
-    if not (run / "run.json").is_file():
-        raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
-    there = [n for n in (TEST, *round_numbers(run / "annotate")) if (work_path(run, n) / HANDED_OUT).is_file()]
-    if not there:
-        raise DataError(
-            f"{run} has handed out nothing: no annotate/round_NN/{HANDED_OUT} is there; run it with the overlay "
-            "annotators/folder first"
-        )
-    if asked is not None:
-        if asked not in there:
-            names = ", ".join("test" if n == TEST else str(n) for n in there)
-            raise DataError(f"{run} has handed out no work of {round_title(asked)}; --round can be: {names}")
-        return asked
-    waiting = [n for n in there if any(row.id not in _settled(run, n) for row in read_work_list(work_path(run, n)))]
-    return (waiting or there)[-1]
-
-
-def _settled(run: Path, round: int) -> set[str]:
-    """The ids that are labeled, or will not be asked for again."""
-    labels = RunFolder(run).labels(round)
-    return {*labels, *labels.refused}
-
-
 class WorkDesk:
     """The requested slices of a round, their volumes, and the way of a drawn slice into the run.
 
     What is drawn is kept as a draft (:meth:`keep`) until the slice is called done or empty (:meth:`finish`). Then it
     goes into the annotation file and its state into the work list, and both come into the run through the same import
-    as the work of any other program. All files are written in a thread of their own, one after another.
+    as the work of any other program. All files are written in a thread of their own, one after another; what could not
+    be written stays in memory, and is tried again by the next :meth:`keep`.
 
     Args:
         run: the run folder.
@@ -118,7 +82,7 @@ class WorkDesk:
         classes: names of the classes, background first.
 
     Raises:
-        DataError: the work list or the record of what was handed out cannot be read.
+        DataError: the work list or the record of what was handed out cannot be read, or another desk has the round.
 
     Example:
         >>> WorkDesk(Path("no/such/run"), 0, "Ada")
@@ -138,10 +102,14 @@ class WorkDesk:
             raise DataError(f"{self.place} holds no work: no slice of it is listed and handed out")
         self._pool: Pool = pool_from_json(read_json(run / "pool.json"))
         self.classes = list(self._pool.classes)
+        self._lock = _locked(self.place)
         self._planes: dict[str, np.ndarray] = {}  # id -> what the annotation file holds, of the volumes that were read
-        self._kept: dict[str, dict[str, np.ndarray]] = {}  # folder -> id -> draft, as it was written last
+        self._coming: dict[str, np.ndarray] = {}  # id -> what it will hold, of slices that are being written
+        self._drafts: dict[str, dict[str, np.ndarray]] = {}  # folder -> id -> draft, as it was given out for writing
+        self._unwritten: set[str] = set()  # folders whose drafts are not on the disk
         self._tasks: list[_Task] = []
-        self._n_unfinished = 0  # slices that were called done, and are not in their file yet
+        self._told: list[str] = []
+        self._last_import = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="work-desk")
         self._look_at_labels()
         self._find_drafts()
@@ -159,21 +127,26 @@ class WorkDesk:
         return [one for one in self.slices if self._volumes[one.row.id] is handed]
 
     def open(self, handed: HandedVolume) -> DeskVolume:
-        """Read a volume; its drafts are drawn in its label map.
+        """Read a volume, once what is being written of it is there; its drafts are drawn in its label map.
 
         Raises:
             DataError: see :func:`monai_al.integrations.desk_volume.read_desk_volume`.
         """
+        folder = handed.folder
+        wait([task.future for task in self._tasks if task.folder == folder])
+        self._take_in()
         asked = self.of_volume(handed)
         volume = read_desk_volume(self.place, handed, self.classes, self._axis(asked[0].row.id))
         planes = {one.row.id: volume.plane(self.slice_of(one.row.id)) for one in asked}
         self._planes |= {id: plane.copy() for id, plane in planes.items()}
-        drafts = read_drafts(self.place / handed.folder, planes)
+        if folder in self._unwritten:
+            drafts = self._drafts[folder]
+        else:
+            drafts = self._drafts[folder] = read_drafts(self.place / folder, planes)
         for one in asked:
             one.drawing = one.row.id in drafts
             if one.drawing:
                 planes[one.row.id][...] = drafts[one.row.id]
-        self._kept[handed.folder] = drafts
         return volume
 
     def keep(self, volume: DeskVolume) -> None:
@@ -186,13 +159,15 @@ class WorkDesk:
         for one in self.of_volume(volume.handed):
             id = one.row.id
             plane = volume.plane(self.slice_of(id))
-            one.drawing = not np.array_equal(plane, self._planes[id])
+            one.drawing = not np.array_equal(plane, self._known(id))
             if one.drawing:
                 drafts[id] = plane.copy()
-        before = self._kept.get(folder, {})
+        before = self._drafts.get(folder, {})
         if drafts.keys() != before.keys() or any(not np.array_equal(drafts[id], before[id]) for id in drafts):
-            self._kept[folder] = drafts
-            self._write(_Task(None, lambda: self._write_drafts(folder, drafts)))
+            self._drafts[folder] = drafts
+            self._write_drafts(folder)
+        for left in sorted(self._unwritten - {task.folder for task in self._tasks}):
+            self._write_drafts(left)
 
     def finish(self, volume: DeskVolume, id: str) -> None:
         """Call a slice done, or empty where nothing is drawn in it, and import it; :meth:`news` tells what came of it.
@@ -202,50 +177,34 @@ class WorkDesk:
             id: the slice.
         """
         one = next(one for one in self.slices if one.row.id == id)
-        before, plane = self._planes[id], volume.plane(self.slice_of(id)).copy()
+        plane = volume.plane(self.slice_of(id)).copy()
         if plane.max() >= len(self.classes):
             one.drawing, one.problem = True, f"holds {plane.max()}, which is no class; erase it"
             return
         state = DONE if plane.any() else EMPTY
-        one.row, one.drawing, one.problem = replace(one.row, state=state), False, ""
-        self._planes[id] = plane
+        before, known = one.row, (self._planes[id], self._known(id), plane)
+        one.row, one.drawing, one.problem = replace(before, state=state), False, ""
         folder = volume.handed.folder
-        drafts = {other: kept for other, kept in self._kept.get(folder, {}).items() if other != id}
-        self._kept[folder] = drafts
+        self._coming[id] = plane
+        self._drafts[folder] = {other: kept for other, kept in self._drafts.get(folder, {}).items() if other != id}
 
-        def write() -> _Import | None:
-            self._n_unfinished -= 1
-            self._write_plane(volume, id, plane)
+        def write() -> None:
+            self._write_plane(volume, id, plane, known)
             write_state(self.place, id, state)
-            self._write_drafts(folder, drafts)
-            return None if self._n_unfinished else _imported(self.run, self.round, self.annotator)  # the last for all
 
-        self._n_unfinished += 1
-        self._write(_Task(one, write, before))
+        self._write_drafts(folder, write, _Finished(one, before, plane))
+        self._last_import = number = self._last_import + 1
+        last = self._writer.submit(lambda: self._import() if number == self._last_import else None)  # the last for all
+        self._tasks.append(_Task(last))
 
     def news(self) -> list[str]:
         """Bring the slices up to date with what was written since; returns what is to be told.
 
         A slice that could not be written is as before: drawn, and not done.
         """
-        told: list[str] = []
-        while self._tasks and self._tasks[0].is_done:
-            task = self._tasks.pop(0)
-            try:
-                done = task.result()
-            except Exception as error:  # whatever the disk, or a file that somebody changed meanwhile, raises
-                told.append(f"not saved: {error}")
-                if task.asked is not None:
-                    self._planes[task.asked.row.id] = task.before
-                    task.asked.row, task.asked.drawing = replace(task.asked.row, state=WAITING), True
-                    task.asked.problem = f"not saved: {error}"
-                continue
-            if done is not None:
-                told += done.notes
-                self._look_at_labels()
-                for one in self.slices:
-                    one.problem = done.problems.get(one.row.id, "") if one.row.state != WAITING else one.problem
-        return told
+        self._take_in()
+        told, self._told = self._told, []
+        return list(dict.fromkeys(told))
 
     @property
     def is_writing(self) -> bool:
@@ -254,30 +213,100 @@ class WorkDesk:
 
     def close(self) -> list[str]:
         """Wait for what is being written; returns what is to be told."""
+        wait([task.future for task in self._tasks])
+        self._take_in()
+        for folder in sorted(self._unwritten):  # once more
+            self._write_drafts(folder)
         self._writer.shutdown(wait=True)
+        self._lock.release()
         return self.news()
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _write(self, task: _Task) -> None:
-        task.start(self._writer)
-        self._tasks.append(task)
+    def _known(self, id: str) -> np.ndarray:
+        """What the annotation file holds once all is written."""
+        return self._coming.get(id, self._planes[id])
 
-    def _write_drafts(self, folder: str, drafts: dict[str, np.ndarray]) -> None:
-        write_drafts(self.place / folder, drafts, {id: self._planes[id] for id in drafts})
+    def _write_drafts(
+        self, folder: str, first: Callable[[], None] = lambda: None, finished: _Finished | None = None
+    ) -> None:
+        """Write the drafts of a volume as they are now, after something else has been written."""
+        drafts = self._drafts[folder]
+        bases = {id: self._known(id) for id in drafts}
 
-    def _write_plane(self, volume: DeskVolume, id: str, plane: np.ndarray) -> None:
+        def write() -> None:
+            first()
+            write_drafts(self.place / folder, drafts, bases)
+
+        self._unwritten.add(folder)
+        self._tasks.append(_Task(self._writer.submit(write), folder, drafts, finished))
+
+    def _take_in(self) -> None:
+        """What came of the tasks that have ended."""
+        while self._tasks and self._tasks[0].future.done():
+            task = self._tasks.pop(0)
+            try:
+                imported = task.future.result()
+            except Exception as error:  # whatever the disk, or a file that somebody changed meanwhile, raises
+                self._told.append(f"not saved: {error}")
+                self._not_written(task, error)
+                continue
+            if task.finished is not None:
+                self._planes[task.finished.asked.row.id] = task.finished.plane
+                self._has_come(task.finished)
+            if task.drafts is self._drafts.get(task.folder):
+                self._unwritten.discard(task.folder)
+            if imported is not None:
+                self._told += imported.notes
+                self._look_at_labels()
+                for one in self.slices:
+                    if one.row.state != WAITING and not one.drawing:
+                        one.problem = imported.problems.get(one.row.id, "")
+
+    def _not_written(self, task: _Task, error: Exception) -> None:
+        if task.finished is None:
+            return
+        asked, plane = task.finished.asked, task.finished.plane
+        if isinstance(error, _ChangedElsewhereError):
+            self._planes[asked.row.id] = error.plane
+        if self._has_come(task.finished):
+            asked.row, asked.drawing, asked.problem = task.finished.before, True, f"not saved: {error}"
+            self._drafts[task.folder] = {asked.row.id: plane} | self._drafts[task.folder]
+            self._unwritten.add(task.folder)
+
+    def _has_come(self, finished: _Finished) -> bool:
+        """Expect the plane of a slice no longer; whether it was expected: not where another one came after it."""
+        id = finished.asked.row.id
+        return self._coming.get(id) is finished.plane and self._coming.pop(id) is not None
+
+    def _write_plane(self, volume: DeskVolume, id: str, plane: np.ndarray, known: Sequence[np.ndarray]) -> None:
         """Put one slice into the annotation file, as it is now."""
-        folder, axis = self.place / volume.handed.folder, volume.slice_axis
+        folder, axis, number = self.place / volume.handed.folder, volume.slice_axis, self.slice_of(id)
         path, image = folder / ANNOTATION, folder / IMAGE
         returned = read_returned(path, image, self.classes, slice_axis=axis)
         for z, why in returned.wrong.items():
-            if z != self.slice_of(id):
+            if number not in (None, z):
                 raise DataError(f"{path}: slice {z} {why}; correct it with the program that saved it")
         stored = returned.classes
-        plane_of(stored, self.slice_of(id), axis)[...] = plane
+        there = plane_of(stored, number, axis)
+        shown = np.where(there == NOT_ANNOTATED, 0, there)
+        if not any(np.array_equal(shown, one) for one in known):
+            raise _ChangedElsewhereError(
+                f"{path}: {id} was changed by another program since it was opened here; to replace that, call the "
+                "slice done once more", shown,
+            )  # fmt: skip
+        there[...] = plane
         classes, affine = slices_last(stored, guarded(image, nifti_affines)[0], axis)
         write_label_map(path, classes, like=image, affine=affine, slice_axis=axis)
+
+    def _import(self) -> _Import:
+        try:
+            done = [one for one in import_labels(self.run, self.annotator) if one.number == self.round]
+        except Exception as error:  # the files are written; the run, or import-labels, takes them later
+            return _Import([f"saved, but not in the run yet: {error}"], {})
+        return _Import(
+            [note for one in done for note in one.notes], {k: v for one in done for k, v in one.problems.items()}
+        )
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -285,7 +314,7 @@ class WorkDesk:
         return self._pool[self._pool.index(id)].slice_axis
 
     def _look_at_labels(self) -> None:
-        settled = _settled(self.run, self.round)
+        settled = settled_ids(self.run, self.round)
         for one in self.slices:
             one.taken = one.row.id in settled
 
@@ -293,10 +322,29 @@ class WorkDesk:
         volumes = {volume.folder: volume for volume in self._volumes.values()}
         for volume in volumes.values():
             if (self.place / volume.folder / DRAFTS).is_file():
-                self.open(volume)
+                with contextlib.suppress(DataError):  # told when it is opened to be shown
+                    self.open(volume)
 
 
-@dataclass
+def _locked(place: Path) -> filelock.FileLock:
+    """One window for a round, because two would put their slices and drafts in place of each other's."""
+    lock = filelock.FileLock(place / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise DataError(f"{place} is open in another window of annotate: go on there, or close it") from None
+    return lock
+
+
+class _ChangedElsewhereError(DataError):
+    """The annotation file holds something else than what was read; ``plane`` is what it holds."""
+
+    def __init__(self, message: str, plane: np.ndarray) -> None:
+        super().__init__(message)
+        self.plane = plane
+
+
+@dataclass(frozen=True)
 class _Import:
     """What an import said of the round."""
 
@@ -304,31 +352,20 @@ class _Import:
     problems: dict[str, str]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class _Finished:
+    """A slice that was called done, its row before that, and what is drawn."""
+
+    asked: AskedSlice
+    before: WorkRow
+    plane: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class _Task:
-    """Something that the writer does, for a slice or for the drafts of a volume."""
+    """Something that the writer does: it writes what is drawn in a volume, or imports."""
 
-    asked: AskedSlice | None
-    write: Callable[[], _Import | None]
-    before: np.ndarray = field(default_factory=lambda: np.empty(0))
-    _future: Future[_Import | None] | None = None
-
-    def start(self, writer: ThreadPoolExecutor) -> None:
-        self._future = writer.submit(self.write)
-
-    @property
-    def is_done(self) -> bool:
-        return self._future is not None and self._future.done()
-
-    def result(self) -> _Import | None:
-        return None if self._future is None else self._future.result()
-
-
-def _imported(run: Path, round: int, annotator: str) -> _Import:
-    try:
-        done = [one for one in import_labels(run, annotator) if one.number == round]
-    except (DataError, RunFolderError) as error:
-        return _Import([f"saved, but not in the run yet: {error}"], {})
-    return _Import(
-        [note for one in done for note in one.notes], {k: v for one in done for k, v in one.problems.items()}
-    )
+    future: Future[Any]
+    folder: str = ""
+    drafts: dict[str, np.ndarray] | None = None
+    finished: _Finished | None = None

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import nibabel
 import numpy as np
 import pytest
 
 from monai_al.annotators.handed_out import HandedVolume
 from monai_al.integrations.desk_volume import read_desk_volume
-from monai_al.integrations.drafts import DRAFTS
-from monai_al.integrations.work_desk import WorkDesk, round_to_annotate
+from monai_al.integrations.drafts import DRAFTS, read_drafts
+from monai_al.integrations.work_desk import LOCK, WorkDesk
+from monai_al.integrations.work_rounds import round_to_annotate
 from monai_al.records import DataError, RunFolder
 
 
@@ -212,8 +215,110 @@ def test_a_missing_image_is_named(handed):
 
 
 def test_the_run_is_not_changed_by_looking(handed):
-    before = {path: path.read_bytes() for path in handed.run.path.rglob("*") if path.is_file()}
+    def content():
+        return {path: path.read_bytes() for path in handed.run.path.rglob("*") if path.is_file() and path.name != LOCK}
+
+    before = content()
     desk, volume = opened(handed)
     desk.keep(volume)
     desk.close()
-    assert {path: path.read_bytes() for path in handed.run.path.rglob("*") if path.is_file()} == before
+    assert content() == before
+
+
+def test_one_window_for_a_round(handed):
+    desk, _ = opened(handed)
+    with pytest.raises(DataError, match=r"round_00 is open in another window of annotate"):
+        opened(handed, "Bob")
+    desk.close()
+    opened(handed, "Bob")
+
+
+def test_nothing_is_lost_where_nothing_can_be_written(handed, monkeypatch):
+    """The next volume is on the screen already when the disk says that it is full."""
+    a, b, c, _ = handed.ids
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, a)
+    draw(handed, desk, volume, b)
+
+    def full(path, *args, **kwargs):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        for name in ("work_desk.write_label_map", "drafts.write_file"):
+            patch.setattr(f"monai_al.integrations.{name}", full)
+        desk.keep(volume)
+        desk.finish(volume, a)
+        other = desk.open(desk.volume_of(c))
+        desk._writer.submit(int).result()
+        assert "No space left on device" in desk.news()[0]
+    volume = desk.open(desk.volume_of(a))
+    for id in (a, b):
+        np.testing.assert_array_equal(volume.plane(desk.slice_of(id)), handed.truth(id)[..., desk.slice_of(id)])
+    desk.keep(other)  # writes what is left of the first one, too
+    assert desk.close() == []
+    desk, volume = opened(handed)
+    assert states(desk)[:2] == [(False, True, "waiting")] * 2
+    for id in (a, b):
+        desk.finish(volume, id)
+    assert desk.close() == []
+    handed.check(a, b)
+
+
+def test_a_volume_is_read_after_it_is_written(handed, monkeypatch):
+    a, *_ = handed.ids
+    desk, volume = opened(handed)
+    draw(handed, desk, volume, a)
+    go = threading.Event()
+    desk._writer.submit(go.wait)
+    desk.finish(volume, a)
+    threading.Timer(0.2, go.set).start()
+    volume = desk.open(desk.volume_of(a))
+    np.testing.assert_array_equal(volume.plane(desk.slice_of(a)), handed.truth(a)[..., desk.slice_of(a)])
+    desk.close()
+
+
+def test_one_failure_does_not_keep_others_out(handed):
+    """What was written before it is imported all the same."""
+    a, _, c, _ = handed.ids
+    desk, volume = opened(handed)
+    other = desk.open(desk.volume_of(c))
+    draw(handed, desk, volume, a)
+    handed.annotation(c).write_bytes(b"half")
+    desk.finish(volume, a)
+    desk.finish(other, c)
+    assert any("annotation.nii.gz" in one for one in desk.close())
+    assert handed.taken() == [a]
+    assert [one.is_open for one in desk.slices] == [False, True, True, True]
+
+
+def test_a_draft_while_its_slice_is_being_written(handed):
+    """It goes on from what the file holds then, not from what it is to hold."""
+    a, *_ = handed.ids
+    desk, volume = opened(handed)
+    go = threading.Event()
+    desk._writer.submit(go.wait)
+    draw(handed, desk, volume, a)
+    desk.keep(volume)
+    folder = handed.annotation(a).parent
+    before = desk._planes[a]
+    desk.finish(volume, a)
+    draft, *_ = desk._tasks
+    desk._tasks[1].future.cancel()  # as if the process were killed before
+    go.set()
+    draft.future.result()
+    assert a in read_drafts(folder, {a: before})
+
+
+def test_a_slice_that_another_program_changed_is_not_replaced_unasked(handed):
+    a, *_ = handed.ids
+    desk, volume = opened(handed)
+    volume.plane(desk.slice_of(a))[...] = 1
+    handed.paint(a)
+    desk.finish(volume, a)
+    desk._writer.submit(int).result()
+    (told,) = [one for one in desk.news() if "not saved" in one]
+    assert f"{a} was changed by another program" in told
+    assert states(desk)[0][1:] == (True, "waiting")
+    desk.finish(volume, a)
+    assert desk.close() == []
+    assert opened(handed)[1].plane(desk.slice_of(a)).all()
