@@ -126,9 +126,10 @@ def tell_waiting(
     volumes = {row.volume for row in read_work_list(place) if row.id in set(waiting)}
     logger.info(
         "%s: %d slices of %d volumes wait for labels%s. The work lies in %s. When it is saved there, run the same "
-        "command again; to take it in without training: python -m monai_al import-labels %s",
+        "command again; to draw it in napari: python -m monai_al annotate %s; to take it in without training: "
+        "python -m monai_al import-labels %s",
         round_title(number), len(waiting), len(volumes), ", and no round waits for them" * (number == TEST),
-        place / WORK_PAGE, run,
+        place / WORK_PAGE, run, run,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from monai_al.annotators.editor_images import COLOURS
 from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_of
 from monai_al.annotators.returned import read_returned
-from monai_al.data.nifti import nifti_affines, nifti_shape
+from monai_al.data.nifti import nifti_affines
 from monai_al.data.slice_axis import slices_last
 from monai_al.data.stored_formats import guarded
 from monai_al.records import NOT_ANNOTATED, DataError
@@ -82,7 +82,7 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
     for name in (IMAGE, ANNOTATION):
         if not (folder / name).is_file():
             raise DataError(f"{folder / name} is missing: the command that began the run makes it anew")
-    affine = slices_last(np.empty(guarded(folder / IMAGE, nifti_shape)), _affine(folder / IMAGE), slice_axis)[1]
+    affine = slices_last(np.empty((1, 1, 1)), guarded(folder / IMAGE, nifti_affines)[0], slice_axis)[1]
     stored = read_returned(folder / ANNOTATION, folder / IMAGE, classes, slice_axis=slice_axis).classes
     drawn = np.where(stored == NOT_ANNOTATED, 0, stored).astype(np.uint8)
     labels = upright(np.moveaxis(drawn, slice_axis, 0), affine)
@@ -95,10 +95,6 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
     rows, columns, between = (float(np.linalg.norm(affine[:3, axis])) for axis in range(3))
     spacing = (between, columns, rows) if turned else (between, rows, columns)
     return DeskVolume(handed, images, drawn, labels, spacing, slice_axis)
-
-
-def _affine(path: Path) -> np.ndarray:
-    return guarded(path, nifti_affines)[0]
 
 
 def _upright_image(path: Path, affine: np.ndarray, slice_axis: int) -> np.ndarray:

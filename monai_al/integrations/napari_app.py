@@ -11,7 +11,7 @@ from typing import Any
 from monai_al.integrations.napari_dock import NapariDock, progress_text
 from monai_al.integrations.napari_session import NapariSession
 from monai_al.integrations.work_desk import WorkDesk
-from monai_al.records import DataError
+from monai_al.records import DataError, round_title
 
 __all__ = ["annotate_in_napari", "check_display", "open_desk"]
 
@@ -53,9 +53,7 @@ def open_desk(desk: WorkDesk, *, show: bool = True) -> tuple[Any, NapariSession,
     import napari
     from qtpy.QtCore import QTimer
 
-    viewer = napari.Viewer(
-        title=f"{desk.run.name}, {progress_text(desk.round, []).partition(':')[0].lower()}", show=show
-    )
+    viewer = napari.Viewer(title=f"{desk.run.resolve().name}, {round_title(desk.round)}", show=show)
     session = NapariSession(viewer, desk)
     dock = NapariDock(session)
     viewer.window.add_dock_widget(dock.widget, name="requested slices", area="right")

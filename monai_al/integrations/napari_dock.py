@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monai_al.integrations.napari_session import TOOLS, NapariSession
-from monai_al.integrations.work_desk import AskedSlice
+from monai_al.integrations.work_desk import AskedSlice, slice_name
 from monai_al.records import round_title
 from monai_al.records.work_list import EMPTY, WAITING
 from monai_al.report.outlines import class_rgb
@@ -33,8 +33,7 @@ def slice_text(one: AskedSlice) -> str:
         >>> slice_text(AskedSlice(WorkRow(3, "a/0007", "a", "a/annotation.nii.gz", slice=7), taken=True))
         '3  a, slice 7: done'
     """
-    where = "the whole volume" if one.row.slice is None else f"slice {one.row.slice}"
-    return f"{one.row.number}  {one.row.volume}, {where}: {_state(one)}"
+    return f"{one.row.number}  {slice_name(one.row)}: {_state(one)}"
 
 
 def progress_text(round: int, slices: list[AskedSlice]) -> str:
@@ -204,4 +203,4 @@ def _about(current: AskedSlice | None) -> str:
         if text
     )
     why = row.reason if row.score is None else f"{row.reason} ({row.score:.4g})"
-    return "\n".join(text for text in (where, f"chosen by {why}" if why else "", current.problem) if text)
+    return "\n".join(text for text in (where, f"chosen: {why}" if why else "", current.problem) if text)

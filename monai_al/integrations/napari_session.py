@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_al.integrations.desk_volume import DeskVolume
-from monai_al.integrations.work_desk import AskedSlice, WorkDesk
+from monai_al.integrations.work_desk import AskedSlice, WorkDesk, slice_name
 from monai_al.records import DataError, round_title
 from monai_al.report.outlines import class_rgb
 
@@ -249,8 +249,9 @@ class NapariSession:
             if current is not None:
                 self._labels.selected_label = self._number
                 self._labels.mode = TOOLS[self._tool]
-            self.viewer.text_overlay.visible = True
-            self.viewer.text_overlay.text = _heading(self._volume, self.viewer.dims.current_step[0], current)
+            heading = self.viewer.canvas.overlays.text
+            heading.visible = True
+            heading.text = _heading(self._volume, self.viewer.dims.current_step[0], current)
         self.changed()
 
     def _one_slice(self, event: Any = None) -> None:
@@ -276,8 +277,9 @@ class NapariSession:
 
 
 def _limits(image: np.ndarray) -> tuple[float, float]:
-    step = max(1, image.size // 1_000_000)
-    low, high = np.nanpercentile(image.ravel()[::step].astype(np.float32), [_DARKEST, _BRIGHTEST])
+    values = image.ravel()[:: max(1, image.size // 1_000_000)].astype(np.float32)
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, [_DARKEST, _BRIGHTEST]) if values.size else (0.0, 0.0)
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1)
 
 
@@ -285,4 +287,4 @@ def _heading(volume: DeskVolume | None, z: int, current: AskedSlice | None) -> s
     name = "" if volume is None else volume.handed.volume
     if current is None:
         return f"{name}, slice {z}: not asked for, nothing can be drawn here"
-    return f"{name}, slice {z}" if current.row.slice is not None else f"{name}, the whole volume"
+    return slice_name(current.row)

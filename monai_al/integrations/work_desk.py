@@ -33,7 +33,7 @@ from monai_al.records import (
 from monai_al.records.files import read_json
 from monai_al.records.work_list import DONE, EMPTY, WAITING, WorkRow, read_work_list, work_path, write_state
 
-__all__ = ["LOCK", "AskedSlice", "WorkDesk"]
+__all__ = ["LOCK", "AskedSlice", "WorkDesk", "slice_name"]
 
 LOCK = ".desk.lock"  # in the folder of the round
 
@@ -62,6 +62,18 @@ class AskedSlice:
     def is_open(self) -> bool:
         """Whether somebody has to look at it."""
         return self.drawing or not self.taken
+
+
+def slice_name(row: WorkRow) -> str:
+    """A requested slice in words; a picture is called by its name alone.
+
+    Example:
+        >>> slice_name(WorkRow(3, "a/0007", "a", "a/annotation.nii.gz", "axial", slice=7))
+        'a, slice 7'
+    """
+    if row.slice is None:
+        return f"{row.volume}, the whole volume"
+    return row.volume if row.id == row.volume else f"{row.volume}, slice {row.slice}"
 
 
 class WorkDesk:

@@ -243,6 +243,7 @@ def _how_to_go_on(folder: Path, run: Mapping[str, Any], states: Sequence[_RoundS
         place = work_path(folder, len(states) - 1)
         if not (place / WORK_LIST).is_file():
             return [f"{left}: import them, or let the annotator answer.", again]
+        draw = f"To draw it in napari: python -m monai_al annotate {folder}"
         take = f"To take what came back without training: python -m monai_al import-labels {folder}"
-        return [f"{left}; the work lies in {place / WORK_PAGE}.", take, again]
+        return [f"{left}; the work lies in {place / WORK_PAGE}.", draw, take, again]
     return [again]

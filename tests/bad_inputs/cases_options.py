@@ -468,6 +468,13 @@ COMMANDS = [
     ),
     late("an import of no folder", ["import-labels", "{run}", "gone"], says=["gone: no such folder"]),
     late("an import into no run", ["import-labels", "."], says=["is no run folder"]),
+    Case(
+        name="work of a run that has handed out nothing",
+        command=["annotate", "{run}"],
+        says=["has handed out nothing", "annotators/folder"],
+    ),
+    late("work of no run", ["annotate", "."], says=["is no run folder"]),
+    late("work of a round that is none", ["annotate", "{run}", "--round", "x"], says=["'x' is no round", "'test'"]),
     late("a misspelled data set", ["datalist", "foldr", "--dataset_dir", "x"], says=["invalid choice: 'foldr'"]),
     late(
         "an option of another data set",

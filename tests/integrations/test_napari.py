@@ -150,7 +150,7 @@ def test_nothing_is_drawn_where_nothing_was_asked_for(person):
     person.viewer.dims.set_current_step(0, z + 2)
     person.wait()
     assert person.session.current is None
-    assert "not asked for" in person.viewer.text_overlay.text
+    assert "not asked for" in person.viewer.canvas.overlays.text.text
     assert not person.dock.buttons["Done"].isEnabled()
     person.stroke()
     person.session.finish()
