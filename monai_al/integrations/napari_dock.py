@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monai_al.integrations.napari_session import TOOLS, NapariSession
-from monai_al.integrations.work_desk import AskedSlice, slice_name
+from monai_al.integrations.work_desk import DeskSlice, slice_name
 from monai_al.records import round_title
 from monai_al.records.work_list import EMPTY, WAITING
 from monai_al.report.outlines import class_rgb
@@ -25,18 +25,18 @@ _SHORTCUTS = {"Done": "Alt+D", "Empty": "Alt+E", "Next": "Alt+N"}
 _DIMMED, _WRONG = "#8f98a3", "#ff7043"
 
 
-def slice_text(one: AskedSlice) -> str:
+def slice_text(one: DeskSlice) -> str:
     """A requested slice as the list shows it.
 
     Example:
         >>> from monai_al.records.work_list import WorkRow
-        >>> slice_text(AskedSlice(WorkRow(3, "a/0007", "a", "a/annotation.nii.gz", slice=7), taken=True))
+        >>> slice_text(DeskSlice(WorkRow(3, "a/0007", "a", "a/annotation.nii.gz", slice=7), taken=True))
         '3  a, slice 7: done'
     """
     return f"{one.row.number}  {slice_name(one.row)}: {_state(one)}"
 
 
-def progress_text(round: int, slices: list[AskedSlice]) -> str:
+def progress_text(round: int, slices: list[DeskSlice]) -> str:
     """How far the work is.
 
     Example:
@@ -48,7 +48,7 @@ def progress_text(round: int, slices: list[AskedSlice]) -> str:
     return f"{title[0].upper()}{title[1:]}: {n_done} of {len(slices)} slices done"
 
 
-def _state(one: AskedSlice) -> str:
+def _state(one: DeskSlice) -> str:
     if one.problem:
         return "not taken"
     if one.drawing:
@@ -189,7 +189,7 @@ class NapariDock:
         return button
 
 
-def _about(current: AskedSlice | None) -> str:
+def _about(current: DeskSlice | None) -> str:
     if current is None:
         return "This slice was not asked for."
     row = current.row

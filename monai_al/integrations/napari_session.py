@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_al.integrations.desk_volume import DeskVolume
-from monai_al.integrations.work_desk import AskedSlice, WorkDesk, slice_name
+from monai_al.integrations.work_desk import DeskSlice, WorkDesk, slice_name
 from monai_al.records import DataError, round_title
 from monai_al.report.outlines import class_rgb
 
@@ -75,7 +75,7 @@ class NapariSession:
     # -- where we are --------------------------------------------------------------------------------------------------
 
     @property
-    def current(self) -> AskedSlice | None:
+    def current(self) -> DeskSlice | None:
         """The requested slice that is shown; None where another one is, or the volume is seen from another side."""
         dims = self.viewer.dims
         if self._volume is None or dims.ndisplay != 2 or tuple(dims.displayed) != (1, 2):
@@ -196,12 +196,12 @@ class NapariSession:
         self.message = message
         self.changed()
 
-    def _asked_for(self, what: str) -> AskedSlice | None:
+    def _asked_for(self, what: str) -> DeskSlice | None:
         if self.current is None:
             self._tell(f"This slice was not asked for, so it cannot be called {what}: choose one from the list.")
         return self.current
 
-    def _leave(self, current: AskedSlice) -> None:
+    def _leave(self, current: DeskSlice) -> None:
         assert self._volume is not None
         self.message = ""
         self.desk.keep(self._volume)
@@ -283,7 +283,7 @@ def _limits(image: np.ndarray) -> tuple[float, float]:
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1)
 
 
-def _heading(volume: DeskVolume | None, z: int, current: AskedSlice | None) -> str:
+def _heading(volume: DeskVolume | None, z: int, current: DeskSlice | None) -> str:
     name = "" if volume is None else volume.handed.volume
     if current is None:
         return f"{name}, slice {z}: not asked for, nothing can be drawn here"

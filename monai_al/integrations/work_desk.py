@@ -33,13 +33,13 @@ from monai_al.records import (
 from monai_al.records.files import read_json
 from monai_al.records.work_list import DONE, EMPTY, WAITING, WorkRow, read_work_list, work_path, write_state
 
-__all__ = ["LOCK", "AskedSlice", "WorkDesk", "slice_name"]
+__all__ = ["LOCK", "DeskSlice", "WorkDesk", "slice_name"]
 
 LOCK = ".desk.lock"  # in the folder of the round
 
 
 @dataclass
-class AskedSlice:
+class DeskSlice:
     """A requested slice, and how far it is.
 
     Args:
@@ -49,7 +49,7 @@ class AskedSlice:
         problem: why it cannot be taken as it was returned; empty where nothing speaks against it.
 
     Example:
-        >>> AskedSlice(WorkRow(1, "a/0007", "a", "a/annotation.nii.gz"), taken=True).is_open
+        >>> DeskSlice(WorkRow(1, "a/0007", "a", "a/annotation.nii.gz"), taken=True).is_open
         False
     """
 
@@ -109,7 +109,7 @@ class WorkDesk:
         rows = [row for row in read_work_list(self.place) if row.id]
         handed = HandedOut.read(self.place)
         self._volumes = {id: volume for volume in handed.volumes for id in volume.items}
-        self.slices = [AskedSlice(row) for row in rows if row.id in self._volumes]
+        self.slices = [DeskSlice(row) for row in rows if row.id in self._volumes]
         if not self.slices:
             raise DataError(f"{self.place} holds no work: no slice of it is listed and handed out")
         self._pool: Pool = pool_from_json(read_json(run / "pool.json"))
@@ -134,7 +134,7 @@ class WorkDesk:
         """The number of a requested slice along the stored slice axis; None for a whole volume."""
         return self._volumes[id].items[id]
 
-    def of_volume(self, handed: HandedVolume) -> list[AskedSlice]:
+    def of_volume(self, handed: HandedVolume) -> list[DeskSlice]:
         """The requested slices of a volume."""
         return [one for one in self.slices if self._volumes[one.row.id] is handed]
 
@@ -368,7 +368,7 @@ class _Import:
 class _Finished:
     """A slice that was called done, its row before that, and what is drawn."""
 
-    asked: AskedSlice
+    asked: DeskSlice
     before: WorkRow
     plane: np.ndarray
 
