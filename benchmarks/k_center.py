@@ -5,12 +5,12 @@
 First, with equal threads and in one run, in turn, on float32 embeddings in 40 blobs of which the first items are
 labeled:
 
-* ours: ``k_center_greedy``;
+* ours: ``k_center_greedy``, with its first pass by faiss, where that is installed, and without;
 * scikit-activeml: ``k_greedy_center``, where it is installed: ``pip install scikit-activeml``.
 
-Prints the fastest repeat of each, their ratio, and the covering radius of both, the largest distance of an item to its
-nearest labeled or chosen one, which has to be equal. Times are the processor's with one thread, which other processes
-disturb least, and the clock's with more.
+Prints the fastest repeat of each, their ratios, and the covering radius of each, the largest distance of an item to its
+nearest labeled or chosen one, which has to be equal; so have the picks with and without faiss. Times are those of the
+processor with one thread, which other processes disturb least, and of the clock with more.
 
 Then, in a process of its own, on embeddings in a memory-mapped file: the time, and the largest anonymous memory of that
 process, Python and its libraries included, as Linux tells it. ``--file-items 0`` leaves this out.
@@ -28,12 +28,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from monai_al.selection import k_center_greedy
+from monai_al.selection import k_center, k_center_greedy
+from monai_al.selection.flat_index import has_faiss
 
 k_greedy_center: Callable[..., tuple[np.ndarray, np.ndarray]] | None
 try:
@@ -60,28 +62,42 @@ def side_by_side(args: argparse.Namespace) -> float | None:
     theirs = k_greedy_center
     y = np.where(np.arange(args.items) < args.labeled, 0.0, np.nan)
     clock = time.process_time if args.threads == 1 else time.perf_counter
-    functions: list[Callable[[], np.ndarray]] = [lambda: k_center_greedy(x, args.budget, labeled)]
+    functions: dict[str, Callable[[], np.ndarray]] = {}
+    functions["k_center_greedy"] = lambda: k_center_greedy(x, args.budget, labeled)
+    if has_faiss():
+        functions["  without faiss"] = lambda: without_faiss(x, args.budget, labeled)
     if theirs is not None:
-        functions.append(lambda: theirs(x, y, batch_size=args.budget, random_state=0)[0])
-    seconds: list[list[float]] = [[] for _ in functions]
-    radii = [0.0] * len(functions)
+        functions["scikit-activeml"] = lambda: theirs(x, y, batch_size=args.budget, random_state=0)[0]
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    picks: dict[str, np.ndarray] = {}
     for _ in range(args.repeats):
-        for which, function in enumerate(functions):
+        for name, function in functions.items():
             start = clock()
-            chosen = function()
-            seconds[which].append(clock() - start)
-            radii[which] = radius(x, np.concatenate([labeled, chosen]))
+            picks[name] = function()
+            seconds[name].append(clock() - start)
     print(f"{args.items} x {args.dim}, {args.labeled} labeled, {args.budget} picks, {args.threads} threads")
-    print(f"k_center_greedy {min(seconds[0]):9.2f} s, radius {radii[0]:.9f}")
+    radii = {name: radius(x, np.concatenate([labeled, chosen])) for name, chosen in picks.items()}
+    for name, times in seconds.items():
+        print(f"{name:<15} {min(times):9.3f} s, radius {radii[name]:.9f}")
+    ours = min(seconds["k_center_greedy"])
+    if has_faiss():
+        print(f"ratio of faiss  {min(seconds['  without faiss']) / ours:9.2f}")
+        if not np.array_equal(picks["k_center_greedy"], picks["  without faiss"]):
+            sys.exit("the picks with and without faiss differ")
+    if not np.allclose([*radii.values()], radii["k_center_greedy"], rtol=1e-6, atol=0):
+        sys.exit("the radii differ")
     if theirs is None:
         print("scikit-activeml is not there: pip install scikit-activeml")
         return None
-    ratio = min(seconds[1]) / min(seconds[0])
-    print(f"scikit-activeml {min(seconds[1]):9.2f} s, radius {radii[1]:.9f}")
+    ratio = min(seconds["scikit-activeml"]) / ours
     print(f"ratio           {ratio:9.1f}")
-    if not np.isclose(radii[0], radii[1], rtol=1e-6, atol=0):
-        sys.exit("the radii differ")
     return ratio
+
+
+def without_faiss(x: np.ndarray, budget: int, labeled: np.ndarray) -> np.ndarray:
+    """The same picks, where faiss counts as not installed."""
+    with mock.patch.object(k_center, "has_faiss", return_value=False):
+        return k_center_greedy(x, budget, labeled)
 
 
 def in_a_file(args: argparse.Namespace) -> float:

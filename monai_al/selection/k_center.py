@@ -16,6 +16,7 @@ from torch import Tensor
 from monai_al.selection.check import candidates, check_labeled, tie_rng
 from monai_al.selection.coverage import Coverage
 from monai_al.selection.embeddings import CHUNK, CenteredRows, blocks, check_embeddings, is_in_memory
+from monai_al.selection.flat_index import flat_index, has_faiss
 
 __all__ = ["k_center_greedy"]
 
@@ -28,6 +29,8 @@ _SETTLED = 256, 64
 _FIRST_SETTLED = 8
 _NUMBERS = 2**20
 """Numbers in a block of work."""
+_LONG = 2**33
+"""Products of numbers from which on faiss takes a pass, where it is installed; importing it takes as long."""
 _FOREVER = np.iinfo(np.int32).max
 
 
@@ -52,8 +55,10 @@ def k_center_greedy(
     The picks are those of the plain algorithm in float64, on every device and with any number of threads, whatever the
     scale of the embeddings and however far they lie from 0: float32 only says which items cannot be the farthest. A
     distance is computed only when it may matter, so that few picks cost a pass over the pool. The first pass, to the
-    labeled items, takes most of the time; matrix products do it about as fast as the exact index of faiss. Beside the
-    embeddings, arrays in memory take one copy in float32; memory-mapped ones a few numbers per item and some chunks.
+    labeled items, takes most of the time. Where faiss is installed its flat index takes it, if it is long and
+    ``device`` is the CPU: on GPUs where faiss was built for some. Else matrix products do, about as fast as faiss on a
+    CPU. Beside the embeddings, arrays in memory take one copy in float32; memory-mapped ones a few numbers per item and
+    some chunks.
 
     Args:
         embeddings: ``(N, D)`` float. A memory-mapped array, or anything with a shape, a dtype and slices of rows, is
@@ -176,17 +181,33 @@ class _Cover:
 
     def _tighten(self) -> None:
         """Lower all bounds by one pass over the pool in float32."""
-        relative, absolute = _error(self.rows.dim, torch.float32)
         late = self.centers[self.tightened :]
+        products = len(late) * self.rows.n * self.rows.dim
+        by_faiss = self.device.type == "cpu" and products >= _LONG and has_faiss()
+        bounds_to = self._bounds_by_faiss if by_faiss else self._bounds_by_products
         with _full_precision(self.device):
             for part in blocks(len(late), max(1, 16 * _NUMBERS // self.rows.dim)):
-                centers = self._to_device(self.rows.centered(np.sort(late[part])))
-                bias = (1 + relative) * _squares(centers)
-                for items, rows, norms in self._passing(_NUMBERS * 4 // len(centers)):
-                    nearest = torch.addmm(bias, rows, centers.T, alpha=-2).amin(1)
-                    bounds = (nearest + ((1 + relative) * norms + absolute)).clip(0).cpu().double().numpy()
-                    self.bound[items] = np.minimum(self.bound[items], bounds / self.rows.scale**2)
+                for items, bounds in bounds_to(self.rows.centered(np.sort(late[part]))):
+                    self.bound[items] = np.minimum(self.bound[items], bounds.clip(0) / self.rows.scale**2)
         self.tightened = len(self.centers)
+
+    def _bounds_by_products(self, rows_of_centers: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Upper bounds of the squared distances to the nearest center, some items at a time."""
+        relative, absolute = _error(self.rows.dim, torch.float32)
+        centers = self._to_device(rows_of_centers)
+        bias = (1 + relative) * _squares(centers)
+        for items, rows, norms in self._passing(_NUMBERS * 4 // len(centers)):
+            nearest = torch.addmm(bias, rows, centers.T, alpha=-2).amin(1)
+            yield items, (nearest + ((1 + relative) * norms + absolute)).cpu().double().numpy()
+
+    def _bounds_by_faiss(self, rows_of_centers: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """The same: a distance to a center that may be the nearest, by faiss, and what it may be off."""
+        relative, absolute = _error(self.rows.dim, torch.float32)
+        squares = _squares(torch.from_numpy(rows_of_centers)).double().numpy()
+        with flat_index(rows_of_centers) as nearest_of:
+            for items, rows, norms in self._passing(self.rows.chunk):
+                distances, nearest = nearest_of(rows.numpy())
+                yield items, distances + (relative * (norms.double().numpy() + squares[nearest]) + absolute)
 
     def _passing(self, size: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """All centered rows and their squared norms, some at a time."""
@@ -254,6 +275,9 @@ def _error(dim: int, dtype: torch.dtype) -> tuple[float, float]:
     factor 1 + share and the smallest of several round at most 11 times, each time by u S at most. Together that is
     2 (D + 16) u S, with some to spare. The computed S is at least (1 - D u) S. Numbers too small for the dtype add at
     most 32 D times its smallest normal number, as no element is above 2.
+
+    The same holds of the distances of faiss, which sums the three products in another order, and of a sum over
+    (y - c)^2, whose differences round by u each: with (y - c)(y - c) <= 2 S that is off by 2 (D + 3) u S at most.
     """
     info = torch.finfo(dtype)
     share = (dim + 16) * info.eps / 2

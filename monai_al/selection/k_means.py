@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import operator
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 
 from monai_al.selection.check import tie_rng
 from monai_al.selection.embeddings import CenteredRows, blocks, check_embeddings
+from monai_al.selection.flat_index import faiss_module, has_faiss, has_gpu
 
 __all__ = ["k_means"]
 
@@ -120,17 +118,14 @@ def _by_sklearn(
 def _by_faiss(
     points: np.ndarray, n_clusters: int, rng: np.random.Generator, starts: int, max_iter: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    import faiss
-
-    has_gpu = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
     lowest, best = np.inf, (points[:0], np.empty(0, dtype=np.int64))
-    with _threads_of_torch(faiss):
+    with faiss_module() as faiss:
         for first in _first_centroids(points, n_clusters, rng, starts):
             trained = faiss.Kmeans(
                 points.shape[1],
                 n_clusters,
                 niter=max_iter,
-                gpu=has_gpu,
+                gpu=has_gpu(faiss),
                 max_points_per_centroid=len(points),
                 min_points_per_centroid=1,
                 seed=0,
@@ -179,18 +174,8 @@ def _squared_distances(points: np.ndarray, centroids: np.ndarray, clusters: np.n
     return distances
 
 
-@contextmanager
-def _threads_of_torch(faiss: Any) -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
 def _backend(name: str | None) -> str:
-    installed = importlib.util.find_spec("faiss") is not None
+    installed = has_faiss()
     if name is None:
         return "faiss" if installed else "sklearn"
     if name not in ("faiss", "sklearn"):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from monai_al.selection import check_embeddings, k_center, k_center_greedy
 from monai_al.selection import embeddings as embeddings_module
 from monai_al.selection.embeddings import CenteredRows, is_in_memory
+from monai_al.selection.flat_index import flat_index, has_faiss
 
 TIE = 1e-12
 KINDS = [
@@ -103,15 +105,38 @@ def narrow(monkeypatch):
     monkeypatch.setattr(k_center, "_NUMBERS", 64)
 
 
+@contextlib.contextmanager
+def passes_by(kind):
+    """All passes over the pool by faiss, or none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if kind == "faiss":
+            patch.setattr(k_center, "_LONG", 0)
+        else:
+            patch.setattr(k_center, "has_faiss", lambda: False)
+        yield
+
+
+PASSES = [
+    pytest.param("faiss", marks=pytest.mark.skipif(not has_faiss(), reason="faiss is not installed")),
+    "products",
+]
+
+
+@pytest.fixture(params=PASSES)
+def both_passes(request):
+    with passes_by(request.param):
+        yield
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_equals_the_definition(kind):
+def test_equals_the_definition(kind, both_passes):
     for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         assert k_center_greedy(embeddings, budget, labeled).tolist() == plain_greedy(embeddings, budget, labeled)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equals_the_definition_on_every_path(kind, narrow):
+def test_equals_the_definition_on_every_path(kind, narrow, both_passes):
     for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         chosen = k_center_greedy(embeddings, budget, labeled, chunk=1 + seed % 7)
@@ -119,7 +144,7 @@ def test_equals_the_definition_on_every_path(kind, narrow):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_groups_with_the_fewest_items_give_the_farthest(kind, narrow):
+def test_groups_with_the_fewest_items_give_the_farthest(kind, narrow, both_passes):
     for seed in range(8):
         embeddings, budget, labeled = problem(kind, seed)
         groups = np.random.default_rng(seed).integers(1 + seed % 5, size=len(embeddings))
@@ -142,15 +167,17 @@ def test_groups_on_a_larger_pool():
     assert cold.tolist() == plain_in_groups(x, 30, (), groups)
 
 
-@settings(deadline=None, max_examples=100)
+@pytest.mark.parametrize("by", PASSES)
+@settings(deadline=None, max_examples=70)
 @given(data=st.data())
-def test_equals_the_definition_on_what_hypothesis_finds(data):
+def test_equals_the_definition_on_what_hypothesis_finds(by, data):
     shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 3)))
     number = st.sampled_from([0.0, -0.0, 0.1, 0.2, 0.3, 1.0, -1.0, 1e6, 1e6 + 0.25, 1e-8, 1e18, -1e18])
     x = np.array(data.draw(st.lists(number, min_size=math.prod(shape), max_size=math.prod(shape)))).reshape(shape)
     labeled = data.draw(st.lists(st.integers(0, len(x) - 1), unique=True, max_size=len(x)))
     budget = data.draw(st.integers(0, len(x) - len(labeled)))
-    chosen = k_center_greedy(x, budget, labeled)
+    with passes_by(by):
+        chosen = k_center_greedy(x, budget, labeled)
     assert chosen.dtype == np.int64
     assert len(set(chosen.tolist())) == budget
     assert not set(chosen.tolist()) & set(labeled)
@@ -159,7 +186,7 @@ def test_equals_the_definition_on_what_hypothesis_finds(data):
 
 
 @pytest.mark.parametrize("kind", ["normal", "far cluster", "duplicates", "blobs", "plane"])
-def test_equals_the_definition_on_a_larger_pool(kind):
+def test_equals_the_definition_on_a_larger_pool(kind, both_passes):
     """Pools of which only a part is looked at."""
     rng = np.random.default_rng(0)
     n, dim = 3000, 12
@@ -193,12 +220,12 @@ def test_a_chosen_duplicate_is_taken_last():
     assert k_center_greedy(x, 4, [0]).tolist() == [2, 4, 1, 3]
 
 
-def test_distances_that_are_almost_equal_are_equal():
+def test_distances_that_are_almost_equal_are_equal(both_passes):
     assert k_center_greedy([[0.0], [-1.0], [1.0 + 1e-14]], 1, [0]).tolist() == [1]
     assert k_center_greedy([[0.0], [-1.0], [1.0 + 1e-11]], 1, [0]).tolist() == [2]
 
 
-def test_float32_alone_would_choose_wrongly():
+def test_float32_alone_would_choose_wrongly(both_passes):
     """Two items whose distances differ by less than float32 tells, at some distance from the mean of the pool."""
     x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0 + 1e-9], [-300.0, -300.0]])
     assert np.float32(1.0 + 1e-9) == 1
@@ -245,7 +272,7 @@ class Sliced:
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-def test_a_file_gives_the_same(tmp_path, dtype, narrow):
+def test_a_file_gives_the_same(tmp_path, dtype, narrow, both_passes):
     x = np.random.default_rng(0).normal(size=(90, 6)).astype(dtype)
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -289,7 +316,7 @@ def test_a_file_is_never_read_as_a_whole(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dim", [1, 7, 300])
-def test_bounds_hold(kind, dim):
+def test_bounds_hold(kind, dim, both_passes):
     """No bound is below the distance in float64, nor far above it."""
     rng = np.random.default_rng(dim)
     rows = CenteredRows(make(kind, rng, 200, dim))
@@ -299,6 +326,21 @@ def test_bounds_hold(kind, dim):
     assert (cover.bound[9:] >= exact).all()
     norms = ((scaled - rows.center) ** 2).sum(-1)
     assert (cover.bound[9:] <= exact + 6 * (dim + 30) * 2**-24 * (norms[9:] + norms[:9].max()) + 1e-30).all()
+
+
+@pytest.mark.skipif(not has_faiss(), reason="faiss is not installed")
+def test_faiss_takes_a_long_first_pass_and_no_short_one(monkeypatch):
+    indexed = []
+    monkeypatch.setattr(k_center, "flat_index", lambda rows: indexed.append(len(rows)) or flat_index(rows))
+    x = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    monkeypatch.setattr(k_center, "_LONG", 300 * 8 * 20)
+    k_center_greedy(x, 5, np.arange(19))
+    assert indexed == []
+    expected = k_center_greedy(x, 5, np.arange(20))
+    assert indexed == [20]
+    monkeypatch.setattr(k_center, "has_faiss", lambda: False)
+    assert k_center_greedy(x, 5, np.arange(20)).tolist() == expected.tolist() == plain_greedy(x, 5, range(20))
+    assert indexed == [20]
 
 
 @pytest.mark.parametrize("precision", ["medium", "high"])
