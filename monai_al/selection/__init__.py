@@ -14,6 +14,7 @@ from monai_al.selection.check import (
     tie_rng,
 )
 from monai_al.selection.class_shares import check_share, class_shares
+from monai_al.selection.cluster_quota import centroid_distances, cluster_quota, fewer_clusters, nearest_by_quota
 from monai_al.selection.coverage import Coverage, check_groups, spread
 from monai_al.selection.embeddings import check_embeddings, unit_vectors
 from monai_al.selection.k_center import k_center_greedy
@@ -30,6 +31,7 @@ from monai_al.selection.typical_of_clusters import check_small_clusters, typical
 __all__ = [
     "Coverage",
     "candidates",
+    "centroid_distances",
     "check_beta",
     "check_budget",
     "check_embeddings",
@@ -39,10 +41,13 @@ __all__ = [
     "check_share",
     "check_small_clusters",
     "class_shares",
+    "cluster_quota",
+    "fewer_clusters",
     "geometric",
     "k_center_greedy",
     "k_means",
     "merge_alternating",
+    "nearest_by_quota",
     "newly_held",
     "power_noise",
     "prob_cover",
