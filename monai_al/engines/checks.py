@@ -6,8 +6,16 @@ from __future__ import annotations
 
 from monai_al.bundle import TrainingConfig
 from monai_al.engines.members import BEST, MEAN, Members
-from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of
-from monai_al.handlers.needs import ENCODER, before_training, initial_needs_of, is_layer, needs_of, of_members
+from monai_al.handlers.named_embeddings import bottleneck_of, layer_and_grid
+from monai_al.handlers.needs import (
+    ENCODER,
+    before_training,
+    initial_needs_of,
+    is_bottleneck,
+    is_layer,
+    needs_of,
+    of_members,
+)
 from monai_al.handlers.watched_call import find_layer
 from monai_al.records import DataError
 from monai_al.sources import Source
@@ -163,7 +171,7 @@ def try_training(training: TrainingConfig, source: Source, strategy: Strategy, a
     trained = training.load(None, activation)
     source.try_network(trained, [need for need in needs if isinstance(need, Measure)])
     for layer in filter(is_layer, needs):
-        find_layer(trained.network, str(layer))
-    if BOTTLENECK in needs:
+        find_layer(trained.network, layer_and_grid(str(layer))[0])
+    if any(map(is_bottleneck, needs)):
         (first,) = source.loader(source.data.part("train").items[:1], batch_size=1)
         bottleneck_of(trained.network, trained.inferer, first["image"].to(trained.device))

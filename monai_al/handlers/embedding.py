@@ -15,7 +15,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from monai_al.handlers.item_ids import ItemIds
-from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of, is_pixels, pixel_rows
+from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of, is_pixels, layer_and_grid, pixel_rows
 from monai_al.handlers.result_files import of_this_process, result_path
 from monai_al.handlers.watched_call import WatchedCall, find_layer
 from monai_al.records.files import write_file
@@ -37,6 +37,8 @@ class EmbeddingHandler:
 
     Args:
         layer: path of the layer, as in ``network.named_modules()``; ``"bottleneck"`` for the network's deepest layer;
+            either with ``":2"`` for its output averaged over each half of every side of the image instead of all of it,
+            by adaptive average pooling, so that an image has 4 times as many numbers and a volume 8 times as many;
             ``"pixels"`` for the image itself as one long vector, ``"pixels:64"`` for the image resized to 64 pixels.
         name: key in ``engine.state.embeddings``; default: the layer.
         channel_dim: which dimension of the layer's output holds the channels, all others are averaged; default: the
@@ -151,8 +153,9 @@ class EmbeddingHandler:
     def _find(self, engine: Any) -> None:
         while isinstance(engine.inferer, WatchedCall):  # of a run that failed before it predicted
             engine.inferer = engine.inferer.inferer
-        if not is_pixels(self.layer) and self.layer != BOTTLENECK:
-            self._layer = find_layer(engine.network, self.layer)
+        layer, _ = layer_and_grid(self.layer)
+        if not is_pixels(self.layer) and layer != BOTTLENECK:
+            self._layer = find_layer(engine.network, layer)
 
     def _watch(self, engine: Any) -> None:
         if is_pixels(self.layer):
@@ -160,4 +163,5 @@ class EmbeddingHandler:
         if self._layer is None:  # it takes an image to see which layer is the deepest
             image = engine.state.batch[self.image_key][:1].to(engine.state.device)
             self._layer = bottleneck_of(engine.network, engine.inferer, image)
-        self._call = WatchedCall(engine, self._layer, self.layer, self.channel_dim)
+        grid = layer_and_grid(self.layer)[1]
+        self._call = WatchedCall(engine, self._layer, self.layer, self.channel_dim, grid)

@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Embeddings that go by a name instead of a layer's path: the pixels, and the bottleneck of any network."""
+"""The names of embeddings: the pixels, the bottleneck of any network, and a layer that is averaged over a grid."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BOTTLENECK", "bottleneck_of", "is_pixels", "pixel_rows"]
+__all__ = ["BOTTLENECK", "bottleneck_of", "is_pixels", "layer_and_grid", "pixel_rows"]
 
 BOTTLENECK = "bottleneck"
 _PIXELS = re.compile(r"pixels(?::([1-9]\d*))?$")
+_GRID = re.compile(r"(.*):([1-9]\d*)$")
 
 
 def is_pixels(name: str) -> bool:
@@ -25,6 +26,21 @@ def is_pixels(name: str) -> bool:
         (True, True, False)
     """
     return _PIXELS.match(name) is not None
+
+
+def layer_and_grid(name: str) -> tuple[str, int]:
+    """A layer's path, or ``"bottleneck"``, and over how many parts of each side of the image its output is averaged.
+
+    Args:
+        name: ``"bottleneck"``, averaged over the whole image, or ``"bottleneck:2"``, over each quarter of an image and
+            each eighth of a volume; likewise with the path of a layer.
+
+    Example:
+        >>> layer_and_grid("bottleneck:2"), layer_and_grid("model.1.submodule")
+        (('bottleneck', 2), ('model.1.submodule', 1))
+    """
+    match = _GRID.match(name)
+    return (name, 1) if match is None else (match[1], int(match[2]))
 
 
 def pixel_rows(images: Tensor, name: str) -> Tensor:

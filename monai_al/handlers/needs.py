@@ -7,10 +7,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from monai_al.handlers.named_embeddings import BOTTLENECK, is_pixels
+from monai_al.handlers.named_embeddings import BOTTLENECK, is_pixels, layer_and_grid
 from monai_al.uncertainty import Measure
 
-__all__ = ["ENCODER", "Needs", "before_training", "initial_needs_of", "is_layer", "needs_of", "of_members"]
+__all__ = [
+    "ENCODER",
+    "Needs",
+    "before_training",
+    "initial_needs_of",
+    "is_bottleneck",
+    "is_layer",
+    "needs_of",
+    "of_members",
+]
 
 ENCODER = "encoder"  # the embedding by the pretrained encoder
 
@@ -80,14 +89,24 @@ def before_training(need: Measure | str) -> bool:
     return isinstance(need, str) and (need == ENCODER or is_pixels(need))
 
 
+def is_bottleneck(need: Measure | str) -> bool:
+    """Whether it is the deepest layer of the trained network, averaged over the image or its parts.
+
+    Example:
+        >>> is_bottleneck("bottleneck"), is_bottleneck("bottleneck:2"), is_bottleneck("pixels:2")
+        (True, True, False)
+    """
+    return isinstance(need, str) and layer_and_grid(need)[0] == BOTTLENECK
+
+
 def is_layer(need: Measure | str) -> bool:
     """Whether it is the path of a layer of the trained network.
 
     Example:
-        >>> is_layer("model.0"), is_layer("bottleneck")
-        (True, False)
+        >>> is_layer("model.0"), is_layer("model.0:2"), is_layer("bottleneck")
+        (True, True, False)
     """
-    return isinstance(need, str) and need != BOTTLENECK and not before_training(need)
+    return isinstance(need, str) and not is_bottleneck(need) and not before_training(need)
 
 
 def of_members(need: Measure | str) -> bool:

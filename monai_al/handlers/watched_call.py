@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,11 @@ __all__ = ["WatchedCall", "find_layer", "pooled"]
 
 # they predict all windows of the first item, then all of the second, and so on
 SLIDING = (SlidingWindowInferer, SlidingWindowInfererAdapt, SliceInferer)
+_POOLING: dict[int, Callable[[Tensor, int], Tensor]] = {
+    1: nn.functional.adaptive_avg_pool1d,
+    2: nn.functional.adaptive_avg_pool2d,
+    3: nn.functional.adaptive_avg_pool3d,
+}
 
 
 class WatchedCall(Inferer):
@@ -29,6 +35,7 @@ class WatchedCall(Inferer):
         layer: the layer to watch, a part of the network.
         name: how messages call it.
         channel_dim: see :func:`pooled`.
+        grid: see :func:`pooled`.
 
     Example:
         >>> from types import SimpleNamespace
@@ -40,12 +47,13 @@ class WatchedCall(Inferer):
         [[7.5], [23.5]]
     """
 
-    def __init__(self, engine: Any, layer: nn.Module, name: str, channel_dim: int | None = None) -> None:
+    def __init__(self, engine: Any, layer: nn.Module, name: str, channel_dim: int | None = None, grid: int = 1) -> None:
         self.engine = engine
         self.inferer: Inferer = engine.inferer
         self.layer = layer
         self.name = name
         self.channel_dim = channel_dim
+        self.grid = grid
         self._outputs: list[Tensor] = []
         self._calls = 0
         engine.inferer = self
@@ -103,20 +111,21 @@ class WatchedCall(Inferer):
         self._calls += 1
 
     def _collect(self, output: Any, image_ndim: int) -> None:
-        self._outputs.append(pooled(output, self.name, image_ndim, self.channel_dim))
+        self._outputs.append(pooled(output, self.name, image_ndim, self.channel_dim, self.grid))
 
 
-def pooled(output: Any, name: str, image_ndim: int, channel_dim: int | None = None) -> Tensor:
-    """A layer's output, averaged over all dimensions but the batch and the channels.
+def pooled(output: Any, name: str, image_ndim: int, channel_dim: int | None = None, grid: int = 1) -> Tensor:
+    """A layer's output, averaged over all dimensions but the batch and the channels, or over parts of them.
 
     Args:
         output: ``(B, C, *spatial)`` or ``(B, D)``.
         name: how messages call the layer.
         image_ndim: number of dimensions of the network's input.
         channel_dim: which dimension holds the channels; None: the first after the batch.
+        grid: into how many parts each spatial dimension is cut, as by adaptive average pooling; a part is averaged.
 
     Returns:
-        float32 ``(B, C)``.
+        float32 ``(B, C * grid ** (number of spatial dimensions))``, channel by channel.
 
     Raises:
         ValueError: it is no such tensor, or it is not clear where the channels are.
@@ -124,6 +133,8 @@ def pooled(output: Any, name: str, image_ndim: int, channel_dim: int | None = No
     Example:
         >>> pooled(torch.ones(2, 3, 8, 8), "bottom", image_ndim=4).shape
         torch.Size([2, 3])
+        >>> pooled(torch.arange(16.0).reshape(1, 1, 4, 4), "bottom:2", image_ndim=4, grid=2).tolist()
+        [[2.5, 4.5, 10.5, 12.5]]
     """
     if not isinstance(output, Tensor):
         raise ValueError(
@@ -137,9 +148,21 @@ def pooled(output: Any, name: str, image_ndim: int, channel_dim: int | None = No
             f"layer {name!r} gives the shape {shape}: give channel_dim, 1 or 2, the dimension that holds the channels"
         )
     features = output.detach().as_subclass(Tensor).movedim(1 if channel_dim is None else channel_dim, 1)
+    if grid > 1:
+        return _cells(features, name, image_ndim, grid)
     if features.ndim == 2:
         return features.to(torch.float32, copy=True)  # later layers may work in place
     return features.flatten(2).mean(2, dtype=torch.float32)
+
+
+def _cells(features: Tensor, name: str, image_ndim: int, grid: int) -> Tensor:
+    spatial = features.ndim - 2
+    if spatial not in _POOLING or (spatial == 1 and image_ndim != 3):
+        raise ValueError(
+            f"layer {name!r} gives the shape {tuple(features.shape)}, channels first, which has no places to average "
+            f"over: take {name.rpartition(':')[0]!r}, which is averaged over all of it"
+        )
+    return _POOLING[spatial](features.to(torch.float32), grid).flatten(1)
 
 
 def find_layer(network: nn.Module, path: str) -> nn.Module:

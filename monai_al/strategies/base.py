@@ -46,8 +46,9 @@ class Strategy(ABC):
         :meth:`class_scores`.
 
         An embedding is ``"encoder"`` (features of the run's pretrained encoder), ``"bottleneck"`` or the path of
-        another layer of the trained network, or ``"pixels"`` (the preprocessed image; ``"pixels:64"`` resized to 64
-        pixels). Nothing else is computed; without needs the network is not run.
+        another layer of the trained network (``"bottleneck:2"``: each half of every side of the image by itself), or
+        ``"pixels"`` (the preprocessed image; ``"pixels:64"`` resized to 64 pixels). Nothing else is computed; without
+        needs the network is not run.
         """
         return {}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from monai.engines import SupervisedEvaluator
-from monai.inferers import SimpleInferer, SlidingWindowInferer
+from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
 from monai.networks.nets import BasicUNet, FlexibleUNet, UNet
 
 from monai_al.handlers import EmbeddingHandler, QueryHandler
@@ -113,6 +113,96 @@ def test_the_bottleneck_where_one_image_takes_several_calls(windows):
     np.testing.assert_allclose(
         found, embedded(network, images, "model.1.submodule.1.submodule.adn.A", inferer), rtol=1e-6
     )
+
+
+# -- a grid ------------------------------------------------------------------------------------------------------------
+
+
+def deepest(network, images, path) -> np.ndarray:
+    """What a layer gives of each image by itself."""
+    outputs = []
+    hook = network.get_submodule(path).register_forward_hook(lambda module, given, output: outputs.append(output))
+    with torch.no_grad():
+        for image in images:
+            network(image[None])
+    hook.remove()
+    return torch.cat(outputs).numpy()
+
+
+def cells(features: np.ndarray, grid: int) -> np.ndarray:
+    """The mean of each part, part by part: from floor(i n / grid) to ceil((i + 1) n / grid)."""
+    means = np.zeros((*features.shape[:2], *[grid] * (features.ndim - 2)))
+    for place in np.ndindex(*means.shape[2:]):
+        part = tuple(
+            slice(i * n // grid, -(-(i + 1) * n // grid)) for i, n in zip(place, features.shape[2:], strict=True)
+        )
+        means[(slice(None), slice(None), *place)] = features[(slice(None), slice(None), *part)].mean(
+            tuple(range(2, features.ndim))
+        )
+    return means.reshape(len(features), -1)
+
+
+def unet_3d():
+    return UNet(spatial_dims=3, in_channels=1, out_channels=2, channels=(4, 8, 16), strides=(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("network", "path", "shape"),
+    [
+        (unet(), "model.1.submodule.1.submodule.adn.A", (32, 48)),
+        (unet(), "model.1.submodule.1.submodule.adn.A", (20, 28)),  # 5 x 7 places
+        (BasicUNet(spatial_dims=2, features=(4, 4, 8, 8, 24, 4)), "down_4", (64, 32)),
+        (FlexibleUNet(1, 2, "resnet18", decoder_channels=(16, 8, 8, 4, 4)), "encoder.layer4", (64, 96)),
+        (DropoutUNet(in_channels=1, out_channels=2, channels=(4, 8, 12)), "bottleneck", (24, 24)),
+        (unet_3d(), "model.1.submodule.1.submodule.adn.A", (16, 12, 16)),
+        (BasicUNet(spatial_dims=3, features=(4, 4, 8, 8, 12, 4)), "down_4", (32, 16, 16)),
+    ],
+    ids=["unet", "odd", "basic", "flexible", "dropout", "3d", "basic 3d"],
+)
+def test_the_bottleneck_over_a_grid_is_that_of_each_undeformed_image(network, path, shape):
+    """Row r belongs to item r, whatever shares its batch, and a second look gives the same."""
+    images, close = torch.rand(3, 1, *shape), {"rtol": 1e-3, "atol": 1e-4}
+    features = deepest(network.eval(), images, path)
+    for grid in (1, 2, 3):
+        found = embedded(network, images, f"bottleneck:{grid}")
+        np.testing.assert_allclose(found, cells(features, grid), **close)
+        np.testing.assert_array_equal(found, embedded(network.train(), images, f"bottleneck:{grid}"))
+    np.testing.assert_array_equal(embedded(network, images, "bottleneck"), embedded(network, images, "bottleneck:1"))
+    np.testing.assert_allclose(embedded(network, images, "bottleneck:3", batch=1), found, **close)
+
+
+def test_a_layer_by_its_path_over_a_grid():
+    network, images = unet(num_res_units=2).eval(), torch.rand(3, 1, 32, 32)
+    path = "model.1.submodule.1.submodule"  # the whole of the last level, with what goes past its convolutions
+    found = embedded(network, images, f"{path}:2")
+    assert found.shape == (3, 16 * 4)
+    np.testing.assert_allclose(found, cells(deepest(network, images, path), 2), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="has no layer 'model.3'"):
+        embedded(network, images, "model.3:2")
+
+
+def test_a_grid_of_windows_is_averaged_over_the_windows():
+    network, images = unet_3d().eval(), torch.rand(2, 1, 16, 16, 16)
+    found = embedded(network, images, "bottleneck:2", SlidingWindowInferer((16, 8, 16), 1, overlap=0.0))
+    windows = [embedded(network, part, "bottleneck:2") for part in images.split(8, dim=3)]
+    np.testing.assert_allclose(found, np.mean(windows, axis=0), rtol=1e-3, atol=1e-5)
+    slices = SliceInferer(roi_size=(16, 16), spatial_dim=2, sw_batch_size=4)
+    found = embedded(unet(), images, "model.1.submodule.1.submodule:2", slices)
+    assert found.shape == (2, 16 * 4)  # of the slices, which a network for images sees
+
+
+def test_an_output_without_places_has_no_grid():
+    class Vector(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bottleneck = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+
+        def forward(self, x):
+            return self.bottleneck(x)
+
+    with pytest.raises(ValueError, match=r"'bottleneck:2' gives the shape \(2, 3\).*: take 'bottleneck', which is"):
+        embedded(Vector(), torch.rand(2, 1, 8, 8), "bottleneck:2")
+    assert embedded(Vector(), torch.rand(2, 1, 8, 8), "bottleneck").shape == (2, 3)
 
 
 def test_a_network_that_does_not_shrink_the_image_has_no_bottleneck():
