@@ -13,6 +13,7 @@ import numpy as np
 
 from monai_al.annotators.editor_grid import EditorGrid
 from monai_al.data import StoredVolume
+from monai_al.data.colours import brightness
 from monai_al.data.grids import SAME_GRID, displacement
 from monai_al.data.nifti_header import NIFTI_SUFFIXES, millimetres
 from monai_al.data.slice_axis import in_stored_order
@@ -25,7 +26,6 @@ COLOURS = "image_colour.nii.gz"
 _SAME = 1e-3  # voxel edges: what headers round
 _SCANNER = 1  # NIfTI's code for coordinates of the scanner
 _QUICK = 1  # of gzip
-_BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _INT16 = np.iinfo(np.int16)
 
 
@@ -52,7 +52,7 @@ def image_files(item: Item, volume: StoredVolume, grid: EditorGrid) -> dict[str,
     """
     channels = volume.image
     if grid.picture and len(channels) == 3:
-        grey = np.tensordot(_BRIGHTNESS, channels, axes=1)
+        (grey,) = brightness(channels)
         return {"image.nii.gz": _nifti(_compact(np.rint(grey)), item, grid), COLOURS: _colours(channels, item, grid)}
     if len(channels) == 1 and _as_it_is(item, grid):
         return {"image.nii.gz": Path(item.image).read_bytes()}

@@ -336,8 +336,10 @@ def _edges(mask: np.ndarray) -> list[list[tuple[float, float]]]:
 
 def _gray(image: np.ndarray) -> np.ndarray:
     """The brightness ``(h, w)`` of an image, on which colours show."""
+    from monai_al.data.colours import brightness  # which loads torch
+
     shown = gray_or_color(image)
-    return shown if shown.ndim == 2 else shown @ np.array([0.299, 0.587, 0.114])
+    return shown if shown.ndim == 2 else brightness(np.moveaxis(shown, -1, 0))[0]
 
 
 def _hatching(mask: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
+from monai_al.transforms.grey_of_colours import GreyOfColoursd
 from monai_al.transforms.label_affine import RandLabelAffined
 from monai_al.transforms.plane_grid import PlaneGridd
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
@@ -12,6 +13,7 @@ __all__ = [
     "AugmentationParameters",
     "ContrastiveAugmentation",
     "ContrastiveBatch",
+    "GreyOfColoursd",
     "PlaneGridd",
     "RandLabelAffined",
     "UncertaintyMap",
