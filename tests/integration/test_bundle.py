@@ -65,7 +65,7 @@ def one_of_each_kind():
 
 def few(overlay):
     """Options that keep an overlay's run short."""
-    options = {"members": 2} if overlay.stem.startswith("ensemble") else {}
+    options = {"members": 2} if overlay.stem.startswith("ens") else {}
     options |= ENCODER if "embedding: encoder" in overlay.read_text(encoding="utf-8") else {}
     return options | ({"strategy#steps": 3, "strategy#size": 16} if overlay.stem == "vaal" else {})
 

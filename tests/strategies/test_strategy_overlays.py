@@ -35,6 +35,8 @@ NAMES = {  # of the strategies that are not called as their overlay
     "coreset_bottleneck": "coreset (bottleneck)",
     "coreset_encoder": "coreset (encoder)",
     "coreset_pixels": "coreset (pixels)",
+    "ens_js": "ensemble_mutual_information",
+    "ens_s": "ensemble_entropy",
     "foreground_aware_random_33": "foreground-aware random 33 % (uses the truth)",
     "foreground_aware_random_66": "foreground-aware random 66 % (uses the truth)",
     "mc_dropout_divergence": "bald",
@@ -57,7 +59,7 @@ def learner(cache_dir, tmp_path):
 
     def make(overlay: Path, **more) -> ActiveLearner:
         options = {**SMALL, "cache_dir": str(cache_dir), "output_dir": str(tmp_path / "run"), **more}
-        if "ensemble" in overlay.stem:
+        if overlay.stem.startswith("ens"):
             options["members"] = 2
         files = [str(LOOP / "active_learning.yaml"), str(overlay)]
         workflow = ConfigWorkflow(files, workflow_type="train", logging_file=False, encoder=str(ENCODER), **options)
