@@ -26,6 +26,7 @@ DATASETS = (
     "davis",
     "decathlon",
     "folder",
+    "isic",
     "lgg",
     "ms_cmr",
     "phantom",
@@ -100,6 +101,10 @@ def _add_dataset_options(group) -> None:
         ("grade", {"help": "brats: HGG or LGG only (default: both)"}),
         ("part", {"help": "promise12: train or test (default: train where there is one)"}),
         ("whole_gland", {"action": "store_true", "help": "promise12: join the zones 1 and 2 of copies that have them"}),
+        (
+            "parts",
+            {"nargs": "+", "metavar": "P", "help": "isic: train, validation, test (default: all that are there)"},
+        ),
         ("sequences", {"nargs": "+", "metavar": "NAME", "help": "davis: these alone"}),
         ("images", {"help": "folder: sub-folder of the images, or a pattern such as '*_t1.nii.gz'"}),
         ("labels", {"help": "folder: the same of the labels; acdc: masks (default) or scribbles"}),

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+
+from monai_al.data.grids import same_view
 
 __all__ = ["VolumeGeometry"]
 
@@ -58,6 +60,17 @@ class VolumeGeometry:
         m = self._stored_to_preprocessed()
         slice_axis = np.allclose(m[2], [0, 0, 1, 0], atol=1e-3) and np.allclose(m[:2, 2], 0, atol=1e-3)
         return bool(slice_axis) and self.shape[2] == self.stored_shape[2]
+
+    def of_size(self, shape: Sequence[int]) -> VolumeGeometry:
+        """The same for a file ``(H, W, D)`` of another size that shows the same view, edge to edge.
+
+        A voxel of that file counts as large as one of this: of such files none says how large it is.
+        """
+        height, width, depth = (int(n) for n in shape)
+        if (height, width, depth) == self.stored_shape:
+            return self
+        affine = same_view(self.stored_affine, self.stored_shape, (height, width, depth))
+        return replace(self, stored_shape=(height, width, depth), stored_affine=affine)
 
     def _stored_to_preprocessed(self) -> np.ndarray:
         return np.linalg.inv(self.affine) @ self.stored_affine

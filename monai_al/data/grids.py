@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["SAME_GRID", "aligned", "displacement", "pasted", "reordered"]
+__all__ = ["SAME_GRID", "aligned", "displacement", "pasted", "reordered", "same_view"]
 
 SAME_GRID = 0.1  # voxel edges: below it lies what files round; half an edge is where voxels begin to change places
 
@@ -122,6 +122,27 @@ def pasted(values: np.ndarray, start: Sequence[int], shape: Sequence[int], fill:
     here = tuple(slice(part.start - first, part.stop - first) for part, first in zip(there, start, strict=True))
     found[there] = values[here]
     return found, here
+
+
+def same_view(affine: np.ndarray, shape: Sequence[int], other: Sequence[int]) -> np.ndarray:
+    """The affine of a grid of another size that covers the same place, edge to edge.
+
+    Args:
+        affine: ``(4, 4)``, voxel index -> mm.
+        shape: ``(H, W, D)`` of its grid.
+        other: the same of the other grid.
+
+    Returns:
+        ``(4, 4)``; the same affine where the sizes are equal.
+
+    Example:
+        >>> same_view(np.eye(4), (4, 6, 1), (2, 3, 1)).tolist()
+        [[2.0, 0.0, 0.0, 0.5], [0.0, 2.0, 0.0, 0.5], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+    scale = np.asarray(shape, dtype=np.float64) / np.asarray(other, dtype=np.float64)
+    matrix = np.diag([*scale, 1.0])
+    matrix[:3, 3] = (scale - 1) / 2  # the centre of the first voxel
+    return affine @ matrix
 
 
 def _turned(values: np.ndarray, affine: np.ndarray, axes: list[int], signs: list[int]) -> tuple[np.ndarray, np.ndarray]:

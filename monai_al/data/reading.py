@@ -47,7 +47,8 @@ class StoredVolume:
 
     Args:
         image: float32 ``(C, H, W, D)``; a 2D image has D = 1.
-        label: uint8 ``(H, W, D)`` of class numbers, 255 = not annotated; None where no label was asked for.
+        label: uint8 ``(H, W, D)`` of class numbers, 255 = not annotated; None where no label was asked for. Where other
+            sizes were tolerated it may have other rows and columns than the image, of the same view.
         affine: float64 ``(4, 4)``, voxel index to RAS millimetres.
         spacing: voxel size in mm along H, W, D.
         placeholder_spacing: True where the file states no voxel size, so that distances mean nothing.
@@ -97,6 +98,7 @@ def read_volume(
     label_values: Mapping[int, int] | None = None,
     channel: int | None = None,
     affine_tolerated: bool = False,
+    sizes_tolerated: bool = False,
     slice_axis: int = SLICE_AXIS,
 ) -> StoredVolume:
     """Read an image and its label and check that they can be used together.
@@ -115,12 +117,15 @@ def read_volume(
         label_values: stored label value -> class number, or 255 for "not annotated"; needed with a label.
         channel: keep this channel only. Default: all of them.
         affine_tolerated: where image and label disagree about their position, warn and use the image's geometry.
+        sizes_tolerated: a picture and its label, of which one was resized, may differ in rows and columns: both show
+            the whole view.
         slice_axis: the stored axis along which the slices lie, 0, 1 or 2; it comes last, in the geometry, too, and the
             other two keep their order.
 
     Returns:
-        Image, label, and the image's geometry. A NIfTI affine is the s-form if its code is above 0, else the q-form
-        if its code is above 0, else it is made from the header's voxel sizes; metres and microns become millimetres.
+        Image, label, and the image's geometry; a label of another size stays as it is stored. A NIfTI affine is the
+        s-form if its code is above 0, else the q-form if its code is above 0, else it is made from the header's voxel
+        sizes; metres and microns become millimetres.
 
     Raises:
         DataError: a file is missing, unreadable, truncated or damaged, or declares more voxels than it can hold; a
@@ -147,7 +152,9 @@ def read_volume(
     _spacing(affine, image)  # an image without usable geometry is refused before its label is compared with it
     classes = None
     if label is not None:
-        classes = guarded(label, lambda path: _read_label(path, image, grid, label_values, affine_tolerated))
+        classes = guarded(
+            label, lambda path: _read_label(path, image, grid, label_values, affine_tolerated, sizes_tolerated)
+        )
     values, of_slices = slices_last(values, affine, slice_axis)
     classes = None if classes is None else slices_last(classes, affine, slice_axis)[0]
     return StoredVolume(values, classes, of_slices, _spacing(of_slices, image), grid.placeholder)
@@ -197,11 +204,14 @@ def label_colours(path: str | os.PathLike) -> dict[int, tuple[int, ...]]:
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
-def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: bool) -> np.ndarray:
+def _read_label(
+    label, image, grid: StoredGrid, label_values, affine_tolerated: bool, sizes_tolerated: bool
+) -> np.ndarray:
     if label_values is None:
         raise DataError(f"{label}: give label_values (stored value -> class number, or 255), as a pool does")
     stored = _in_order_of(grid, guarded(label, stored_format(label).label))
-    if stored.values.shape[:3] != grid.values.shape[:3]:
+    differ = stored.values.shape[:3] != grid.values.shape[:3]
+    if differ and not (sizes_tolerated and _may_be_resized(grid, stored)):
         raise DataError(
             f"image {image} has shape {grid.values.shape[:3]} but its label {label} has {stored.values.shape[:3]}: "
             "they do not belong together, or one was resampled; store both on one grid"
@@ -213,6 +223,13 @@ def _read_label(label, image, grid: StoredGrid, label_values, affine_tolerated: 
     if grid.order is not None and stored.order is None and os.path.isdir(label):
         values = values[:, :, list(grid.order)]  # the k-th picture belongs to the k-th slice by name
     return _classes(whole_numbers(values, label), stored.mask, label_values, label)
+
+
+def _may_be_resized(image: StoredGrid, label: StoredGrid) -> bool:
+    """Whether a picture and its label, one plane each that says nothing of where it lies, may be of one view."""
+    one_plane = all(grid.affine is None and grid.values.shape[2] == 1 for grid in (image, label))
+    turned = image.values.shape[:2] == label.values.shape[1::-1]
+    return one_plane and not turned
 
 
 def _in_order_of(grid: StoredGrid, label: StoredGrid) -> StoredGrid:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from monai_al.data.cut_labels import labeled_voxels, what_is_cut
 from monai_al.data.fingerprint import fingerprint
 from monai_al.data.geometry import VolumeGeometry
+from monai_al.data.grids import same_view
 from monai_al.data.reading import StoredVolume, read_volume
 from monai_al.records import NOT_ANNOTATED, content_hash, file_identity, whole_label_values
 from monai_al.records.errors import DataError
@@ -48,7 +49,7 @@ class CachedVolume:
         label: uint8 class numbers ``(d, h, w)`` on the preprocessed grid, 255 outside the stored grid, or None.
         truth: uint8 class numbers ``(D, H, W)`` on the stored grid, D along the slice axis, or None.
         valid: bool ``(d or 1, h, w)``, False outside the stored grid.
-        geometry: the two grids and the way back.
+        geometry: the two grids and the way back; the stored one is the image's, or that of a label of another size.
         hashes: SHA-256 of the image file and of the label file (None without a label).
 
     Example:
@@ -81,6 +82,7 @@ class VolumeCache:
         label_values: stored label value -> class number or 255; needed where items have labels.
         progress: show a progress bar while :meth:`prepare` reads.
         affine_tolerated: where image and label disagree about their position, warn and use the image's geometry.
+        sizes_tolerated: pictures and their labels may differ in rows and columns: both show the whole view.
 
     Attributes:
         recipe: fingerprint of what the entries depend on beside their files.
@@ -105,6 +107,7 @@ class VolumeCache:
         label_values: Mapping[int, int] | None = None,
         progress: bool = True,
         affine_tolerated: bool = False,
+        sizes_tolerated: bool = False,
     ) -> None:
         _refuse_random(transform)
         self.cache_dir = Path(cache_dir)
@@ -112,6 +115,7 @@ class VolumeCache:
         self.label_values = None if label_values is None else whole_label_values(label_values)
         self.progress = progress
         self.affine_tolerated = affine_tolerated
+        self.sizes_tolerated = sizes_tolerated
         self.recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
         self._open: dict[tuple[str, str | None, str, int], CachedVolume] = {}
 
@@ -207,15 +211,17 @@ class VolumeCache:
     def _opened(image_entry: Path, label_entry: Path | None) -> CachedVolume:
         content = read_json(image_entry / "geometry.json")
         label = truth = label_hash = None
+        geometry = content["geometry"]
         if label_entry is not None:
             label, truth = _map(label_entry / "label.npy"), _map(label_entry / "truth.npy")
-            label_hash = read_json(label_entry / "label.json")["sha256"]
+            of_label = read_json(label_entry / "label.json")
+            label_hash, geometry = of_label["sha256"], of_label.get("geometry", geometry)
         return CachedVolume(
             _map(image_entry / "image.npy"),
             label,
             truth,
             _map(image_entry / "valid.npy"),
-            VolumeGeometry.from_json(content["geometry"]),
+            VolumeGeometry.from_json(geometry),
             (content["sha256"], label_hash),
         )
 
@@ -228,6 +234,7 @@ class VolumeCache:
             return image_entry, None
         key = (self.recipe, image, self._identity(item.label), self._values_of(item))
         key += ("affine tolerated",) * self.affine_tolerated  # else it was never compared with that of its image
+        key += ("sizes tolerated",) * self.sizes_tolerated
         return image_entry, self.cache_dir / "labels" / fingerprint(key)[:32]
 
     def _values_of(self, item: Item) -> dict[int, int] | None:
@@ -247,6 +254,7 @@ class VolumeCache:
             item.label,
             label_values=self._values_of(item),
             affine_tolerated=self.affine_tolerated,
+            sizes_tolerated=self.sizes_tolerated,
             slice_axis=item.slice_axis,
         )
         image, label, affine = self._preprocess(stored, item)
@@ -274,24 +282,27 @@ class VolumeCache:
                 )
         if label_entry is not None and stored.label is not None and label is not None and item.label is not None:
             planes = np.where(valid, label.transpose(2, 0, 1), NOT_ANNOTATED).astype(np.uint8)
+            truth, own = stored.label.transpose(2, 0, 1), geometry.of_size(stored.label.shape)
+            content = {"label": item.label, "sha256": content_hash(item.label), **labeled_voxels(truth, own)}
+            content |= {} if own is geometry else {"geometry": own.to_json()}
             with new_folder(label_entry) as folder:
                 np.save(folder / "label.npy", np.ascontiguousarray(planes))
-                np.save(folder / "truth.npy", np.ascontiguousarray(stored.label.transpose(2, 0, 1)))
-                content = {"label": item.label, "sha256": content_hash(item.label)}
-                write_json(folder / "label.json", content | labeled_voxels(stored.label.transpose(2, 0, 1), geometry))
+                np.save(folder / "truth.npy", np.ascontiguousarray(truth))
+                write_json(folder / "label.json", content)
 
     def _preprocess(self, stored: StoredVolume, item: Item) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        if self.transform is None:
+        shape = stored.image.shape[1:]
+        if self.transform is None and (stored.label is None or stored.label.shape == shape):
             return stored.image, stored.label, stored.affine
         from monai.data import MetaTensor
 
-        affine = torch.from_numpy(stored.affine)
-        data = {"image": MetaTensor(torch.from_numpy(stored.image), affine=affine)}
+        data = {"image": MetaTensor(torch.from_numpy(stored.image), affine=torch.from_numpy(stored.affine))}
         if stored.label is not None:
+            affine = torch.from_numpy(same_view(stored.affine, shape, stored.label.shape))
             data["label"] = MetaTensor(torch.from_numpy(stored.label[None].astype(np.float32)), affine=affine)
         try:
             with track_meta(True):
-                out = self.transform(data)
+                out = data if self.transform is None else self.transform(data)
         except Exception as error:
             cause = error.__cause__ or error  # MONAI's own error names the transform alone
             raise DataError(f"{item.image}: the preprocessing failed ({type(cause).__name__}: {cause})") from error

@@ -10,6 +10,7 @@ from monai_al.datasets.davis import davis
 from monai_al.datasets.decathlon import decathlon
 from monai_al.datasets.deviation import deviation_text, slice_deviations
 from monai_al.datasets.folder import folder
+from monai_al.datasets.isic import isic
 from monai_al.datasets.lgg import lgg
 from monai_al.datasets.ms_cmr import ms_cmr
 from monai_al.datasets.phantom import phantom
@@ -29,6 +30,7 @@ __all__ = [
     "description_text",
     "deviation_text",
     "folder",
+    "isic",
     "lgg",
     "ms_cmr",
     "phantom",

@@ -62,5 +62,6 @@ def _read(item: Item, pool: Pool) -> None:
         item.label,
         label_values=pool.label_values,
         affine_tolerated=pool.affine_tolerated,
+        sizes_tolerated=pool.sizes_tolerated,
         slice_axis=item.slice_axis,
     )

@@ -224,6 +224,7 @@ def pool_of(
     placeholder_spacing: bool = False,
     affine_tolerated: bool = False,
     slice_axis: int | str | None = None,
+    sizes_tolerated: bool = False,
 ) -> Pool:
     """The pool of a data set's pairs, in the order given.
 
@@ -240,6 +241,7 @@ def pool_of(
         slice_axis: the stored axis of the slices, 0, 1 or 2, or ``"coarsest"``: that of the largest voxel size of each
             file, if one is at least 1.5 times as large as the others, else the third. None: the third, and the data set
             has no option for it. A whole volume is read with this axis last, too.
+        sizes_tolerated: rows and columns of pictures and their labels may differ; both show the same view.
 
     Raises:
         DataError: no pair at all, two volumes of one name, names that are no text, or unreadable headers (all of them
@@ -279,7 +281,9 @@ def pool_of(
         raise UnusableVolumes(str(listed_error(head, [*reasons.values()])), reasons, len(pairs))
     axis_note = None if placeholder_spacing else coarsest_note(items, root, slice_axis)
     notes = [*notes, *_copies_note(pairs), *([axis_note] if axis_note else [])]
-    return Pool(items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis)
+    return Pool(
+        items, classes, label_values, str(root), notes, placeholder_spacing, affine_tolerated, axis, sizes_tolerated
+    )
 
 
 def _is_text(name: str) -> bool:

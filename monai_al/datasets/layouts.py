@@ -26,7 +26,12 @@ _OF_OTHERS = {  # data sets that no reader but their own takes: some of their pa
     "brats": ("*/OTMultiClass.nii*", "*/Flair_subtrMeanDivStd.nii*"),
     "chaos": ("CT/*/DICOM_anon", "CT/*/Ground"),
 }
-_KNOWN = {"acdc": "patient*/patient*_frame*.nii*", "lgg": "TCGA_*/TCGA_*", "promise12": "Case*_segmentation.mhd"}
+_KNOWN = {  # data sets that a plain reader takes, too
+    "acdc": "patient*/patient*_frame*.nii*",
+    "isic": "*/ISIC_???????_segmentation.png",
+    "lgg": "TCGA_*/TCGA_*",
+    "promise12": "Case*_segmentation.mhd",
+}
 _PREFIXES = ("", "Train_Sets/", "HGG/", "LGG/")
 
 
@@ -143,5 +148,5 @@ def _of_folders(place: Path) -> Layout:
     labels = [name for name in filled if is_label_name(name)]
     if not names and len(labels) == 1 and len(filled) == 2 and not holds_images(place, deep=False):
         names = {"images": next(name for name in filled if name not in labels), "labels": labels[0]}
-    told = f"two folders, {names['images']}/ and {names['labels']}/" if names else f"files in a folder{_known(place)}"
-    return Layout("folder", told, names)
+    told = f"two folders, {names['images']}/ and {names['labels']}/" if names else "files in a folder"
+    return Layout("folder", told + _known(place), names)

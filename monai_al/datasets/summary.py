@@ -109,6 +109,7 @@ def _facts(items: Sequence[Item], pool: Pool, affine_tolerated: bool) -> _Facts:
         first.label,
         label_values=pool.label_values,
         affine_tolerated=affine_tolerated,
+        sizes_tolerated=pool.sizes_tolerated,
         slice_axis=first.slice_axis,
     )
     outside = [item.id for item in items if item.slice is not None and item.slice >= stored.image.shape[3]]

@@ -150,6 +150,12 @@ def _declared() -> Iterator[Option]:
         name="in_channels", kind="whole", low=1, high=_MANY, help="channels of an image, such as 3 of a colour one"
     )
     yield data(
+        name="colours",
+        kind="choice",
+        choices=("rgb", "grey"),
+        help="of pictures in colours: all three, with in_channels 3, or their brightness, with in_channels 1",
+    )
+    yield data(
         name="out_channels",
         kind="whole",
         low=1,

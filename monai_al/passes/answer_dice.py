@@ -60,7 +60,7 @@ def answer_dice(
         of_volume.setdefault(item.volume, []).append(item)
     rows = []
     for own in of_volume.values():
-        prediction = predict_volume(source, trained, own[0], batch_size=batch_size)
+        prediction = predict_volume(source, trained, own[0], batch_size=batch_size, on_label=True)
         assert prediction is not None
         rows += [_dice(prediction, source.cache.get(item).truth, item, len(source.data.classes)) for item in own]
     classes = source.data.classes[1:]

@@ -18,7 +18,9 @@ from monai_al.sources import Source
 __all__ = ["predict_volume"]
 
 
-def predict_volume(source: Source, trained: TrainedNetwork, item: Item, *, batch_size: int = 64) -> np.ndarray | None:
+def predict_volume(
+    source: Source, trained: TrainedNetwork, item: Item, *, batch_size: int = 64, on_label: bool = False
+) -> np.ndarray | None:
     """The most probable class of every voxel of a volume, on its stored grid.
 
     Args:
@@ -26,6 +28,7 @@ def predict_volume(source: Source, trained: TrainedNetwork, item: Item, *, batch
         trained: network, inferer, device and activation.
         item: the volume, or a slice of it; its label is not read.
         batch_size: slices per batch, at most.
+        on_label: of a picture whose label has another size, on the grid of the label, for which it is read.
 
     Returns:
         uint8 ``(H, W, D)``, the slice axis last; None where the source has no cache, because only its bundle knows the
@@ -49,7 +52,7 @@ def predict_volume(source: Source, trained: TrainedNetwork, item: Item, *, batch
     """
     if source.cache is None:
         return None
-    items = [replace(item, label=None)]
+    items = [item if on_label and item.slice is None else replace(item, label=None)]
     if item.slice is not None:
         depth = source.cache.get(items[0]).geometry.stored_shape[2]
         items = slices_of(depth, image=item.image, volume=item.volume, patient=item.patient, slice_axis=item.slice_axis)

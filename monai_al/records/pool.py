@@ -31,6 +31,7 @@ class Pool(Sequence[Item]):
         affine_tolerated: it is known that affines of an image and its label may differ, and that the image's is right.
         slice_axis: how the slice axis of each item was chosen, and is chosen for other volumes of this kind: 0, 1 or 2
             for all of them, or ``"coarsest"`` for that of each file.
+        sizes_tolerated: it is known that pictures and their labels may differ in rows and columns, and show one view.
 
     Raises:
         ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
@@ -53,6 +54,7 @@ class Pool(Sequence[Item]):
         placeholder_spacing: bool = False,
         affine_tolerated: bool = False,
         slice_axis: int | str = SLICE_AXIS,
+        sizes_tolerated: bool = False,
     ) -> None:
         if isinstance(classes, str):
             raise ValueError(f"classes must be a list of names, background first, got {classes!r}")
@@ -65,6 +67,7 @@ class Pool(Sequence[Item]):
         self.placeholder_spacing = placeholder_spacing
         self.affine_tolerated = affine_tolerated
         self.slice_axis = slice_axis
+        self.sizes_tolerated = sizes_tolerated
         self._index = {item.id: i for i, item in enumerate(self.items)}
         self._check()
 
@@ -135,6 +138,7 @@ class Pool(Sequence[Item]):
             self.placeholder_spacing,
             self.affine_tolerated,
             self.slice_axis,
+            self.sizes_tolerated,
         )
 
 

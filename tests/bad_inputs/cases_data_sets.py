@@ -126,6 +126,7 @@ FOLDERS = [
             "datalist": "which JSON file lists the images?",
             "davis": "give the folder DAVIS",
             "hippocampus": "neither dataset.json nor imagesTr",
+            "isic": "give the folder that holds ISIC-2017_Training_Data",
             "lgg": "2 cases are incomplete",
             "ms_cmr": "give the folder that holds train",
             "promise12": "no CaseNN.mhd",

@@ -245,6 +245,7 @@ OF_THE_OVERLAYS = {
     "davis": ["image_size", "in_channels", "intensity", "preprocessing", "spacing"],
     "folder": ["image_size", "spacing"],
     "hippocampus": ["image_size", "spacing"],
+    "isic": ["colours", "image_size", "in_channels", "intensity", "preprocessing", "spacing"],
     "lgg": ["image_size", "intensity", "spacing"],
     "ms_cmr": ["image_size", "intensity", "spacing"],
     "promise12": ["image_size", "spacing"],

@@ -348,6 +348,14 @@ class TestRefusals:
         assert main(["init", str(tmp_path / "data"), "--output", str(tmp_path / "mine.yaml")]) == 2
         assert "run active_learning davis --dataset_dir" in capsys.readouterr().err
 
+    def test_a_data_set_whose_reader_knows_more(self, picture, init, tmp_path):
+        for number in range(1, 5):
+            picture(f"ISIC-2017_Training_Data/ISIC_{number:07d}.jpg")
+            picture(f"ISIC-2017_Part1_GroundTruth/ISIC_{number:07d}_segmentation.png", (20, 30), (0, 255))
+        said, overlay, _ = init("--classes", "background,lesion")
+        assert "ISIC-2017_Part1_GroundTruth/ that look like isic, whose overlay of this name knows more of them" in said
+        assert overlay["in_channels"] == 3
+
     def test_too_few_names_of_classes(self, volume, tmp_path, capsys):
         for number in (1, 2):
             case(volume, number)
