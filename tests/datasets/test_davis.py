@@ -230,7 +230,7 @@ def test_the_overlay_s_preprocessing(make, home, tmp_path):
     square = make("a", 4)
     parser = ConfigParser(ConfigParser.load_config_files([TRAIN, OVERLAY]))
     parser.update({"dataset_dir": str(home), "split_seed": 0, "pool": "@datalist"})
-    assert parser["in_channels"] == 3
+    assert parser.get_parsed_content("in_channels") == 3
     pool = parser.get_parsed_content("datalist")
     cache = VolumeCache(tmp_path / "cache", parser.get_parsed_content("preprocessing"), pool.label_values)
     volume = cache.get(pool[3])
