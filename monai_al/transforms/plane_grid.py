@@ -12,6 +12,7 @@ from monai.transforms import MapTransform, Resize, ResizeWithPadOrCrop
 
 __all__ = ["PlaneGridd"]
 
+MUCH_LARGER, FIRST = 8, 4  # times the new side: above the one, pixels are first averaged to the other
 MOST = 16384  # rows or columns of a whole view that is resampled: what is beyond is no spacing that anybody means
 
 
@@ -22,7 +23,8 @@ class PlaneGridd(MapTransform):
     resampled to it and cropped or padded around their centre. Without one the whole view is resized, which is all that
     can be done where files tell no spacing. No label is looked at. Slices are resampled within themselves, by MONAI's
     ``Resize``, and so keep their places; ``Spacing`` would turn the axes of a header whose directions are rounded, and
-    mix neighbouring slices. Images are smoothed before they become smaller.
+    mix neighbouring slices. Images are smoothed before they become smaller; of those that are more than eight times as
+    large, such as photographs, whole blocks of pixels are averaged first, for the sake of memory.
 
     Args:
         keys: what is changed, each ``(C, H, W, D)`` with its affine; those that are absent are left out.
@@ -76,9 +78,14 @@ class PlaneGridd(MapTransform):
         return out
 
     def _image(self, image: Any) -> Any:
-        return self._framed(
-            Resize((*self._resized(image), -1), mode="trilinear", anti_aliasing=True)(image), self.padding_value
+        size = self._resized(image)
+        first = tuple(
+            FIRST * side if stored > MUCH_LARGER * side else stored
+            for side, stored in zip(size, image.shape[1:3], strict=True)
         )
+        if first != tuple(image.shape[1:3]):
+            image = Resize((*first, -1), mode="area")(image)
+        return self._framed(Resize((*size, -1), mode="trilinear", anti_aliasing=True)(image), self.padding_value)
 
     def _label(self, label: Any) -> Any:
         return self._framed(Resize((*self._resized(label), -1), mode="nearest-exact")(label), 0)

@@ -92,3 +92,18 @@ def test_mistakes(settings):
 def test_a_spacing_that_no_memory_could_hold_is_refused():
     with pytest.raises(ValueError, match=r"0.002 mm a slice has 20000 x 2000 pixels: give a larger --spacing"):
         placed(np.zeros((40, 4, 2)), affine_of((1.0, 1.0, 4.0)), size=(16, 16), spacing=0.002)
+
+
+def test_much_larger_pictures_are_averaged_where_they_are():
+    size, factor = (16, 24), 20
+    drawn = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    pattern = torch.nn.functional.interpolate(drawn, scale_factor=4, mode="bilinear")[0]
+    large = torch.nn.functional.interpolate(pattern[None], scale_factor=factor, mode="bilinear")[0]
+    small = torch.nn.functional.interpolate(large[None], size, mode="area")[0]
+    out = PlaneGridd("image", size=size)({"image": MetaTensor(large[..., None], affine=torch.eye(4))})["image"]
+    assert tuple(out.shape) == (3, *size, 1)
+    inner = (slice(None), slice(2, -2), slice(2, -2))  # the smoothing takes what lies beyond the edge for 0
+    torch.testing.assert_close(out.as_tensor()[..., 0][inner], small[inner], atol=0.05, rtol=0)
+    expected = torch.diag(torch.tensor([factor, factor, 1.0, 1.0], dtype=out.affine.dtype))
+    expected[:2, 3] = (factor - 1) / 2  # edge to edge
+    torch.testing.assert_close(out.affine, expected)
