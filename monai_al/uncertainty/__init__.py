@@ -5,6 +5,7 @@
 from monai_al.uncertainty.activation import ACTIVATIONS, check_activation, probabilities
 from monai_al.uncertainty.augmentation import Augmentation
 from monai_al.uncertainty.check import check_probabilities, check_samples
+from monai_al.uncertainty.contour import ContourMeasure, contour_distance
 from monai_al.uncertainty.logits import entropy_from_logits, score_logits
 from monai_al.uncertainty.maps import MAPS, class_weighted_entropy, entropy, least_confidence, margin
 from monai_al.uncertainty.measure import MEASURES, SAMPLES, ClassMeasure, Measure, of_class
@@ -23,6 +24,7 @@ __all__ = [
     "SAMPLE_MAPS",
     "Augmentation",
     "ClassMeasure",
+    "ContourMeasure",
     "Measure",
     "RunningSamples",
     "boundary_region",
@@ -30,6 +32,7 @@ __all__ = [
     "check_probabilities",
     "check_samples",
     "class_weighted_entropy",
+    "contour_distance",
     "entropy",
     "entropy_from_logits",
     "least_confidence",
