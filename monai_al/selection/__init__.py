@@ -23,6 +23,7 @@ from monai_al.selection.merge_alternating import merge_alternating
 from monai_al.selection.power_noise import check_beta, geometric, power_noise
 from monai_al.selection.prob_cover import newly_held, prob_cover, pure_radius, radius_of_clusters
 from monai_al.selection.ranks import ranks
+from monai_al.selection.score_bins import check_quotas, largest_remainder, lowest_highest_middle, modal_bin
 from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.stratified import stratified
 from monai_al.selection.top_k import top_k
@@ -37,6 +38,7 @@ __all__ = [
     "check_embeddings",
     "check_groups",
     "check_labeled",
+    "check_quotas",
     "check_scores",
     "check_share",
     "check_small_clusters",
@@ -46,8 +48,11 @@ __all__ = [
     "geometric",
     "k_center_greedy",
     "k_means",
+    "largest_remainder",
+    "lowest_highest_middle",
     "merge_alternating",
     "nearest_by_quota",
+    "modal_bin",
     "newly_held",
     "power_noise",
     "prob_cover",
