@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,14 @@ from monai_al.engines.loop_log import (
     tell_answer,
     tell_answered,
     tell_budget,
+    tell_pseudo_labels,
     tell_refused,
     tell_round,
     tell_start,
     tell_waiting,
 )
 from monai_al.engines.members import Members
+from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
 from monai_al.engines.round_weights import trained_weights
@@ -320,15 +322,19 @@ class ActiveLearner(Engine):
 
     def _work(self, number: int, labels: Labels) -> Work:
         """What the annotator may look at."""
+        return Work(self.folder.path, self.source, labels, self._predictor(number - 1) if number > 0 else None)
+
+    def _predictor(self, number: int) -> Callable[[Item], np.ndarray | None]:
+        """What the network of a round says of an item's volume; it is loaded once it is asked."""
 
         @functools.cache
         def trained() -> TrainedNetwork:
-            return self.members.load(self.source, number - 1, self.members.of_round(number - 1))
+            return self.members.load(self.source, number, self.members.of_round(number))
 
         def predict(item: Item) -> np.ndarray | None:
             return predict_volume(self.source, trained(), item, batch_size=self.settings.scoring_batch_size)
 
-        return Work(self.folder.path, self.source, labels, predict if number > 0 else None)
+        return predict
 
     def _initial_query(self) -> Query:
         round = self.view.before_round_0()
@@ -346,6 +352,7 @@ class ActiveLearner(Engine):
                 f"no item of round {number} has a label, so there is nothing to train on: all that were asked for were "
                 "refused; give another output_dir with another --seed or a larger --budget"
             )
+        items += pseudo_labeled(self.folder, number, self.pool)
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]
@@ -378,8 +385,13 @@ class ActiveLearner(Engine):
         round = self.view.after_round(number - 1, self.folder.labels(number - 1).asked)
         scored = time.perf_counter()
         query = with_places(self.strategy.query(round, size), self.source)
+        if self.strategy.gives_pseudo_labels:
+            ids = self.strategy.pseudo_items(round, query)
+            predict = self._predictor(number - 1)
+            record_pseudo_labels(self.folder, number, ids, self.strategy.name, self.source, predict)
+            tell_pseudo_labels(number, len(ids))
         selected = time.perf_counter()
-        self.folder.write_query(query)
+        self.folder.write_query(query)  # the last, so that a kill before it starts the selection again
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
 
     # -- details ---------------------------------------------------------------------------------------------------

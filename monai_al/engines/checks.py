@@ -28,13 +28,16 @@ __all__ = ["check_encoder", "check_members", "check_parts", "needs_encoder", "tr
 def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = False) -> None:
     """There are items to annotate, and labels where they are needed before anybody annotates.
 
+    And the data can take the pseudo labels of a strategy that gives some.
+
     Args:
         source: the data.
         strategy: the strategy.
         annotates_test: people annotate the test part, too.
 
     Raises:
-        ValueError: people are to annotate the test set of a bundle that knows nothing of this package.
+        ValueError: people are to annotate the test set of a bundle that knows nothing of this package, or a strategy
+            gives pseudo labels to it.
         DataError: there is nothing to annotate; or items of the validation part, of a test part that nobody annotates,
             or of a pool whose strategy looks at the truth, have no label.
 
@@ -53,6 +56,11 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
     if source.cache is None:  # a bundle that knows nothing of this package says what is wrong with its test set itself
         if annotates_test:
             raise ValueError("--annotate_test needs a training config with a pool of its own: give 0")
+        if strategy.gives_pseudo_labels:  # only its own postprocessing knows what its predictions mean
+            raise ValueError(
+                f"strategy {strategy.name} gives pseudo labels, which need a training config with a pool and a cache "
+                "of its own: leave them out by --strategy#pseudo 0 --strategy#pseudo_growth 0"
+            )
     else:
         asked["validation"] = (
             "they cannot be validated on; add their labels to the data set, or where --validation_fraction drew them "

@@ -188,6 +188,20 @@ def tell_test_labels(number: int, folder: RunFolder, now: str) -> None:
         )  # fmt: skip
 
 
+def tell_pseudo_labels(number: int, n_items: int) -> None:
+    """Say how many items train with the network's own labels.
+
+    Args:
+        number: the round in whose training they take part.
+        n_items: how many they are.
+
+    Example:
+        >>> tell_pseudo_labels(2, 6)
+    """
+    if n_items:
+        logger.info("round %d also trains on %d pseudo labels, which count nowhere", number, n_items)
+
+
 def tell_round(row: Mapping[str, Any], n_rounds: int, n_items: int, *, placeholder_spacing: bool) -> None:
     """Say how a round went.
 

@@ -13,6 +13,7 @@ from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.loop_log import tell_test_labels
 from monai_al.engines.members import BEST, Members
+from monai_al.engines.pseudo_labeling import pseudo_labeled
 from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import LoopSettings
 from monai_al.inferers import TrainedNetwork
@@ -70,6 +71,7 @@ class RoundMetrics:
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
             "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
+            "pseudo": len(pseudo_labeled(self.folder, number, self.pool)),
             "test_labels": test_labels,
             **scores,
             "dice_query": self._dice_of_query(number, labels),

@@ -21,6 +21,7 @@ from monai_al.records.labels import (
     kind_of,
 )
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
+from monai_al.records.pseudo_labels import read_pseudo_labels
 from monai_al.records.query import TEST, Query, QueryItem, round_name, round_numbers, round_title
 from monai_al.records.randomness import derived_seed, rng
 from monai_al.records.round import Round
@@ -65,6 +66,7 @@ __all__ = [
     "pool_to_json",
     "rng",
     "read_labels",
+    "read_pseudo_labels",
     "round_name",
     "round_numbers",
     "round_sizes",

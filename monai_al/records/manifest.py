@@ -13,6 +13,7 @@ from typing import Any
 
 from monai_al.records.files import read_json, write_json
 from monai_al.records.open_round import doubts
+from monai_al.records.pseudo_labels import PSEUDO_FOLDER, PSEUDO_LABELS
 from monai_al.records.query import round_numbers
 from monai_al.records.run_folder import RunFolderError
 
@@ -26,10 +27,8 @@ _OF_THE_RUN = (
     "test/query.json", "test/labels/*.json", "test/answers/**/*",
 )  # fmt: skip
 _LATER = ("labels", "answers")  # may come when their round has closed
-_OF_A_ROUND = (
-    QUERY, "labels/*.json", "answers/**/*", "pseudo.json", "pseudo/**/*", "model_*.pt", "embeddings*.npy",
-    "metrics.json",
-)  # fmt: skip
+_CHOSEN = (QUERY, PSEUDO_LABELS, f"{PSEUDO_FOLDER}/**/*")  # for a round, by the round before
+_OF_A_ROUND = (*_CHOSEN, "labels/*.json", "answers/**/*", "model_*.pt", "embeddings*.npy", "metrics.json")
 _PLACE = ("config", "folder")  # of the encoder: where it lies, which may be written anew
 _IN_THE_CACHE = {"sha256": "encoder.pt", "embeddings_sha256": "embeddings.npy"}
 DIFFERS, MISSING, UNCLOSED = "differs from what was written", "is missing", "is missing: the round closed without it"
@@ -75,8 +74,9 @@ def close_round(folder: str | Path, number: int) -> None:
     """Write the manifest of a round that is complete.
 
     It holds the hash of the manifest before, and those of the round's files and of all other records that no earlier
-    manifest lists: returns of labels that came to an earlier round meanwhile, and the query that follows. The first one
-    also covers ``run.json``, ``pool.json`` and all rounds that closed without one. Equal files give an equal manifest.
+    manifest lists: returns of labels that came to an earlier round meanwhile, and the query that follows with its
+    pseudo labels. The first one also covers ``run.json``, ``pool.json`` and all rounds that closed without one. Equal
+    files give an equal manifest.
 
     A round that the next one builds on stays closed as it is; until then a following query that was chosen only now
     (since rounds were added, or removed) is taken in.
@@ -183,18 +183,18 @@ def _name(number: int) -> str:
 
 
 def _is_begun(folder: Path, number: int) -> bool:
-    """Whether a round holds more than its query."""
-    place = folder / _name(number)
-    return place.is_dir() and any(path.name != QUERY and path.name[0] != "." for path in place.iterdir())
+    """Whether a round holds more than its query and pseudo labels."""
+    place, chosen = folder / _name(number), (QUERY, PSEUDO_LABELS, PSEUDO_FOLDER)
+    return place.is_dir() and any(path.name not in chosen and path.name[0] != "." for path in place.iterdir())
 
 
 def _recorded(folder: Path, last: int) -> list[str]:
-    """Paths of the run's records up to a round and the query that follows it, unless that may still be replaced."""
+    """Paths of the run's records up to a round, and what was chosen for the next, unless that may still be replaced."""
     found = [path for pattern in _OF_THE_RUN for path in folder.glob(pattern)]
     for number in (number for number in round_numbers(folder) if number <= last):
         found += [path for pattern in _OF_A_ROUND for path in (folder / _name(number)).glob(pattern)]
     if last + 1 != _asked_rounds(folder):
-        found.append(folder / _name(last + 1) / QUERY)
+        found += [path for pattern in _CHOSEN for path in (folder / _name(last + 1)).glob(pattern)]
     return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file() and path.name[0] != ".")
 
 
@@ -268,10 +268,10 @@ def _listed(folder: Path, closed: Sequence[int]) -> tuple[dict[str, tuple[str, i
 
 def _changed(folder: Path, listed: Mapping[str, tuple[str, int]], closed: Sequence[int]) -> Iterator[Change]:
     """Listed files that are missing or differ. A last query whose round was removed as a whole is chosen again."""
-    following = f"{_name(closed[-1] + 1)}/{QUERY}" if closed else None
+    following = closed[-1] + 1 if closed else 0
     for name, (digest, number) in listed.items():
         now = _digest(folder, name)
-        if now is None and name == following and not (folder / name).parent.is_dir():
+        if now is None and _round_of(name) == following and not (folder / _name(following)).is_dir():
             continue
         if now != digest:
             since = _first_round(name, number, covers_all=number == closed[0])

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from monai_al.records.errors import DataError
 from monai_al.records.files import read_json
 from monai_al.records.identity import config_hash
 from monai_al.records.labels import GROUND_TRUTH, LabelReturn
+from monai_al.records.pseudo_labels import PSEUDO_LABELS, read_pseudo_labels
 from monai_al.records.query import Query
 
 __all__ = ["doubts"]
@@ -24,7 +26,8 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
 
     ``run.json`` holds the hash of its config; a query names items of the pool, each once and in one round, as many as
     were asked for; a return of labels names items of its query, or says of others that nobody asked for them, and files
-    that are there; the parts of a file of weights have checksums.
+    that are there; so do pseudo labels, of items that were not asked for; the parts of a file of weights have
+    checksums.
 
     Args:
         folder: the run folder.
@@ -93,6 +96,10 @@ def _of_rounds(folder: Path, since: int, known: Collection[str], pool: Any, size
                 if wrong is not None:
                     yield name, wrong, number
             asked |= dict.fromkeys(query.ids, number)
+        name = f"{place.name}/{PSEUDO_LABELS}"
+        wrong = None if name in known else _wrong_pseudo_labels(place, ids, asked)
+        if wrong is not None:
+            yield name, wrong, number
         for path in sorted((place / "labels").glob("[0-9]*.json")):
             name = f"{place.name}/labels/{path.name}"
             wrong = None if name in known else _wrong_return(path, query if isinstance(query, Query) else None, ids)
@@ -146,6 +153,21 @@ def _wrong_return(path: Path, query: Query | None, ids: Collection[str] | None) 
     filed = (path.parent.parent / one.where for one in found.labels if one.where != GROUND_TRUTH)
     gone = next((place for place in filed if not place.exists()), None)
     return None if gone is None else f"names {gone.name}, which is missing"
+
+
+def _wrong_pseudo_labels(place: Path, ids: Collection[str] | None, asked: dict[str, int]) -> str | None:
+    try:
+        labels = read_pseudo_labels(place)
+    except DataError as error:
+        return str(error).partition(f"{PSEUDO_LABELS} ")[2].partition("; ")[0]
+    for label in labels:
+        if ids is not None and label.id not in ids:
+            return f"labels {label.id!r}, which is no item of the pool that may be annotated"
+        if label.id in asked:
+            return f"labels {label.id!r}, which round {asked[label.id]} asked for"
+        if not Path(label.where).exists():
+            return f"names {Path(label.where).name}, which is missing"
+    return None
 
 
 def _is_damaged(path: Path) -> bool:

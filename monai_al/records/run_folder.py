@@ -23,6 +23,7 @@ from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
+from monai_al.records.pseudo_labels import forget_pseudo_labels
 from monai_al.records.query import TEST, Query, round_name
 from monai_al.records.run_start import drop_beginning, foreign_entries, is_beginning
 
@@ -218,6 +219,7 @@ class RunFolder:
                 aside,
             )
         (self.round_path(number) / "query.json").unlink()
+        forget_pseudo_labels(self.round_path(number))  # which were of other items than the query
         with contextlib.suppress(OSError):  # it holds what nobody knows
             self.round_path(number).rmdir()
 

@@ -166,6 +166,7 @@ def _result(metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[st
         origin += f"({whole(cost.get('foreground_voxels'))} voxels of foreground)"
     return {
         "labeled": f"{several(labeled, 'item')} in all {'was' if labeled == 1 else 'were'} labeled",
+        "pseudo": several(metrics["pseudo"], "pseudo label") if metrics.get("pseudo") else "",
         "origin": origin,
         "cost": significant(cost.get("total")),
         "trained_in": seconds(timings.get("train_s")),

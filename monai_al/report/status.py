@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_al.records import TEST, UNDEFINED, Labels, read_labels, round_name, round_numbers, shown
+from monai_al.records import TEST, UNDEFINED, Labels, read_labels, read_pseudo_labels, round_name, round_numbers, shown
 from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path
 from monai_al.report.annotations import describe_agreement, waiting_notes
 
@@ -65,6 +65,7 @@ class _RoundState:
         query = _read(path / "query.json") if (path / "query.json").exists() else None
         self.asked = None if query is None else list(dict.fromkeys(_ids(query, path / "query.json")))
         self.labels = Labels(read_labels(path))
+        self.pseudo = len(read_pseudo_labels(path))
         self.models = len(list(path.glob("model_*.pt")))
         self.metrics = _read(path / "metrics.json") if (path / "metrics.json").exists() else None
         asked = set(self.labels.asked)
@@ -169,6 +170,7 @@ def _current(state: _RoundState, number: int, run: Mapping[str, Any]) -> list[st
         f"Round {number} holds:",
         f"  query     {UNDEFINED if state.asked is None else f'{n_asked} items'}",
         f"  labels    {UNDEFINED if state.asked is None else labels + (waiting if state.waiting else '')}",
+        *([f"  pseudo    {state.pseudo} labels of the strategy, for this round alone"] if state.pseudo else []),
         f"  models    {state.models}" + (f" of {members}" if isinstance(members, int) else ""),
         f"  metrics   {UNDEFINED if state.metrics is None else 'done'}",
     ]

@@ -3,6 +3,7 @@
 """Strategies: say what you need, then choose the next query."""
 
 from monai_al.strategies.base import Strategy
+from monai_al.strategies.ceal import CEAL
 from monai_al.strategies.central_stratified import CentralStratified
 from monai_al.strategies.clasp_pe import ClaspPE
 from monai_al.strategies.core_gcn import CoreGCN
@@ -12,6 +13,7 @@ from monai_al.strategies.foreground_aware_random import ForegroundAwareRandom
 from monai_al.strategies.patient_stratified_random import PatientStratifiedRandom
 from monai_al.strategies.predicted_loss import PredictedLoss
 from monai_al.strategies.prob_cover import ProbCover
+from monai_al.strategies.pseudo_schedule import PseudoSchedule
 from monai_al.strategies.random import Random
 from monai_al.strategies.selective import Selective
 from monai_al.strategies.selector import SELECTORS, Selector
@@ -21,6 +23,7 @@ from monai_al.strategies.uncertainty import Uncertainty
 from monai_al.strategies.vaal import VAAL
 
 __all__ = [
+    "CEAL",
     "SELECTORS",
     "VAAL",
     "CentralStratified",
@@ -32,6 +35,7 @@ __all__ = [
     "PredictedLoss",
     "PatientStratifiedRandom",
     "ProbCover",
+    "PseudoSchedule",
     "Random",
     "Selective",
     "Selector",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -85,6 +86,44 @@ class Strategy(ABC):
         if problem:
             raise RuntimeError(f"strategy {self.name or type(self).__name__!r} {problem}")
         return query
+
+    @property
+    def gives_pseudo_labels(self) -> bool:
+        """Whether there may be pseudo labels in some round, so that the data must be able to take them."""
+        return False
+
+    def pseudo_labels(self, round: Round) -> Sequence[int] | np.ndarray:
+        """Positions of unlabeled items that train with the prediction of the current network as their label.
+
+        They do so in the next training alone, stay unlabeled, and count nowhere. The loop asks for them after the
+        query, where :attr:`gives_pseudo_labels` says so.
+
+        Args:
+            round: what :meth:`select` saw, but that ``round.labeled`` holds the items of the query, too; their scores
+                are still there.
+        """
+        return ()
+
+    def pseudo_items(self, round: Round, query: Query) -> tuple[str, ...]:
+        """:meth:`pseudo_labels` as ids, checked.
+
+        Args:
+            round: what the query was chosen from.
+            query: the query.
+
+        Raises:
+            RuntimeError: the strategy broke its contract: an item twice, or one that is labeled or in the query.
+        """
+        asked = np.concatenate([round.labeled, [round.pool.index(id) for id in query.ids]])
+        after = replace(round, labeled=asked)
+        found = np.asarray(self.pseudo_labels(after), dtype=np.int64)
+        allowed = np.isin(found, after.unlabeled)
+        if not allowed.all() or len(np.unique(found)) < len(found):
+            raise RuntimeError(
+                f"strategy {self.name!r} must give pseudo labels to distinct positions of unlabeled items that are not "
+                f"in the query, got {found!r}"
+            )
+        return tuple(round.pool[int(i)].id for i in found)
 
     def scores(self, round: Round, name: str) -> np.ndarray:
         """The scores ``(N,)`` that were asked for under this name.

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a small loop that kills itself with SIGKILL at one point after another, each time going on afterwards.
 
-    python kill_points.py FOLDER [STEP]
+    python kill_points.py FOLDER [STEP [STRATEGY]]
 
-With a step, only every STEP-th file that is written is such a point, and one of each other kind. Prints one line of
+With a step, only every STEP-th file that is written is such a point, and one of each other kind. The strategy is
+"selective", or "ceal", which gives pseudo labels. Prints one line of
 JSON per point: what was killed, and which results differ from an uninterrupted run. Everything is imported once; each
 run is a fork of this process, which never computes anything itself.
 """
@@ -29,13 +30,17 @@ from monai_al.engines import ActiveLearner
 from monai_al.handlers import UncertaintyHandler, VolumeScoresHandler
 from monai_al.losses import PartialDiceCELoss
 from monai_al.records.manifest import changed_files
-from monai_al.strategies import Selective
+from monai_al.strategies import CEAL, Selective
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
 SETTINGS = {
     "phantom": {"patients": 3, "volumes_per_patient": 1, "shape": [16, 16, 6], "classes": ["background", "spleen"]},
     "image_size": [16, 16], "channels": [4, 8], "steps": 2, "batch_size": 2, "device": "cpu", "progress": False,
 }  # fmt: skip
+STRATEGIES = {
+    "selective": lambda: Selective("entropy"),
+    "ceal": lambda: CEAL(passes=2, pseudo=2, pseudo_from=1),
+}
 
 
 def kill_me() -> None:
@@ -89,20 +94,20 @@ def in_fork(work: Callable[[], object]) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def main(folder: Path, step: int = 1) -> None:
+def main(folder: Path, step: int = 1, strategy: str = "selective") -> None:
     def run(name: str, prepare: Callable[[], object] = lambda: None) -> int:
         def work():
             prepare()
-            settings = {**SETTINGS, "cache_dir": str(folder / "cache")}
+            settings = {**SETTINGS, "cache_dir": str(folder / "cache"), "dropout": 0.2 * (strategy == "ceal")}
             ActiveLearner(
-                CONFIGS / "train.yaml", Selective("entropy"), folder / name, overrides=settings, budget=2, rounds=2,
+                CONFIGS / "train.yaml", STRATEGIES[strategy](), folder / name, overrides=settings, budget=2, rounds=2,
                 members=2, progress=False,
             ).run()  # fmt: skip
 
         return in_fork(work)
 
     def results(name: str) -> dict[str, bytes]:
-        found = [file for kind in ("query", "metrics") for file in (folder / name).rglob(f"{kind}.json")]
+        found = [file for kind in ("query", "metrics", "pseudo") for file in (folder / name).rglob(f"{kind}.json")]
         found = {file.relative_to(folder / name).as_posix(): file.read_bytes() for file in found}
         return found | {f"manifest of {place}": content for place, content in manifests(folder / name).items()}
 
@@ -137,4 +142,4 @@ def main(folder: Path, step: int = 1) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:3]), *sys.argv[3:])

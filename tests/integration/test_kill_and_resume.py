@@ -15,14 +15,22 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.nightly)], ids=["a sample", "all"])
-def test_killed_at_any_point(tmp_path, step):
+@pytest.mark.parametrize(
+    ("step", "strategy", "n_files"),
+    [
+        (12, "selective", 6),
+        pytest.param(1, "selective", 6, marks=pytest.mark.nightly),
+        pytest.param(1, "ceal", 7, marks=pytest.mark.nightly),  # one of them the pseudo labels
+    ],
+    ids=["a sample", "all", "all, with pseudo labels"],
+)
+def test_killed_at_any_point(tmp_path, step, strategy, n_files):
     script = Path(__file__).with_name("kill_points.py")
-    line = [sys.executable, str(script), str(tmp_path), str(step)]
+    line = [sys.executable, str(script), str(tmp_path), str(step), strategy]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *points, whole = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(whole["files"]) == 6
+    assert len(whole["files"]) == n_files
     kinds = {point["point"].split(",")[0] for point in points}
     assert kinds == {"training", "scoring", "evaluating", "writing"}
     assert len(points) >= (15 if step == 1 else 4)
