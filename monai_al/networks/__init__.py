@@ -3,6 +3,7 @@
 """Networks that MONAI does not have."""
 
 from monai_al.networks.backbone_weights import load_backbone
+from monai_al.networks.deep_supervision import DeeplySupervised
 from monai_al.networks.dropout_unet import DropoutUNet
 from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
 from monai_al.networks.level_dropout_unet import LevelDropoutUNet
@@ -15,6 +16,7 @@ from monai_al.networks.torch_file import read_torch_file
 from monai_al.networks.vaal import VAALNetwork
 
 __all__ = [
+    "DeeplySupervised",
     "DropoutUNet",
     "GraphEncoder",
     "LevelDropoutUNet",

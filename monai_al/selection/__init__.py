@@ -23,7 +23,13 @@ from monai_al.selection.merge_alternating import merge_alternating
 from monai_al.selection.power_noise import check_beta, geometric, power_noise
 from monai_al.selection.prob_cover import newly_held, prob_cover, pure_radius, radius_of_clusters
 from monai_al.selection.ranks import ranks
-from monai_al.selection.score_bins import check_quotas, largest_remainder, lowest_highest_middle, modal_bin
+from monai_al.selection.score_bins import (
+    check_quotas,
+    largest_remainder,
+    last_bin,
+    lowest_highest_middle,
+    modal_bin,
+)
 from monai_al.selection.stochastic_batches import stochastic_batches
 from monai_al.selection.stratified import stratified
 from monai_al.selection.top_k import top_k
@@ -49,6 +55,7 @@ __all__ = [
     "k_center_greedy",
     "k_means",
     "largest_remainder",
+    "last_bin",
     "lowest_highest_middle",
     "merge_alternating",
     "nearest_by_quota",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from monai_al.selection.check import candidates, check_labeled, check_scores, tie_rng
 
-__all__ = ["check_quotas", "largest_remainder", "lowest_highest_middle", "modal_bin"]
+__all__ = ["check_quotas", "largest_remainder", "last_bin", "lowest_highest_middle", "modal_bin"]
 
 QUOTAS = (10, 10, 15)  # lowest, highest, middle
 BINS = 80
@@ -91,6 +91,27 @@ def modal_bin(scores: ArrayLike, labeled: ArrayLike = ()) -> np.ndarray:
         return counted
     bins = _bins(values[counted])
     return counted[bins == _fullest(bins)]
+
+
+def last_bin(values: ArrayLike, n_bins: int = 10) -> np.ndarray:
+    """Items in the highest of some bins of equal width; where all are equal, all of them.
+
+    Args:
+        values: ``(N,)``, finite.
+        n_bins: how many bins.
+
+    Returns:
+        int64 indices, ascending.
+
+    Example:
+        >>> last_bin([0.0, 0.89, 0.91, 1.0])
+        array([2, 3])
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) == 0:
+        return np.empty(0, dtype=np.int64)
+    low, high = numbers.min(), numbers.max()
+    return np.flatnonzero(numbers >= low + (high - low) * (n_bins - 1) / n_bins)
 
 
 def largest_remainder(total: int, quotas: Sequence[int]) -> list[int]:

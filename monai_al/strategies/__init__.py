@@ -8,6 +8,7 @@ from monai_al.strategies.central_stratified import CentralStratified
 from monai_al.strategies.clasp_pe import ClaspPE
 from monai_al.strategies.core_gcn import CoreGCN
 from monai_al.strategies.coreset import Coreset
+from monai_al.strategies.dsal import DSAL
 from monai_al.strategies.evenly_spaced import EvenlySpaced
 from monai_al.strategies.foreground_aware_random import ForegroundAwareRandom
 from monai_al.strategies.patient_stratified_random import PatientStratifiedRandom
@@ -24,6 +25,7 @@ from monai_al.strategies.vaal import VAAL
 
 __all__ = [
     "CEAL",
+    "DSAL",
     "SELECTORS",
     "VAAL",
     "CentralStratified",

@@ -7,10 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
-from monai_al.bundle import BundleConfigError, RunningBundle
+from monai_al.bundle import BundleConfigError, RoundTraining, RunningBundle
 from monai_al.cli import find_asset
+from monai_al.networks import DeeplySupervised
 
 SHARED = find_asset("training/whole_volumes")
 BUNDLES = sorted(path.parents[1] for path in SHARED.parents[2].glob("bundles/*/configs/train.yaml"))
@@ -45,3 +47,23 @@ def test_random_volumes_are_for_every_bundle(root, more):
     assert (forwarded["volume_depth"], forwarded["backbone"]["spatial_dims"]) == (8, 3)
     with pytest.raises(BundleConfigError, match="--volume_depht: .*did you mean volume_depth"):
         RunningBundle(root, {**merged, "volume_depht": 8}).check_overrides(**check)
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+@pytest.mark.parametrize("more", [[], ["paper.yaml"]], ids=["alone", "after paper.yaml"])
+def test_deep_supervision_is_for_every_bundle(root, more):
+    if not all((root / "configs" / name).is_file() for name in more):
+        pytest.skip("a bundle of no paper")
+    files = [root / "configs" / name for name in ("active_learning.yaml", *more)]
+    merged = ConfigParser.load_config_files([str(file) for file in (*files, find_asset("strategies/dsal"))])
+    forwarded = RunningBundle(root, merged).forwarded("train.yaml", merged["train_overlays"])
+    training = [root / "configs" / "train.yaml", find_asset("training/deep_supervision")]
+    network, loss = RoundTraining(training, {"out_channels": 3, **forwarded}).resolve("network_def", "loss")
+    assert isinstance(network, DeeplySupervised)
+    outputs = network(torch.rand(2, 1, 64, 64))
+    out_channels = 1 if merged.get("out_channels") == 1 else 3  # one sigmoid in the paper
+    assert [tuple(output.shape) for output in outputs] == [(2, out_channels, 64, 64)] * 3
+    target = torch.zeros(2, 1, 64, 64)
+    each = [loss.loss(output, target) for output in outputs]
+    assert torch.isclose(loss(outputs, target), 0.6 * each[0] + 0.3 * each[1] + 0.1 * each[2])
+    assert torch.isclose(loss(outputs[0], target), each[0])  # of a validation

@@ -39,7 +39,7 @@ SETTINGS = {
 }  # fmt: skip
 STRATEGIES = {
     "selective": lambda: Selective("entropy"),
-    "ceal": lambda: CEAL(passes=2, pseudo=2, pseudo_from=1),
+    "ceal": lambda: CEAL(passes=2, quotas=(0, 1, 0), pseudo=2, pseudo_from=1),
 }
 
 

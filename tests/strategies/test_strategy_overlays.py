@@ -86,7 +86,7 @@ def a_round(strategy: Strategy) -> Round:
             scores |= {own: values.numpy() for own, values in need.named(name, drawn).items()}
         else:
             side = int(need.partition(":")[2] or 8) if is_pixels(need) else 4
-            width = 1 if need.startswith("loss_predictor") else side * side
+            width = {"loss_predictor": 1, "agreement": 2}.get(need, side * side)
             embeddings[name] = draw.random((N, width), dtype=np.float32)
     items = [Item(f"v{i // 6}/{i % 6:04d}", "no.nii", f"v{i // 6}", f"p{i // 12}", slice=i % 6) for i in range(N)]
     present = draw.random((N, 2)) < 0.5 if strategy.uses_truth else None

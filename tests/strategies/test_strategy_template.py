@@ -29,6 +29,7 @@ from monai_al.comparison.figures import uses_encoder
 from monai_al.data import Item, Pool, Query, Round
 from monai_al.selection import power_noise, stochastic_batches
 from monai_al.strategies import (
+    DSAL,
     SELECTORS,
     VAAL,
     CentralStratified,
@@ -93,6 +94,9 @@ VARIANTS = [
 ]
 NAMED = {path.stem: path for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
 RANKING = {Uncertainty, Selective, PredictedLoss, Coreset}
+NAMED = {path.stem: of_overlay(path) for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
+STRATEGIES = [*NAMED.values()]
+RANKING = {Uncertainty, Selective, PredictedLoss, DSAL, Coreset}
 """Known to draw nothing, but for the order of ties, where their selector ranks."""
 DRAWING = {
     Random,
@@ -133,9 +137,9 @@ def a_pool(order=range(N)) -> Pool:
 
 def width(need: str) -> int:
     """Numbers in a made-up embedding."""
-    return (
-        int(need.removeprefix("pixels:")) ** 2 if need.startswith("pixels:") else 1 if need == "loss_predictor" else 8
-    )
+    if need.startswith("pixels:"):
+        return int(need.removeprefix("pixels:")) ** 2
+    return {"loss_predictor": 1, "agreement": 2}.get(need, 8)
 
 
 def score_names(strategy: Strategy) -> list[str]:
