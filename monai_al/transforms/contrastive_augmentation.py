@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from monai_al.transforms._draws import check_range
+
 __all__ = ["AugmentationParameters", "ContrastiveAugmentation", "augmented"]
 
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -102,7 +104,7 @@ class ContrastiveAugmentation:
             ("erase", (erase, erase), 0.0, 1.0),
             ("erase_area", erase_area, 0.0, 1.0),
         ):
-            _check_range(name, bounds, least, most)
+            check_range(name, bounds, least, most)
         if blur_size < 1 or blur_size % 2 == 0:
             raise ValueError(f"blur_size must be odd, got {blur_size}")
         self.crop, self.flip = crop, flip
@@ -247,10 +249,3 @@ def _boxes(chances: Tensor, areas: tuple[float, float], ratios: tuple[float, flo
 
 def _uniform(chances: Tensor, low: float, high: float) -> Tensor:
     return low + (high - low) * chances
-
-
-def _check_range(name: str, bounds: tuple[float, float], least: float, most: float) -> None:
-    low, high = bounds
-    if not least <= low <= high <= most:
-        got = low if low == high else (low, high)
-        raise ValueError(f"{name} must be within {least:g} and {most:g}, smaller number first, got {got}")
