@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transforms in array and dictionary form."""
 
+from monai_al.transforms.bezier_intensity import bezier_intensity, draw_bezier_curves
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
 from monai_al.transforms.grey_of_colours import GreyOfColoursd
@@ -19,4 +20,6 @@ __all__ = [
     "UncertaintyMap",
     "UncertaintyMapd",
     "augmented",
+    "bezier_intensity",
+    "draw_bezier_curves",
 ]
