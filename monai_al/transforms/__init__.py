@@ -7,6 +7,7 @@ from monai_al.transforms.contrastive_augmentation import AugmentationParameters,
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
 from monai_al.transforms.grey_of_colours import GreyOfColoursd
 from monai_al.transforms.label_affine import RandLabelAffined
+from monai_al.transforms.painting import Paintings, draw_in_paintings, draw_out_paintings, painted
 from monai_al.transforms.pixel_shuffling import PixelBlocks, draw_pixel_blocks, shuffled_pixels
 from monai_al.transforms.plane_grid import PlaneGridd
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
@@ -16,6 +17,7 @@ __all__ = [
     "ContrastiveAugmentation",
     "ContrastiveBatch",
     "GreyOfColoursd",
+    "Paintings",
     "PixelBlocks",
     "PlaneGridd",
     "RandLabelAffined",
@@ -24,6 +26,9 @@ __all__ = [
     "augmented",
     "bezier_intensity",
     "draw_bezier_curves",
+    "draw_in_paintings",
+    "draw_out_paintings",
     "draw_pixel_blocks",
+    "painted",
     "shuffled_pixels",
 ]
