@@ -6,10 +6,29 @@ from monai_al.transforms.bezier_intensity import bezier_intensity, draw_bezier_c
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
 from monai_al.transforms.grey_of_colours import GreyOfColoursd
+from monai_al.transforms.deformation_dictionaries import (
+    RandBezierIntensityd,
+    RandInPaintingd,
+    RandOutPaintingd,
+    RandPixelShufflingd,
+    RandRestorationPaird,
+)
+from monai_al.transforms.deformations import (
+    RandBezierIntensity,
+    RandInPainting,
+    RandOutPainting,
+    RandPixelShuffling,
+    RandRestorationPair,
+)
 from monai_al.transforms.label_affine import RandLabelAffined
 from monai_al.transforms.painting import Paintings, draw_in_paintings, draw_out_paintings, painted
 from monai_al.transforms.pixel_shuffling import PixelBlocks, draw_pixel_blocks, shuffled_pixels
 from monai_al.transforms.plane_grid import PlaneGridd
+from monai_al.transforms.restoration_augmentation import (
+    RestorationAugmentation,
+    RestorationParameters,
+    restoration_pairs,
+)
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
 __all__ = [
@@ -20,7 +39,19 @@ __all__ = [
     "Paintings",
     "PixelBlocks",
     "PlaneGridd",
+    "RandBezierIntensity",
+    "RandBezierIntensityd",
+    "RandInPainting",
+    "RandInPaintingd",
     "RandLabelAffined",
+    "RandOutPainting",
+    "RandOutPaintingd",
+    "RandPixelShuffling",
+    "RandPixelShufflingd",
+    "RandRestorationPair",
+    "RandRestorationPaird",
+    "RestorationAugmentation",
+    "RestorationParameters",
     "UncertaintyMap",
     "UncertaintyMapd",
     "augmented",
@@ -30,5 +61,6 @@ __all__ = [
     "draw_out_paintings",
     "draw_pixel_blocks",
     "painted",
+    "restoration_pairs",
     "shuffled_pixels",
 ]
