@@ -84,6 +84,7 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/prob_cover.py
 	$(BIN)/python benchmarks/group_batches.py
 	$(BIN)/python benchmarks/group_contrastive.py
+	$(BIN)/python benchmarks/deformations.py
 
 clean:
 	rm -rf $(VENV) $(MONAILABEL) build *.egg-info
