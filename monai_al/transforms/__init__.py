@@ -5,7 +5,6 @@
 from monai_al.transforms.bezier_intensity import bezier_intensity, draw_bezier_curves
 from monai_al.transforms.contrastive_augmentation import AugmentationParameters, ContrastiveAugmentation, augmented
 from monai_al.transforms.contrastive_batch import ContrastiveBatch
-from monai_al.transforms.grey_of_colours import GreyOfColoursd
 from monai_al.transforms.deformation_dictionaries import (
     RandBezierIntensityd,
     RandInPaintingd,
@@ -20,6 +19,7 @@ from monai_al.transforms.deformations import (
     RandPixelShuffling,
     RandRestorationPair,
 )
+from monai_al.transforms.grey_of_colours import GreyOfColoursd
 from monai_al.transforms.label_affine import RandLabelAffined
 from monai_al.transforms.painting import Paintings, draw_in_paintings, draw_out_paintings, painted
 from monai_al.transforms.pixel_shuffling import PixelBlocks, draw_pixel_blocks, shuffled_pixels

@@ -93,9 +93,6 @@ VARIANTS = [
     UncertainGCN(stratified=True, **GRAPH),
 ]
 NAMED = {path.stem: path for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
-RANKING = {Uncertainty, Selective, PredictedLoss, Coreset}
-NAMED = {path.stem: of_overlay(path) for path in OVERLAYS} | {f"{one.name} {n}": one for n, one in enumerate(VARIANTS)}
-STRATEGIES = [*NAMED.values()]
 RANKING = {Uncertainty, Selective, PredictedLoss, DSAL, Coreset}
 """Known to draw nothing, but for the order of ties, where their selector ranks."""
 DRAWING = {
