@@ -100,8 +100,12 @@ class StrategyView:
         )
 
     def _plan(self, number: int) -> dict[str, Any]:
-        """How many rounds there are, with one whose query follows the last, and what the first one asks for."""
-        return {"rounds": max(len(self.sizes), number + 1), "first_budget": self.sizes[0]}
+        """How many rounds there are, with one whose query follows the last, and what the first one and all ask for."""
+        return {
+            "rounds": max(len(self.sizes), number + 1),
+            "first_budget": self.sizes[0],
+            "total_budget": sum(self.sizes),
+        }
 
     def _present(self) -> np.ndarray | None:
         """Which classes the items hold, for strategies that look at the truth."""

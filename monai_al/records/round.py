@@ -30,6 +30,7 @@ class Round:
             that say ``uses_truth``, None for all others.
         rounds: how many rounds the run has, as it is planned now: a run that is extended has more; None where unknown.
         first_budget: how many items the initial set has; None where unknown.
+        total_budget: how many items all rounds of the run ask for, as it is planned now; None where unknown.
 
     Example:
         >>> from monai_al.records import Item, Pool
@@ -47,6 +48,7 @@ class Round:
     present: np.ndarray | None = None
     rounds: int | None = None
     first_budget: int | None = None
+    total_budget: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labeled", np.asarray(self.labeled, dtype=np.int64))

@@ -14,7 +14,13 @@ from monai_al.selection.check import (
     tie_rng,
 )
 from monai_al.selection.class_shares import check_share, class_shares
-from monai_al.selection.cluster_quota import centroid_distances, cluster_quota, fewer_clusters, nearest_by_quota
+from monai_al.selection.cluster_quota import (
+    centroid_distances,
+    cluster_quota,
+    clusters_of_all,
+    fewer_clusters,
+    nearest_by_quota,
+)
 from monai_al.selection.coverage import Coverage, check_groups, spread
 from monai_al.selection.embeddings import check_embeddings, unit_vectors
 from monai_al.selection.k_center import k_center_greedy
@@ -50,6 +56,7 @@ __all__ = [
     "check_small_clusters",
     "class_shares",
     "cluster_quota",
+    "clusters_of_all",
     "fewer_clusters",
     "geometric",
     "k_center_greedy",

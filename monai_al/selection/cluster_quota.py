@@ -14,9 +14,9 @@ from monai_al.selection.check import candidates, check_budget, check_labeled
 from monai_al.selection.embeddings import CenteredRows, blocks, check_embeddings
 from monai_al.selection.k_means import k_means
 
-__all__ = ["centroid_distances", "cluster_quota", "fewer_clusters", "nearest_by_quota"]
+__all__ = ["centroid_distances", "cluster_quota", "clusters_of_all", "fewer_clusters", "nearest_by_quota"]
 
-STARTS = 10
+_STARTS = 10
 """Starts of k-means."""
 _TIE = 1e-12
 """Distances in a cluster that differ by this share count as equal."""
@@ -33,9 +33,11 @@ def cluster_quota(
 ) -> np.ndarray:
     """Cluster all items, and take of each cluster the items nearest to its centroid, by its share of the pool.
 
-    The clusters are those of :func:`~monai_al.selection.k_means` with 10 starts, from Euclidean distances;
-    :func:`nearest_by_quota` chooses from them. In later rounds, an equal generator and equal embeddings give the same
-    clusters and the same ranking again, so that the choice goes on where it stopped.
+    The clusters are those of :func:`clusters_of_all`; :func:`nearest_by_quota` chooses from them. In later rounds, an
+    equal generator and equal embeddings give the same clusters and the same ranking again, so that the choice goes on
+    where it stopped.
+
+    Z. Zhao et al., "Self-supervised assisted active learning for skin lesion segmentation", EMBC 2022.
 
     Args:
         embeddings: ``(N, D)`` float.
@@ -64,8 +66,8 @@ def cluster_quota(
     total = _total(total, int(embeddings.shape[0]), budget, labeled)
     if budget == 0:
         return np.empty(0, dtype=np.int64)
-    _, clusters = k_means(embeddings, fewer_clusters(n_clusters, total), rng, n_init=STARTS)
-    return nearest_by_quota(clusters, centroid_distances(embeddings, clusters), budget, labeled, total=total)
+    clusters, distances = clusters_of_all(embeddings, fewer_clusters(n_clusters, total), rng)
+    return nearest_by_quota(clusters, distances, budget, labeled, total=total)
 
 
 def nearest_by_quota(
@@ -134,6 +136,30 @@ def nearest_by_quota(
     picks, own = ranking[chosen], own[chosen]
     place = (2 * (done[own] + earlier[chosen]) + 1) / (2 * (done + new)[own])
     return picks[np.lexsort((own, -size[own], place))][:budget]
+
+
+def clusters_of_all(
+    embeddings: Any, n_clusters: int, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cluster of each item, and how far it is from the mean of its cluster.
+
+    Args:
+        embeddings: ``(N, D)`` float.
+        n_clusters: how many clusters, as :func:`~monai_al.selection.k_means` makes them with 10 starts.
+        rng: draws the starts; default: a fresh generator with the seed 0.
+
+    Returns:
+        Ids ``(N,)`` int64, and Euclidean distances ``(N,)`` float64.
+
+    Raises:
+        ValueError: see :func:`~monai_al.selection.k_means`.
+
+    Example:
+        >>> clusters_of_all([[0.0], [2.0], [9.0]], n_clusters=2)[1]
+        array([1., 1., 0.])
+    """
+    _, clusters = k_means(embeddings, n_clusters, rng, n_init=_STARTS)
+    return clusters, centroid_distances(embeddings, clusters)
 
 
 def centroid_distances(embeddings: Any, clusters: ArrayLike) -> np.ndarray:

@@ -6,6 +6,7 @@ from monai_al.strategies.base import Strategy
 from monai_al.strategies.ceal import CEAL
 from monai_al.strategies.central_stratified import CentralStratified
 from monai_al.strategies.clasp_pe import ClaspPE
+from monai_al.strategies.cluster_representatives import ClusterRepresentatives
 from monai_al.strategies.core_gcn import CoreGCN
 from monai_al.strategies.coreset import Coreset
 from monai_al.strategies.dsal import DSAL
@@ -30,6 +31,7 @@ __all__ = [
     "VAAL",
     "CentralStratified",
     "ClaspPE",
+    "ClusterRepresentatives",
     "CoreGCN",
     "Coreset",
     "EvenlySpaced",

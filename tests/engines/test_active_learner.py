@@ -398,18 +398,20 @@ def test_a_strategy_sees_the_plan_of_the_run_also_when_it_grows(learner):
             return {}
 
         def select(self, round, budget):
-            seen.append((round.number, round.rounds, round.first_budget))
+            seen.append((round.number, round.rounds, round.first_budget, round.total_budget))
             return self.make_query(round, round.unlabeled[:budget])
 
     seen = []
     learner(Planner(), rounds=2, budget=[4, 2]).run()
     learner(Planner(), rounds=3, budget=[4, 2]).run()
-    assert seen == [(0, 2, 4), (1, 2, 4), (2, 3, 4)]
+    assert seen == [(0, 2, 4, 6), (1, 2, 4, 6), (2, 3, 4, 8)]
     seen.clear()
     whole = learner(Planner(), rounds=9, budget=20, folder="whole")
     whole.run()
     n = -(-len(whole.pool) // 20)
-    assert seen == [(number, n, 20) for number in range(n)]  # rounds that would find nothing left are none
+    assert seen == [
+        (number, n, 20, len(whole.pool)) for number in range(n)
+    ]  # rounds that would find nothing left are none
 
 
 def test_shares_of_the_pool(learner):

@@ -100,7 +100,7 @@ def test_a_strategy_gets_all_that_it_needs_of_every_item():
         assert scores.shape == (9,)
         assert np.isneginf(scores).tolist() == [i == 4 for i in range(9)]
     assert [(item.volume, item.patient, item.image) for item in strategy.round.pool] == [(i, i, i) for i in names()]
-    assert (strategy.round.rounds, strategy.round.first_budget) == (None, None)
+    assert (strategy.round.rounds, strategy.round.first_budget, strategy.round.total_budget) == (None, None, None)
     assert handler.query.ids == tuple(strategy.query(strategy.round, 2).ids)
     assert set(engine.state.uncertainty) == {"bald", "margin"}
     run(QueryHandler(strategy, budget=2, rounds=4), batches(data), net)
