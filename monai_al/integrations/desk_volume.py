@@ -40,8 +40,8 @@ class DeskVolume:
         >>> classes = np.zeros((4, 5, 6), np.uint8)
         >>> volume = DeskVolume(HandedVolume("a", "a", {}), {}, classes, np.moveaxis(classes, -1, 0), (3, 1, 1), 2)
         >>> volume.labels[2] = 1
-        >>> volume.plane(2).min(), volume.plane(3).max()
-        (np.uint8(1), np.uint8(0))
+        >>> int(volume.plane(2).min()), int(volume.plane(3).max())
+        (1, 0)
     """
 
     handed: HandedVolume
