@@ -281,7 +281,8 @@ def problems_of(case: Case, outcome: Outcome) -> list[str]:
     message = "\n".join(lines[next((i for i, line in enumerate(lines) if line.startswith(start)), len(lines)) :])
     message = message if case.status else outcome.out + outcome.err
     found += [f"the message does not say {text!r}" for text in case.says if text not in message]
-    new = [name for name in outcome.left if not any(fnmatch(name, pattern) for pattern in case.leaves)]
+    may_stay = (*case.leaves, "__pycache__")  # Python compiles the modules of a user
+    new = [name for name in outcome.left if not any(fnmatch(name, pattern) for pattern in may_stay)]
     return found + ([f"it left {', '.join(new)}"] if new else [])
 
 
