@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_al.annotators.handed_out import HANDED_OUT, HandedOut
 from monai_al.annotators.image_places import read_image_places
+from monai_al.integrations.work_rounds import settled_ids
 from monai_al.records import TEST, Query, RunFolder, round_numbers
 from monai_al.records.stored_files import stored_channels
 from monai_al.records.work_list import WAITING, WorkRow, read_work_list, work_path
@@ -107,8 +108,7 @@ def asked_volumes(run: Path) -> list[AskedVolume]:
 def _of_round(record: RunFolder, round: int, place: Path) -> list[AskedVolume]:
     if not (place / HANDED_OUT).is_file():
         return []
-    labels = record.labels(round)
-    answered = {*labels, *labels.refused}
+    answered = settled_ids(record.path, round)
     query = record.query(round) or Query(round, "", 0, ())
     asked = {one.id: one for one in query.items}
     rows = {row.id: row for row in read_work_list(place)}
