@@ -14,12 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["lay_over", "patched", "written_files"]
+__all__ = ["lay_over", "patched", "used_alone", "written_files"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "bundles/active_learning"
+PRETRAIN, TRAIN, RESTORATION = "pretrain.yaml", "train.yaml", "configs/training/restoration.yaml"
 SOURCES = "bundle_sources"
 SUFFIXES = (".conf", ".json", ".yaml")
+ROOTS = {  # of a training config: what MONAI or a loop reads of it by name
+    "bundle_root", "ckpt_dir", "encoder_embedding", "imports", "initialize", "network_def", "output_dir", "run",
+    "train", "validate",
+}  # fmt: skip
+REFERENCE = re.compile(r"@(\w+)")
 KEY = re.compile(r"([^\s#-].*?):(\s|$)")
 
 
@@ -55,12 +61,20 @@ def written_files(root: Path) -> dict[Path, str]:
     for source in sorted(path for path in (root / SOURCES).iterdir() if path.is_dir() and path.name[0] not in "._"):
         differences = {path.name: path.read_text(encoding="utf-8") for path in _configs(source)}
         for name in differences:
-            if name not in configs or name.endswith(".conf"):
+            if name not in {*configs, PRETRAIN} or name.endswith(".conf"):
                 raise ValueError(f"{source / name}: {BASE}/configs holds no YAML or JSON file {name} to lay it over")
         bundle = root / "bundles" / source.name
         found[bundle / "LICENSE"] = (base / "LICENSE").read_text(encoding="utf-8")
         for name, text in configs.items():
             found[bundle / "configs" / name] = _written(text, differences.get(name, ""), name, source.name)
+        if PRETRAIN in differences:
+            restoration = (root / RESTORATION).read_text(encoding="utf-8")
+            text = lay_over(found[bundle / "configs" / TRAIN], restoration, RESTORATION)
+            text = used_alone(lay_over(text, differences[PRETRAIN], f"{SOURCES}/{source.name}/{PRETRAIN}"))
+            sources = f"{TRAIN}, {RESTORATION} and {SOURCES}/{source.name}"
+            found[bundle / "configs" / PRETRAIN] = (
+                f"# Written by 'make bundles' from {sources}; change it there.\n{text}"
+            )
     return found
 
 
@@ -78,9 +92,10 @@ def _written(base: str, over: str, name: str, bundle: str) -> str:
 def lay_over(base: str, over: str, name: str = "differences") -> str:
     r"""A YAML text with the top-level keys of another one, comments included.
 
-    A key that the base has is replaced where it stands; a new one follows the key before it. The lines before the first
-    key are the head of the file. Comments of the base stay where the other text has none: the lines before a key, and,
-    where both are a single line, the comment at its end.
+    A key that the base has is replaced where it stands; a new one follows the key before it; the entries of ``+key``
+    are added to a list that the base has. The lines before the first key are the head of the file. Comments of the base
+    stay where the other text has none: the lines before a key, and, where both are a single line, the comment at its
+    end.
 
     Args:
         base: the whole text.
@@ -104,6 +119,10 @@ def lay_over(base: str, over: str, name: str = "differences") -> str:
     before = None
     for block in others:
         keys = [block.key for block in blocks]
+        if block.key[0] == "+" and block.key[1:] in keys:
+            at = keys.index(block.key[1:])
+            blocks[at] = replace(blocks[at], body=blocks[at].body + block.body.partition("\n")[2])
+            continue
         if block.key in keys:
             blocks[keys.index(block.key)] = _merged(blocks[keys.index(block.key)], block)
         elif before is None:
@@ -112,6 +131,27 @@ def lay_over(base: str, over: str, name: str = "differences") -> str:
             blocks.insert(keys.index(before) + 1, block)
         before = block.key
     return (other_head or head) + "".join(block.lead + block.body for block in blocks)
+
+
+def used_alone(text: str) -> str:
+    r"""A YAML text without the top-level keys that nothing in it needs when it runs as a training config.
+
+    Args:
+        text: the whole text.
+
+    Example:
+        >>> print(used_alone("# A config.\nsteps: 3\nepochs: 4\nrun: $@train.run(@epochs)\ntrain: 5\n"), end="")
+        # A config.
+        epochs: 4
+        run: $@train.run(@epochs)
+        train: 5
+    """
+    head, blocks = _split(text)
+    used, waiting = set(), ROOTS & {block.key for block in blocks}
+    while waiting:
+        used |= waiting
+        waiting = {id for block in blocks if block.key in waiting for id in REFERENCE.findall(block.body)} - used
+    return head + "".join(block.lead + block.body for block in blocks if block.key in used)
 
 
 def patched(base: Any, patch: Any) -> Any:

@@ -23,10 +23,9 @@ ASSET_KINDS = ("bundles", "configs")
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 LOOP = "active_learning"  # the config of a bundle that runs the loop
 # folders of configs that are laid over a bundle's loop, in the order in which a short name is looked up
-OVERLAY_KINDS = ("datasets", "strategies", "selectors", "annotators", "tracking", "handlers")
+OVERLAY_KINDS = ("datasets", "strategies", "selectors", "encoders", "annotators", "tracking", "handlers")
 _NO_OVERLAYS = {  # other folders of configs, and what theirs are for
     "comparisons": "python -m monai_al compare --config {}",
-    "encoders": 'it is laid over the encoder\'s config: --encoder_overlays "[PATH]" with the path that where {} prints',
     "training": 'it is laid over the training config: --train_overlays "[{}]"',
 }
 

@@ -24,6 +24,7 @@ from monai_al.bundle.errors import BundleConfigError, own_errors
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
+from monai_al.networks import load_pretrained
 from monai_al.options import literal
 
 __all__ = ["RoundTraining"]
@@ -92,6 +93,7 @@ class RoundTraining(TrainingConfig):
         seed: int,
         validation: Sequence[Any] = (),
         state: Mapping[str, torch.Tensor] | None = None,
+        pretrained: Mapping[str, torch.Tensor] | None = None,
         scratch: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> dict[str, torch.Tensor]:
@@ -102,6 +104,8 @@ class RoundTraining(TrainingConfig):
             seed: fixes initial weights, order and augmentation.
             validation: what ``validate#dataset`` shall hold; empty leaves it as the config has it.
             state: weights to start from; None starts from scratch.
+            pretrained: without a state, weights for all but the last layer; see
+                :func:`monai_al.networks.load_pretrained`.
             scratch: folder for all files that the training writes; None leaves them where the config has them.
             overrides: further overrides of this run alone.
 
@@ -124,6 +128,8 @@ class RoundTraining(TrainingConfig):
                 network = workflow.network_def
                 if state is not None:
                     network.load_state_dict(state)
+                elif pretrained is not None:
+                    load_pretrained(network, pretrained)
                 _check_length(workflow.train_dataset, items)
                 workflow.run()
                 _check_steps(workflow, items)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +19,19 @@ from monai_al.bundle.config_files import read_config
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
+from monai_al.bundle.references import referred_ids
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
 # ids that MONAI or the loop reads of every config, and of a training config, so that nothing in it has to refer to them
 _ENTRIES = {"_meta_", "imports", "initialize", "run", "finalize"}
 _OF_TRAINING = {
-    "bundle_root", "ckpt_dir", "dataset_dir", "device", "network_def", "output_dir", "train", "val_interval",
-    "validate",
+    "bundle_root", "ckpt_dir", "dataset_dir", "device", "encoder_embedding", "network_def", "output_dir", "train",
+    "val_interval", "validate",
 }  # fmt: skip
 _NEVER_FORWARDED = _ENTRIES | {"bundle_root", "ckpt_dir"}
-_EACH_ITS_OWN = {"network_def", "train", "validate", "val_interval"}
+_EACH_ITS_OWN = {"network_def", "out_channels", "train", "validate", "val_interval"}
 OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
-_REFERENCE = re.compile(r"@(\w+)")
 # options that say which configs are read and what is handed to them
 _OF_CONFIGS = ("training_config", "train_overlays", "train_map", "nested_overrides", "encoder", "encoder_overlays")
 # overlays of the training config for any bundle: in the installed package, or in the source checkout around it
@@ -104,8 +103,8 @@ class RunningBundle:
     ) -> dict[str, Any]:
         """The flat ids that another config declares too, unresolved; see :meth:`forwarded`, which also hands on knobs.
 
-        The network and the parts of the training that MONAI names are each config's own: another ``network_def`` is
-        that of the segmentation network.
+        The network, its number of output channels and the parts of the training that MONAI names are each config's own:
+        another ``network_def`` is that of the segmentation network.
 
         Args:
             config: name of the config, such as the one that trains an encoder.
@@ -151,7 +150,7 @@ class RunningBundle:
         if training is not None:  # it was handed over as MONAI's command line read it
             training = as_typed("training_config", training)
         encoder = [as_typed("encoder", name) if i == 0 else name for i, name in enumerate(encoder)]
-        known = _ENTRIES | _referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
+        known = _ENTRIES | referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
         inner: dict[str, Any] = {}
         pretraining: dict[str, Any] = {}
         if training is None:
@@ -163,11 +162,11 @@ class RunningBundle:
                     f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
                     "name a training config, such as train.yaml, and change a part of one by --nested_overrides"
                 )
-            used = _referred_ids(inner) | _OF_TRAINING
+            used = referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         if encoder:
             pretraining = self.read(encoder[0], encoder[1:], of="encoder")
-            known |= _referred_ids(pretraining) & set(pretraining)
+            known |= (referred_ids(pretraining) | _OF_TRAINING) & set(pretraining)
         own_values = None if defaults is None else self.file(defaults)
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
@@ -227,7 +226,7 @@ class RunningBundle:
         A foreign bundle's ids that happen to have the name of a setting of the loop (``handlers``, ``seed``) stay.
         """
         parser = ConfigParser(dict(inner))
-        own = set() if "pool" in inner else _referred_ids(self.config)
+        own = set() if "pool" in inner else referred_ids(self.config)
         knobs = {knob for knob in {**KNOBS, **(train_map or {})} if targets_of(knob, parser, train_map)}
         return (set(inner) | knobs) - _NEVER_FORWARDED - own
 
@@ -317,18 +316,3 @@ def _all_ids(config: Any, above: str = "") -> list[str]:
     if not isinstance(config, Mapping):
         return []
     return [id for key, value in config.items() for id in (f"{above}{key}", *_all_ids(value, f"{above}{key}::"))]
-
-
-def _referred_ids(config: Mapping[str, Any]) -> set[str]:
-    """The flat ids that the text of another id refers to."""
-    texts = {id: _references(value) for id, value in config.items()}
-    return set().union(*(found - {id} for id, found in texts.items()))
-
-
-def _references(config: Any) -> set[str]:
-    """First parts of all ids that some text in a config refers to."""
-    if isinstance(config, Mapping):
-        return set().union(*(_references(value) for value in config.values()))
-    if isinstance(config, (list, tuple)):
-        return set().union(*(_references(value) for value in config))
-    return set(_REFERENCE.findall(config)) if isinstance(config, str) else set()

@@ -46,7 +46,9 @@ from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import LoopSettings
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
+from monai_al.engines.warm_start import WarmStart
 from monai_al.failures import log_to
+from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import predict_volume
 from monai_al.records import (
@@ -94,9 +96,9 @@ class ActiveLearner(Engine):
         train_map: knob -> the id, or ids, of the training config that it sets; see
             :class:`monai_al.bundle.TrainingConfig`.
         annotator: who labels; the ground truth by default.
-        encoder: name of the config, and of its overlays, that trains the encoder of a strategy that needs one; see
-            :class:`monai_al.engines.EncoderTraining`. It is trained before the first round, on all items that may be
-            annotated, and kept in the cache.
+        encoder: name of the config, and of its overlays, that trains the encoder of a strategy or a warm start that
+            needs one; see :class:`monai_al.engines.EncoderTraining`. It is trained before the first round, on all items
+            that may be annotated, and kept in the cache.
         encoder_overrides: id -> value for that config, unresolved.
         handlers: attached to this engine, such as MONAI's for TensorBoard and MLflow.
         config: the command's own config, kept in ``run.json``.
@@ -143,7 +145,9 @@ class ActiveLearner(Engine):
         self.annotator = annotator or Oracle()
         check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
         choosing = [strategy, *filter(None, [first_strategy(strategy, self.settings.initial_set)])]
-        self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and needs_encoder(*choosing) else None
+        self.warm_start = WarmStart(self.settings.warm_start, self.training) if self.settings.warm_start else None
+        wanted = needs_encoder(*choosing) or self.settings.warm_start == ENCODER
+        self.encoder = EncoderTraining(encoder, encoder_overrides) if encoder and wanted else None
         self.folder = RunFolder(output_dir)
         self.members = Members(
             self.folder, self.training, self.settings.members, self.settings.tested, self.settings.activation
@@ -250,6 +254,8 @@ class ActiveLearner(Engine):
         if not is_finished(self.folder, self.sizes):
             self.source.prepare()
             try_training(self.training, self.source, self.strategy, self.settings.activation)
+            if self.warm_start is not None:
+                self.warm_start.check(self.encoder and self.encoder.training)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         self.view = StrategyView(
             self.strategy,
@@ -358,6 +364,7 @@ class ActiveLearner(Engine):
         ]
         for member in missing:
             start = time.perf_counter()
+            state = self._initial_state(number, member)
             weights = trained_weights(
                 self.training,
                 self.source,
@@ -366,7 +373,8 @@ class ActiveLearner(Engine):
                 round=number,
                 purpose=f"train member {member}",
                 seed=self.settings.seed,
-                state=self._initial_state(number, member),
+                state=state,
+                pretrained=self._pretrained() if state is None else None,
             )
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
@@ -378,6 +386,9 @@ class ActiveLearner(Engine):
         if self.settings.initial_weights == "scratch" or number == 0:
             return None
         return self.members.state(number - 1, member)
+
+    def _pretrained(self) -> Mapping[str, torch.Tensor] | None:
+        return None if self.warm_start is None else self.warm_start.weights(self.folder, self.view.trained_encoder)
 
     def _select(self, number: int, size: int) -> None:
         """Choose the query of a round with the network of the round before."""
@@ -404,6 +415,8 @@ class ActiveLearner(Engine):
             "uses_truth": self.strategy.uses_truth,
             "encoder": None if self.encoder is None else self.encoder.settings(),
         }
+        if self.warm_start is not None:
+            settings["warm_start"] = self.warm_start.settings()
         training = self.training.raw() | ({"bundle_root": str(self.training.root)} if self.training.root else {})
         return run_record(self.strategy, self.annotator, training, settings) | {
             "command": plain(self.config),

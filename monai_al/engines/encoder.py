@@ -19,6 +19,8 @@ import torch
 from ignite.engine import Engine, Events
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.overrides import RUN_IDS
+from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import fingerprint
@@ -26,6 +28,7 @@ from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
 from monai_al.passes.run import run_pass
+from monai_al.passes.scoring import score_items
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import copy_stored, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS
@@ -34,7 +37,11 @@ from monai_al.sources import Source
 __all__ = ["EncoderTraining"]
 
 RECORD = "encoder.json"
+EMBEDDING, HELD_OUT = "encoder_embedding", "held_out"  # ids of the config
 FILES = {"sha256": "encoder.pt", "embeddings_sha256": "embeddings.npy"}  # by the keys of their hashes
+PICTURES = "restoration.png"
+
+USED = {"imports", "network_def", "train", "validate", "initialize", "pool", "cache", EMBEDDING, HELD_OUT, *RUN_IDS}
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +50,12 @@ class EncoderTraining:
     """Trains the encoder of a config, embeds the pool with it, and keeps both in the cache.
 
     The config is a standard MONAI training config that also runs alone; here it gets the loop's own ``pool``, ``cache``
-    and seed, and no label is read. Its ``network_def`` has a part ``encoder`` that gives one vector per image. The
-    entry ``encoders/<key>`` of the cache is found by the config, the seed, the number of threads, the kind of device,
-    the versions, and the images with their patients and volumes; runs that ask for the same one at the same time wait
-    for the first.
+    and seed, and no label is read. The embedding is what the part ``encoder`` of its ``network_def`` gives, one vector
+    per image, or, where the config has an id ``encoder_embedding``, that layer of its network, as ``bottleneck:2``; see
+    :class:`~monai_al.handlers.EmbeddingHandler`. The items of its id ``held_out``, where it has one, are validated
+    on. The entry ``encoders/<key>`` of the cache is found by what the training uses of the config, the seed, the number
+    of threads, the kind of device, the versions, and the images with their patients and volumes; runs that ask for the
+    same one at the same time wait for the first.
 
     Args:
         config_file: the config and its overlays.
@@ -70,7 +79,7 @@ class EncoderTraining:
 
     def settings(self) -> Any:
         """What the encoder depends on, JSON-ready."""
-        return results_of(self.training.raw())
+        return results_of(reachable(self.training.raw(), USED))
 
     def entry(self, source: Source, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
         """The folder of the trained encoder and the embeddings, made now if it is not there.
@@ -131,7 +140,13 @@ class EncoderTraining:
         self.training.share(pool=source.data, cache=source.cache)
         places = {id: literal(str(under_way)) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
         seeds = {"seed": seed} if self.training.declares("seed") else {}
-        weights = self.training.run(source.entries(items), seed=seed, overrides={**places, **seeds})
+        train, validation = self._parts(items)
+        weights = self.training.run(
+            source.entries(train),
+            seed=seed,
+            validation=source.entries(validation) if validation else (),
+            overrides={**places, **seeds},
+        )
         bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
         if bad:
             raise ValueError(
@@ -140,12 +155,31 @@ class EncoderTraining:
         trained = self.training.load(weights, activation="none")
         with new_folder(folder) as new:
             torch.save({"model": weights}, new / FILES["sha256"])
-            shape = _embed(trained, source, items, new / FILES["embeddings_sha256"], "embedding" if progress else None)
+            shape = self._embed(trained, source, items, new / FILES["embeddings_sha256"], progress)
             record = {"config": self.settings(), "seed": seed, "embeddings": shape, **_hashes(new)}
             write_json(new / RECORD, record | {"train_s": round(time.perf_counter() - start, 2)})
-            for log in under_way.glob("events.out.tfevents*"):
-                copy_stored(log, new / log.name)
+            for file in (*under_way.glob("events.out.tfevents*"), *under_way.glob(PICTURES)):
+                copy_stored(file, new / file.name)
         shutil.rmtree(under_way)
+
+    def _parts(self, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+        """The items to train on, and those to validate on."""
+        if not self.training.declares(HELD_OUT):
+            return items, ()
+        return self.training.resolve(HELD_OUT)[0]
+
+    def _embed(
+        self, trained: TrainedNetwork, source: Source, items: Sequence[Item], path: Path, progress: bool
+    ) -> list[int]:
+        """Write one row per item; returns the shape."""
+        description = "embedding" if progress else None
+        if not self.training.declares(EMBEDDING):
+            return _embed(trained, source, items, path, description)
+        layer = self.training.resolve(EMBEDDING)[0]
+        options = {"device": trained.device, "inferer": trained.inferer, "description": description}
+        rows = score_items(trained.network, source.loader(items), {ENCODER: layer}, **options)[ENCODER]
+        np.save(path, rows)
+        return list(rows.shape)
 
 
 def _identity(item: Item, content: str) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_al.engines.settings import INITIAL_SETS
 from monai_al.handlers.needs import ENCODER, initial_needs_of
-from monai_al.strategies import CentralStratified, Coreset, Strategy
+from monai_al.strategies import CentralStratified, ClusterRepresentatives, Coreset, Strategy
 
 __all__ = ["first_strategy"]
 
@@ -28,6 +28,8 @@ def first_strategy(strategy: Strategy, initial_set: str = "strategy", *, labels:
     assert initial_set in INITIAL_SETS
     if initial_set == "coreset":
         return Coreset(embedding=ENCODER)
+    if initial_set == "cluster_representatives":
+        return ClusterRepresentatives(embedding=ENCODER)
     if initial_set == "random":
         return None
     if initial_set == "strategy" and initial_needs_of(strategy) is not None:

@@ -26,6 +26,7 @@ def trained_weights(
     purpose: str,
     seed: int = 0,
     state: Mapping[str, torch.Tensor] | None = None,
+    pretrained: Mapping[str, torch.Tensor] | None = None,
 ) -> Mapping[str, torch.Tensor]:
     """The weights of a network that was trained on some items.
 
@@ -38,6 +39,7 @@ def trained_weights(
         purpose: what the network is for; with the seed and the round it decides all randomness.
         seed: the experiment's seed.
         state: weights to begin with; None begins with new ones.
+        pretrained: without a state, weights that all but the last layer begin with.
 
     Raises:
         ValueError: the training diverged.
@@ -62,6 +64,7 @@ def trained_weights(
         seed=derived_seed(seed, round, purpose),
         validation=source.entries(source.data.part("validation").items),
         state=state,
+        pretrained=pretrained,
         scratch=scratch,
     )
     shutil.rmtree(scratch)

@@ -15,7 +15,7 @@ from monai_al.uncertainty import check_activation
 
 __all__ = ["INITIAL_SETS", "LoopSettings"]
 
-INITIAL_SETS = ("strategy", "random", "central_stratified", "coreset")
+INITIAL_SETS = ("strategy", "random", "central_stratified", "coreset", "cluster_representatives")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,14 @@ class LoopSettings:
             the highest 3D Dice on the validation part. It is scored, too, where a strategy does not need all of them.
         initial_set: who chooses the first query. ``"strategy"``: the strategy, where it can; else chance, or, of a pool
             without any label, ``"central_stratified"``: a central slice of each patient. ``"random"``: chance.
-            ``"coreset"``: k-center on the features of a pretrained encoder.
+            ``"coreset"``: k-center on the features of a pretrained encoder. ``"cluster_representatives"``: what is
+            nearest to the centroids of clusters of these features.
         annotate_test: how many patients are the test part that people annotate; 0: it has labels, or is empty.
         folds: above 1, each round also trains on all but one of so many parts of the labeled patients, for each part,
             and scores the network on that one.
         initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
+        warm_start: pretrained weights that networks start from instead of random ones, in each round, or with previous
+            weights in the first: ``"encoder"``, those of the encoder's training, or a file; None: random ones.
         activation: from the network's outputs to probabilities; None reads it off the training config.
         empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
         scoring_batch_size: items per batch where nothing is trained.
@@ -61,6 +64,7 @@ class LoopSettings:
     annotate_test: int = 0
     folds: int = 0
     initial_weights: str = "scratch"
+    warm_start: str | None = None
     activation: str | None = None
     empty_policy: str = "strict"
     scoring_batch_size: int = 64
@@ -81,6 +85,8 @@ class LoopSettings:
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if self.initial_weights not in ("scratch", "previous"):
             raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {self.initial_weights!r}")
+        if self.warm_start is not None and not isinstance(self.warm_start, str):
+            raise ValueError(f"warm_start must be 'encoder' or a file, got {self.warm_start!r}")
         if self.initial_set not in INITIAL_SETS:
             raise ValueError(f"initial_set must be one of {', '.join(INITIAL_SETS)}, got {self.initial_set!r}")
         if self.activation is not None:
@@ -94,5 +100,5 @@ class LoopSettings:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
             ['members']
         """
-        apart = ("budget", "rounds", "threads", "progress")
+        apart = ("budget", "rounds", "threads", "progress", "warm_start")
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}

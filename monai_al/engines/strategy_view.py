@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from monai_al.engines.encoder import EncoderTraining
+from monai_al.engines.encoder import FILES, EncoderTraining
 from monai_al.engines.members import Members
 from monai_al.engines.settings import LoopSettings
 from monai_al.handlers.needs import ENCODER, before_training, initial_needs_of, needs_of
@@ -146,6 +147,14 @@ class StrategyView:
         others = {name: need for name, need in needs.items() if need != ENCODER}
         if not names:
             return {}, others
+        embeddings = np.load(self._encoder_entry() / FILES["embeddings_sha256"], mmap_mode="r")
+        return dict.fromkeys(names, embeddings), others
+
+    def trained_encoder(self) -> Path:
+        """The file of the pretrained encoder's weights; it is trained now if it is not there."""
+        return self._encoder_entry() / FILES["sha256"]
+
+    def _encoder_entry(self) -> Path:
         assert self.encoder is not None
         folder, start = self.members.folder, time.perf_counter()
         seed = derived_seed(self.settings.seed, 0, ENCODER)
@@ -154,8 +163,7 @@ class StrategyView:
             folder.add_timing(0, encoder_s=time.perf_counter() - start)
         place = {"config": self.encoder.training.name, "folder": str(entry)}
         folder.write_encoder(place | self.encoder.hashes(entry))
-        embeddings = np.load(entry / "embeddings.npy", mmap_mode="r")
-        return dict.fromkeys(names, embeddings), others
+        return entry
 
     @property
     def _description(self) -> str | None:

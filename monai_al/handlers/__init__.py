@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Handlers that plug into any MONAI engine."""
 
+from monai_al.handlers.best_weights import BestWeights
 from monai_al.handlers.effective_rank import EffectiveRankHandler
 from monai_al.handlers.embedding import EmbeddingHandler
 from monai_al.handlers.epoch_seed import EpochSeed
@@ -15,6 +16,7 @@ from monai_al.handlers.learning_curve import (
     write_learning_curve_scalars,
 )
 from monai_al.handlers.query import QueryHandler
+from monai_al.handlers.restoration_pictures import RestorationPictures, restoration_strips
 from monai_al.handlers.resumption import Resumption
 from monai_al.handlers.second_optimizer import SecondOptimizer
 from monai_al.handlers.uncertainty import UncertaintyHandler
@@ -24,6 +26,7 @@ from monai_al.handlers.volume_segmentation import VolumeSegmentationHandler
 from monai_al.handlers.whole_volumes import WholeVolumeHandler, hard_labels
 
 __all__ = [
+    "BestWeights",
     "EffectiveRankHandler",
     "EmbeddingHandler",
     "EpochSeed",
@@ -31,6 +34,7 @@ __all__ = [
     "ItemIds",
     "LateSummaryWriter",
     "QueryHandler",
+    "RestorationPictures",
     "Resumption",
     "SecondOptimizer",
     "StopFeatureGradient",
@@ -41,6 +45,7 @@ __all__ = [
     "WholeVolumeHandler",
     "hard_labels",
     "learning_curve_values",
+    "restoration_strips",
     "with_labeled_as_step",
     "write_learning_curve_scalars",
 ]

@@ -10,6 +10,7 @@ from monai_al.losses.metric_learning import MetricLearningLoss
 from monai_al.losses.nt_xent import NTXentLoss
 from monai_al.losses.partial import ItemCrossEntropy, PartialCrossEntropyLoss, PartialDiceCELoss
 from monai_al.losses.ranking import RankingLoss
+from monai_al.losses.restoration import RestorationLoss
 
 __all__ = [
     "GroupContrastiveLoss",
@@ -20,4 +21,5 @@ __all__ = [
     "PartialCrossEntropyLoss",
     "PartialDiceCELoss",
     "RankingLoss",
+    "RestorationLoss",
 ]

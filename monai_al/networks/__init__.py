@@ -10,6 +10,7 @@ from monai_al.networks.level_dropout_unet import LevelDropoutUNet
 from monai_al.networks.loss_predictor import LossPredictor
 from monai_al.networks.members import MeanOfMembers
 from monai_al.networks.placed import placed
+from monai_al.networks.pretrained import MatchedWeights, load_pretrained, matched_weights
 from monai_al.networks.resnet_unet import ResNetUNet
 from monai_al.networks.simclr import SimCLR
 from monai_al.networks.torch_file import read_torch_file
@@ -21,11 +22,14 @@ __all__ = [
     "GraphEncoder",
     "LevelDropoutUNet",
     "LossPredictor",
+    "MatchedWeights",
     "MeanOfMembers",
     "ResNetUNet",
     "SimCLR",
     "VAALNetwork",
     "load_backbone",
+    "load_pretrained",
+    "matched_weights",
     "placed",
     "read_torch_file",
     "similarity_graph",

@@ -44,15 +44,21 @@ def _declared() -> Iterator[Option]:
     yield loop(
         name="initial_set",
         kind="choice",
-        choices=("strategy", "random", "central_stratified", "coreset"),
-        help="who chooses the first query: the strategy, where it needs no trained network; chance; or one of two that "
-        "need none: a central slice of each patient, k-center on a pretrained encoder",
+        choices=("strategy", "random", "central_stratified", "coreset", "cluster_representatives"),
+        help="who chooses the first query: the strategy, where it needs no trained network; chance; or one that "
+        "needs none: a central slice of each patient, or by an encoder k-center or representatives of clusters",
     )
     yield loop(
         name="initial_weights",
         kind="choice",
         choices=("scratch", "previous"),
         help="of each round's training: new ones, or those of the round before",
+    )
+    yield loop(
+        name="warm_start",
+        kind="path",
+        optional=True,
+        help="pretrained weights to start from: encoder, those of the encoder's training, or a file; null: random ones",
     )
     yield loop(
         name="activation",
@@ -192,6 +198,9 @@ def _declared() -> Iterator[Option]:
         help="steps between two validations; null: none in between",
     )
     yield training(name="val_interval", kind="whole", low=1, help="epochs between two validations")
+    yield training(
+        name="validation_batch_size", kind="whole", low=1, high=_MANY, help="items per batch of a validation"
+    )
     yield training(name="batch_size", kind="whole", low=1, high=_MANY, help="items per training step")
     yield training(name="learning_rate", kind="number", low=0, high=100, help="the largest one of the schedule")
     yield training(
@@ -247,6 +256,17 @@ def _declared() -> Iterator[Option]:
         help="views per step; null: chosen by the groups",
     )
     yield encoder(name="pretrain_learning_rate", kind="number", above=0, high=100, help="of the pretraining")
+    yield encoder(name="pretrain_validation", kind="number", low=0, below=1, help="share of patients validated on")
+    yield encoder(
+        name="pretrain_patience",
+        kind="whole",
+        low=1,
+        optional=True,
+        help="epochs that do not lower the validation loss",
+    )
+    yield encoder(
+        name="encoder_embedding", kind="text", help="the layer that gives the embedding, such as bottleneck:2"
+    )
     yield encoder(name="pretrain_weight_decay", kind="number", low=0, high=100, help="of the pretraining")
     for group in ("nt_xent", "patient_group", "volume_group", "slice_group"):
         yield encoder(name=group, kind="number", low=0, help=f"weight of the loss's part {group}")

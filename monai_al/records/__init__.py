@@ -4,6 +4,7 @@
 
 from monai_al.records.budget import round_sizes
 from monai_al.records.errors import DataError
+from monai_al.records.held_out import held_out
 from monai_al.records.identity import config_difference, config_hash, pool_difference, pool_from_json, pool_to_json
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item, slice_id, slices_of
 from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
@@ -60,6 +61,7 @@ __all__ = [
     "content_hash",
     "derived_seed",
     "file_identity",
+    "held_out",
     "kind_of",
     "pool_difference",
     "pool_from_json",

@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 QUERY = "query.json"
 _ENCODER = "encoder.json"
 _OF_THE_RUN = (
-    "run.json", "pool.json", _ENCODER, "extension_*.json",
+    "run.json", "pool.json", _ENCODER, "warm_start.json", "extension_*.json",
     "test/query.json", "test/labels/*.json", "test/answers/**/*",
 )  # fmt: skip
 _LATER = ("labels", "answers")  # may come when their round has closed

@@ -29,6 +29,7 @@ from monai_al.transforms.restoration_augmentation import (
     RestorationParameters,
     restoration_pairs,
 )
+from monai_al.transforms.restoration_batch import RestorationBatch
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "RandRestorationPair",
     "RandRestorationPaird",
     "RestorationAugmentation",
+    "RestorationBatch",
     "RestorationParameters",
     "UncertaintyMap",
     "UncertaintyMapd",

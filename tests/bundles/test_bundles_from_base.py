@@ -95,7 +95,7 @@ def test_metadata_is_a_merge_patch():
 
 
 def test_the_examples_run():
-    assert doctest.testmod(make_bundles) == (0, 2)
+    assert doctest.testmod(make_bundles) == (0, 3)
 
 
 def test_no_written_file_is_left_that_nothing_writes_any_more():
