@@ -71,8 +71,8 @@ class RunningBundle:
         return own if own.is_file() else next((f / path for f in _SHARED_OVERLAYS if (f / path).is_file()), own)
 
     def files(self, training: str, overlays: Sequence[str] = ()) -> list[str]:
-        """Paths of the training config and of the overlays that are laid over it, by name or path."""
-        return [str(self.file(name)) for name in (training, *overlays)]
+        """Paths of the training config and of the overlays that are laid over it, each once, by name or path."""
+        return list(dict.fromkeys(str(self.file(name)) for name in (training, *overlays)))
 
     def forwarded(
         self,
