@@ -39,7 +39,7 @@ from monai_al.engines.loop_log import (
     tell_waiting,
 )
 from monai_al.engines.members import Members
-from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels
+from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels, with_foreground
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
 from monai_al.engines.round_weights import trained_weights
@@ -397,10 +397,10 @@ class ActiveLearner(Engine):
         scored = time.perf_counter()
         query = with_places(self.strategy.query(round, size), self.source)
         if self.strategy.gives_pseudo_labels:
-            ids = self.strategy.pseudo_items(round, query)
-            predict = self._predictor(number - 1)
+            candidates, predict = self.strategy.pseudo_items(round, query), self._predictor(number - 1)
+            ids, empty = with_foreground(candidates, self.strategy.pseudo_limit(number), self.source, predict)
             record_pseudo_labels(self.folder, number, ids, self.strategy.name, self.source, predict)
-            tell_pseudo_labels(number, len(ids))
+            tell_pseudo_labels(number, len(ids), empty)
         selected = time.perf_counter()
         self.folder.write_query(query)  # the last, so that a kill before it starts the selection again
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)

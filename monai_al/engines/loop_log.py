@@ -188,16 +188,22 @@ def tell_test_labels(number: int, folder: RunFolder, now: str) -> None:
         )  # fmt: skip
 
 
-def tell_pseudo_labels(number: int, n_items: int) -> None:
-    """Say how many items train with the network's own labels.
+def tell_pseudo_labels(number: int, n_items: int, n_empty: int) -> None:
+    """Say how many items train with the network's own labels, and how many could not.
 
     Args:
         number: the round in whose training they take part.
         n_items: how many they are.
+        n_empty: how many candidates were passed over, as the network predicts no foreground of them.
 
     Example:
-        >>> tell_pseudo_labels(2, 6)
+        >>> tell_pseudo_labels(2, 6, 1)
     """
+    if n_empty:
+        logger.info(
+            "round %d: for pseudo labels %d items were passed over, as the network finds no foreground in them",
+            number, n_empty,
+        )  # fmt: skip
     if n_items:
         logger.info("round %d also trains on %d pseudo labels, which count nowhere", number, n_items)
 

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,52 @@ from monai_al.records.pseudo_labels import (
 )
 from monai_al.sources import Source
 
-__all__ = ["pseudo_labeled", "record_pseudo_labels"]
+__all__ = ["pseudo_labeled", "record_pseudo_labels", "with_foreground"]
 
 Predict = Callable[[Item], np.ndarray | None]
+
+
+def with_foreground(
+    ids: Sequence[str], limit: int | None, source: Source, predict: Predict
+) -> tuple[tuple[str, ...], int]:
+    """The first items of which a network predicts any foreground.
+
+    A pseudo label that is background alone would teach the network to predict nothing. Each volume is predicted once,
+    and none after the last item that is found.
+
+    Args:
+        ids: of the candidates, in order.
+        limit: how many to find; None: all.
+        source: the data.
+        predict: the label map of an item's volume, see :func:`record_pseudo_labels`.
+
+    Returns:
+        Their ids, at most ``limit``, and how many candidates were passed over until these were found.
+
+    Example:
+        >>> from monai_al.sources import SliceSource
+        >>> items = [Item(f"v/{number}", "v.nii", "v", "p", slice=number) for number in range(4)]
+        >>> predicted = np.zeros((8, 8, 4), np.uint8)
+        >>> predicted[2:5, 3, 1:] = 1
+        >>> with_foreground([item.id for item in items], 2, SliceSource(Pool(items), None), lambda item: predicted)
+        (('v/1', 'v/2'), 1)
+    """
+    volumes = _by_volume(ids, source)
+    shows: dict[str, bool] = {}
+    found: list[str] = []
+    passed_over = 0
+    for id in ids:
+        if len(found) == limit:
+            break
+        if id not in shows:
+            items = volumes[_item(id, source).volume]
+            predicted = _predicted(items, predict)
+            shows |= {item.id: bool(predicted[_plane(item)].any()) for item in items}
+        if shows[id]:
+            found.append(id)
+        else:
+            passed_over += 1
+    return tuple(found), passed_over
 
 
 def record_pseudo_labels(
@@ -58,14 +102,10 @@ def record_pseudo_labels(
     forget_pseudo_labels(place)
     if not ids:
         return
-    volumes: dict[str, list[Item]] = {}
-    for id in ids:
-        item = source.data[source.data.index(id)]
-        volumes.setdefault(item.volume, []).append(item)
     with new_folder(place / PSEUDO_FOLDER) as temporary:
         labels = [
             label
-            for position, items in enumerate(volumes.values())
+            for position, items in enumerate(_by_volume(ids, source).values())
             for label in _write(temporary / f"{position:03d}.nii.gz", items, source, predict)
         ]
     of_id = {label.id: label for label in labels}
@@ -75,16 +115,37 @@ def record_pseudo_labels(
 def _write(path: Path, items: Sequence[Item], source: Source, predict: Predict) -> list[Label]:
     """Write what is predicted of some items of one volume, 255 everywhere else."""
     first = items[0]
-    predicted = predict(first)
-    assert predicted is not None
+    predicted = _predicted(items, predict)
     assert source.cache is not None
     classes = np.full(predicted.shape, NOT_ANNOTATED, np.uint8)
     for item in items:
-        plane = (Ellipsis,) if item.slice is None else (Ellipsis, item.slice)
-        classes[plane] = predicted[plane]
+        classes[_plane(item)] = predicted[_plane(item)]
     affine = source.cache.get(first).geometry.stored_affine
     write_label_map(path, classes, like=first.image, affine=affine, slice_axis=first.slice_axis)
     return [Label(item.id, PSEUDO, f"{PSEUDO_FOLDER}/{path.name}", item.slice) for item in items]
+
+
+def _by_volume(ids: Iterable[str], source: Source) -> dict[str, list[Item]]:
+    volumes: dict[str, list[Item]] = {}
+    for item in (_item(id, source) for id in ids):
+        volumes.setdefault(item.volume, []).append(item)
+    return volumes
+
+
+def _item(id: str, source: Source) -> Item:
+    return source.data[source.data.index(id)]
+
+
+def _predicted(items: Sequence[Item], predict: Predict) -> np.ndarray:
+    """The label map of the volume of some items."""
+    predicted = predict(items[0])
+    assert predicted is not None  # of a source with a cache, which strategies that give pseudo labels are held to
+    return predicted
+
+
+def _plane(item: Item) -> tuple[Any, ...]:
+    """Where an item lies in the label map of its volume."""
+    return (Ellipsis,) if item.slice is None else (Ellipsis, item.slice)
 
 
 def pseudo_labeled(folder: RunFolder, number: int, pool: Pool) -> list[Item]:

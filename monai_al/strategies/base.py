@@ -93,10 +93,11 @@ class Strategy(ABC):
         return False
 
     def pseudo_labels(self, round: Round) -> Sequence[int] | np.ndarray:
-        """Positions of unlabeled items that train with the prediction of the current network as their label.
+        """Positions of unlabeled items that may train with the prediction of the current network as their label.
 
-        They do so in the next training alone, stay unlabeled, and count nowhere. The loop asks for them after the
-        query, where :attr:`gives_pseudo_labels` says so.
+        The first ones do, as many as :meth:`pseudo_limit` says; one whose prediction shows no foreground is passed over
+        for the next, as it would only teach the network to predict nothing. They do so in the next training alone, stay
+        unlabeled, and count nowhere. The loop asks for them after the query, where :attr:`gives_pseudo_labels` says so.
 
         Args:
             round: what :meth:`select` saw, but that ``round.labeled`` holds the items of the query, too; their scores
@@ -104,8 +105,16 @@ class Strategy(ABC):
         """
         return ()
 
+    def pseudo_limit(self, number: int) -> int | None:
+        """How many items have a pseudo label in the training of a round, at most; None: all of :meth:`pseudo_labels`.
+
+        Args:
+            number: the round.
+        """
+        return None
+
     def pseudo_items(self, round: Round, query: Query) -> tuple[str, ...]:
-        """:meth:`pseudo_labels` as ids, checked.
+        """:meth:`pseudo_labels` as ids, checked; none where :meth:`pseudo_limit` is 0.
 
         Args:
             round: what the query was chosen from.
@@ -114,6 +123,8 @@ class Strategy(ABC):
         Raises:
             RuntimeError: the strategy broke its contract: an item twice, or one that is labeled or in the query.
         """
+        if self.pseudo_limit(round.number) == 0:
+            return ()
         asked = np.concatenate([round.labeled, [round.pool.index(id) for id in query.ids]])
         after = replace(round, labeled=asked)
         found = np.asarray(self.pseudo_labels(after), dtype=np.int64)

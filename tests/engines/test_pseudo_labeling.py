@@ -11,17 +11,20 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monai_al.annotators import Answer
 from monai_al.bundle import RoundTraining
-from monai_al.data import RunFolder, RunFolderError
+from monai_al.data import Item, Pool, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, active_learner
 from monai_al.engines.checks import check_parts
+from monai_al.engines.pseudo_labeling import with_foreground
 from monai_al.passes import predict_volume
 from monai_al.records import read_pseudo_labels
 from monai_al.records.manifest import changed_files
 from monai_al.report import describe_run
-from monai_al.sources import EntrySource
+from monai_al.sources import EntrySource, SliceSource
 from monai_al.strategies import CEAL, Random, Strategy
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "selective_uncertainty_spleen" / "configs"
@@ -212,3 +215,79 @@ def test_a_bundle_that_knows_nothing_of_us_cannot_take_them():
         check_parts(source, CEAL())
     check_parts(source, CEAL(pseudo=0, pseudo_growth=0))
     check_parts(source, Random())
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_candidates_without_foreground_are_passed_over(data):
+    """Slices of some volumes, or whole ones, in any order; nothing is predicted twice, or after the last is found."""
+    sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    whole = data.draw(st.booleans())
+    maps, items = {}, []
+    for number, depth in enumerate(sizes):
+        name = f"v{number}"
+        values = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=depth, max_size=depth))
+        maps[name] = np.zeros((2, 3, depth), np.uint8)
+        maps[name][1, 2] = values
+        slices = [None] if whole else range(depth)
+        items += [Item(f"{name}/{n}", name, name, name, slice=n) for n in slices]
+    candidates = data.draw(st.lists(st.sampled_from(items), unique_by=lambda item: item.id))
+    limit = data.draw(st.one_of(st.none(), st.integers(0, 6)))
+    predicted = []
+
+    def predict(item):
+        predicted.append(item.volume)
+        return maps[item.volume]
+
+    found, empty = with_foreground([item.id for item in candidates], limit, SliceSource(Pool(items), None), predict)
+    expected, passed_over, looked_at = [], 0, []
+    for item in candidates:
+        if limit is not None and len(expected) >= limit:
+            break
+        looked_at.append(item.volume)
+        seen = maps[item.volume] if item.slice is None else maps[item.volume][:, :, item.slice]
+        if any(value > 0 for value in seen.ravel()):
+            expected.append(item.id)
+        else:
+            passed_over += 1
+    assert (list(found), empty) == (expected, passed_over)
+    assert predicted == list(dict.fromkeys(looked_at))
+
+
+class Limited(FirstOnes):
+    """Names three candidates, of which two may have a pseudo label."""
+
+    def pseudo_labels(self, round):
+        self.candidates = [round.pool[int(i)] for i in round.unlabeled[[-1, -2, 0]]]
+        return round.unlabeled[[-1, -2, 0]]
+
+    def pseudo_limit(self, number):
+        return 2
+
+
+@pytest.mark.parametrize("empty", [0, 1, 3])
+def test_an_item_in_which_the_network_finds_nothing_gets_no_pseudo_label(
+    learner, trained_on, monkeypatch, caplog, empty
+):
+    """The next candidate takes its place, where there is one, and it is said how many were passed over."""
+    strategy, predict = Limited(), active_learner.predict_volume
+
+    def emptied(source, trained, item, **options):
+        found = np.ones_like(predict(source, trained, item, **options))
+        for other in strategy.candidates[:empty]:
+            if other.volume == item.volume:
+                found[..., other.slice] = 0
+        return found
+
+    monkeypatch.setattr(active_learner, "predict_volume", emptied)
+    run = learner(strategy, rounds=2)
+    with caplog.at_level("INFO"):
+        run.run()
+    expected = [item.id for item in strategy.candidates[empty:][:2]]
+    assert [label.id for label in read_pseudo_labels(run.folder.round_path(1))] == expected
+    assert [item.id for item in trained_on[1]][6:] == expected
+    assert run.folder.metrics(1)["pseudo"] == len(expected)
+    told = f"round 1: for pseudo labels {empty} items were passed over, as the network finds no foreground in them"
+    assert (told in caplog.messages) == (empty > 0)
+    assert any("also trains on" in message for message in caplog.messages) == bool(expected)
+    assert (run.folder.round_path(1) / "pseudo").exists() == bool(expected)
