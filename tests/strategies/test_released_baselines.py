@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What released code of Coreset, CoreGCN, TypiClust and VAAL does otherwise: in a few lines each, and ours beside."""
+"""What released code of Coreset, CoreGCN, TypiClust, VAAL and CEAL does otherwise: in a few lines each, ours beside."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 
 import monai_al.passes.vaal_training as vaal_training
 from monai_al.data import Item, Pool, Round
 from monai_al.passes import train_graph_encoder, train_vaal
 from monai_al.passes.vaal_training import unlabeled_probability
 from monai_al.selection import k_center_greedy
-from monai_al.strategies import CoreGCN, Coreset, TypiClust
+from monai_al.strategies import CEAL, CoreGCN, Coreset, TypiClust
+from monai_al.uncertainty import contour_distance
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -103,3 +105,41 @@ def test_the_latent_code_does_not_collapse(monkeypatch):
     assert varying(*trained_on_stripes()) >= 4
     monkeypatch.setattr(vaal_training, "autoencoder_loss", released)
     assert varying(*trained_on_stripes()) == 0
+
+
+def soft_discs() -> torch.Tensor:
+    """Predictions of a disc on the left and of one on the right, of which no pixel is quite 0 or 1."""
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    return torch.stack([torch.sigmoid(3 - ((y - 8) ** 2 + (x - middle) ** 2).sqrt()) for middle in (4, 11)])[:, None]
+
+
+def test_distances_are_to_the_contour_of_a_mask_and_not_of_soft_predictions():
+    predictions = soft_discs()
+    left, right = (distance_transform_edt(one.numpy()) for one in predictions[:, 0])
+    assert (left == right).all()  # without a zero every pixel is inside, wherever the disc lies
+    left, right = contour_distance(predictions)
+    assert left.argmax() % 16 == 15
+    assert right.argmax() % 16 == 0
+
+
+def test_an_image_without_a_contour_divides_by_nothing():
+    constant = torch.full((1, 1, 8, 8), 0.2)
+    with np.errstate(invalid="ignore"):
+        distance = distance_transform_edt(constant[0, 0].numpy() > 0.5)
+        assert np.isnan(distance / distance.max()).all()
+    assert (contour_distance(constant) == 0).all()
+
+
+def test_pseudo_labels_are_for_the_items_that_were_chosen_and_not_for_their_places():
+    """Places among the unlabeled items are other items of the pool as soon as one is labeled."""
+    need, labeled = "variance far from the contour", [0, 2, 5]
+    scores = np.where(np.arange(30) < 20, 1.0, np.arange(30.0))
+    scores[labeled] = -np.inf
+    pool = Pool([Item(f"i{i:02d}", "", "v", "p") for i in range(30)])
+    round = Round(5, pool, np.array(labeled), 0, {need: scores})
+    strategy = CEAL(quotas=(0, 1, 0))
+    query = strategy.query(round, 3)
+    places = np.flatnonzero(scores[round.unlabeled] == 1)
+    assert set(places) & set(labeled)  # read as items, they are labeled already
+    found = [int(id[1:]) for id in strategy.pseudo_items(round, query)]
+    assert sorted(found) == np.flatnonzero(scores == 1).tolist()
