@@ -41,8 +41,8 @@ class DeeplySupervised(nn.Module):
         image_size: its spatial size.
 
     Raises:
-        ValueError: there is no such layer, or it gives no ``(B, C, *spatial)``; the network does not take the empty
-            image.
+        ValueError: there is no such layer, or it or the network gives no ``(B, C, *spatial)``; the network does not
+            take the empty image.
 
     Example:
         >>> from monai.networks.nets import UNet
@@ -159,6 +159,12 @@ def _tried(network: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, tuple[
                 f"{type(network).__name__} does not take an empty image of shape {shape}: give in_channels and "
                 f"image_size that it takes ({error})"
             ) from error
+    if not isinstance(output, Tensor) or output.ndim != len(shape):
+        what = f"the shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"{type(network).__name__} must give logits (B, C, *spatial) of an image of shape {shape}, not {what}: "
+            "have it give its own prediction alone"
+        )
     return {name: tuple(one.shape[1:]) for name, one in seen.items() if one.ndim == len(shape)}, output.shape[1]
 
 

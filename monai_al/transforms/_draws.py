@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 __all__ = [
     "changed_where",
     "chances",
+    "check_count",
     "check_images",
     "check_range",
     "check_within",
@@ -31,6 +32,12 @@ def check_range(name: str, bounds: tuple[float, float], least: float, most: floa
     if not least <= low <= high <= most:
         got = low if low == high else (low, high)
         raise ValueError(f"{name} must be within {least:g} and {most:g}, smaller number first, got {got}")
+
+
+def check_count(name: str, value: int, least: int) -> None:
+    """Raise a ``ValueError`` where a setting is no whole number, or too small."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def check_images(images: Tensor, n_images: int, n_axes: int | None = None) -> None:

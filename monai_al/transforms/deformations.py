@@ -25,7 +25,7 @@ SEEDS = 2**31 - 1
 
 
 class _RandParameters(RandomizableTransform):
-    """Draws the parameters of a batch of one image from a seed of its own random state, and keeps them.
+    """Draws the parameters of a batch of one image from a seed of its own random state, and keeps the last ones.
 
     Args:
         prob: probability that something is done.
@@ -39,7 +39,20 @@ class _RandParameters(RandomizableTransform):
         RandomizableTransform.__init__(self, prob)
         draw(0, (1, 1), generator=Generator())  # tells what is wrong with the settings
         self.draw = draw
-        self.parameters: Any = None
+        self._last: Any = None
+
+    @property
+    def parameters(self) -> Any:
+        """The last ones drawn.
+
+        Raises:
+            ValueError: nothing was drawn yet.
+        """
+        if self._last is None:
+            raise ValueError(
+                f"{type(self).__name__} has drawn nothing yet that it could apply again: leave out randomize=False"
+            )
+        return self._last
 
     def randomize(self, data: Sequence[int]) -> None:
         """Draw for one image.
@@ -50,7 +63,7 @@ class _RandParameters(RandomizableTransform):
         super().randomize(None)
         seed = int(self.R.randint(SEEDS))  # also where nothing is done, so that the next draw does not depend on it
         if self._do_transform:
-            self.parameters = self.draw(1, tuple(data), generator=Generator().manual_seed(seed))
+            self._last = self.draw(1, tuple(data), generator=Generator().manual_seed(seed))
 
 
 class _RandDeformation(_RandParameters):
@@ -77,7 +90,7 @@ class _RandDeformation(_RandParameters):
             The same kind of array, shape and type and, for a MetaTensor, with its metadata.
 
         Raises:
-            ValueError: the image is not of floating point, or the last draw does not fit to its size.
+            ValueError: the image is not of floating point, or the last draw does not fit to its size or is not there.
         """
         if randomize:
             self.randomize(img.shape[1:])
@@ -219,7 +232,7 @@ class RandRestorationPair(_RandParameters):
             and type and, for a MetaTensor, with its metadata, in which a flip is not entered.
 
         Raises:
-            ValueError: the image is not of floating point, or the last draw does not fit to its size.
+            ValueError: the image is not of floating point, or the last draw does not fit to its size or is not there.
         """
         if randomize:
             self.randomize(img.shape[1:])

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from monai_al.transforms._draws import (
     chances,
+    check_count,
     check_images,
     check_range,
     check_within,
@@ -73,8 +74,7 @@ def draw_in_paintings(
         >>> drawn.sizes.shape, drawn.outside.tolist()
         (torch.Size([1, 5, 2]), [False])
     """
-    if rectangles < 0:
-        raise ValueError(f"rectangles must be at least 0, got {rectangles}")
+    check_count("rectangles", rectangles, 0)
     return _drawn(n_images, spatial_size, rectangles, 0, another, sides, generator)
 
 
@@ -106,8 +106,7 @@ def draw_out_paintings(
         >>> draw_out_paintings(1, (70, 7), another=0, sides=(3 / 7, 3 / 7)).sizes[0, 0].tolist()
         [30, 3]
     """
-    if windows < 1:
-        raise ValueError(f"windows must be at least 1, got {windows}")
+    check_count("windows", windows, 1)
     return _drawn(n_images, spatial_size, windows, 1, another, sides, generator)
 
 

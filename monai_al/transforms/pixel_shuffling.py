@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from monai_al.transforms._draws import (
     chances,
+    check_count,
     check_images,
     check_range,
     check_within,
@@ -71,8 +72,7 @@ def draw_pixel_blocks(
         >>> drawn.sizes.amin((0, 1)).tolist(), drawn.sizes.amax((0, 1)).tolist()
         ([1, 1], [25, 6])
     """
-    if blocks < 0:
-        raise ValueError(f"blocks must be at least 0, got {blocks}")
+    check_count("blocks", blocks, 0)
     check_range("side", (side, side), 0.0, 1.0)
     drawn = chances(n_images, blocks, 2, len(spatial_size), generator=generator)
     sizes = uniform_integers(drawn[:, :, 0], 1, shares_of(spatial_size, side))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from monai_al.transforms._draws import chances, changed_where, check_images, check_range, rows
+from monai_al.transforms._draws import chances, changed_where, check_count, check_images, check_range, rows
 from monai_al.transforms.bezier_intensity import bezier_intensity, draw_bezier_curves
 from monai_al.transforms.painting import Paintings, draw_in_paintings, draw_out_paintings, painted
 from monai_al.transforms.pixel_shuffling import PixelBlocks, draw_pixel_blocks, shuffled_pixels
@@ -104,8 +104,7 @@ class RestorationAugmentation:
         check_range("rectangle_sides", rectangle_sides, 0.0, 1.0)
         check_range("window_sides", window_sides, 0.0, 1.0)
         for name, value, least in (("blocks", blocks, 0), ("rectangles", rectangles, 0), ("windows", windows, 1)):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+            check_count(name, value, least)
         self.flip, self.shuffle, self.curve, self.paint = flip, shuffle, curve, paint
         self.blocks, self.block_side = blocks, block_side
         self.inverting, self.out_paint, self.another = inverting, out_paint, another

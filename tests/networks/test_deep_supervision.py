@@ -21,6 +21,16 @@ NETWORKS = {
 }
 
 
+class Several(torch.nn.Conv2d):
+    """Gives predictions of several depths already."""
+
+    def __init__(self):
+        super().__init__(1, 2, 1)
+
+    def forward(self, x):
+        return super().forward(x), super().forward(x)
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
@@ -122,6 +132,8 @@ def test_volumes():
     [
         (NETWORKS["unet"], {"layers": ["model.7"]}, "UNet has no layer 'model.7'"),
         (lambda: torch.nn.Conv2d(1, 2, 1), {}, "Conv2d has no layer of half the image's size"),
+        (lambda: Several(), {}, r"Several must give logits .* not a tuple: have it give its own prediction alone"),
+        (lambda: torch.nn.Flatten(), {}, r"Flatten must give logits .* not the shape \(1, 4096\)"),
         (NETWORKS["unet"], {"in_channels": 3}, r"does not take an empty image of shape \(1, 3, 64, 64\)"),
     ],
 )

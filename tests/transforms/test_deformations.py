@@ -126,7 +126,12 @@ def test_can_be_sent_to_other_processes():
         (lambda: RandBezierIntensityd("image", inverting=-1), "inverting must be within 0 and 1"),
         (lambda: RandPixelShuffling(side=25), "side must be within 0 and 1"),
         (lambda: RandInPaintingd("image", sides=(0.3, 0.1)), "sides must be within 0 and 1, smaller number first"),
-        (lambda: RandOutPainting(windows=0), "windows must be at least 1, got 0"),
+        (lambda: RandOutPainting(windows=0), "windows must be a whole number of at least 1, got 0"),
+        (
+            lambda: RandOutPainting(1)(np.zeros((1, 9, 9)), randomize=False),
+            "RandOutPainting has drawn nothing yet that it could apply again: leave out randomize=False",
+        ),
+        (lambda: RandRestorationPair()(np.zeros((1, 9, 9)), randomize=False), "RandRestorationPair has drawn nothing"),
         (lambda: RandRestorationPaird(["t1", "t2"]), r"an entry for each of the 2 keys, got \('target',\)"),
         (lambda: RandInPainting(1)(np.zeros((1, 4, 4), np.uint8)), "images must be floating point"),
         (

@@ -89,9 +89,9 @@ def test_small_images_get_at_least_a_pixel():
 
 
 def test_refused():
-    with pytest.raises(ValueError, match=r"windows must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"windows must be a whole number of at least 1, got 0"):
         draw_out_paintings(1, (20, 20), windows=0)
-    with pytest.raises(ValueError, match=r"rectangles must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"rectangles must be a whole number of at least 0, got -1"):
         draw_in_paintings(1, (20, 20), rectangles=-1)
     with pytest.raises(ValueError, match=r"sides must be within 0 and 1, smaller number first, got \(0.5, 0.2\)"):
         draw_in_paintings(1, (20, 20), sides=(0.5, 0.2))

@@ -159,7 +159,8 @@ def test_refused():
         shuffled_pixels(torch.rand(1, 1, 20, 9), drawn)
     with pytest.raises(ValueError, match=r"images have 3 spatial axes but the parameters are for 2"):
         shuffled_pixels(torch.rand(1, 1, 20, 20, 20), drawn)
-    with pytest.raises(ValueError, match=r"blocks must be at least 0, got -1"):
-        draw_pixel_blocks(1, (20, 20), blocks=-1)
+    for blocks in (-1, 2.5, True):
+        with pytest.raises(ValueError, match=rf"blocks must be a whole number of at least 0, got {blocks}"):
+            draw_pixel_blocks(1, (20, 20), blocks=blocks)
     with pytest.raises(ValueError, match=r"side must be within 0 and 1"):
         draw_pixel_blocks(1, (20, 20), side=25)

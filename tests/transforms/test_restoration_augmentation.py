@@ -121,7 +121,7 @@ def test_refused():
         RestorationAugmentation(block_side=25)
     with pytest.raises(ValueError, match=r"window_sides must be within 0 and 1, smaller number first"):
         RestorationAugmentation(window_sides=(0.6, 0.4))
-    with pytest.raises(ValueError, match=r"windows must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"windows must be a whole number of at least 1, got 0"):
         RestorationAugmentation(windows=0)
     with pytest.raises(ValueError, match=r"floating point .* got torch.uint8"):
         RestorationAugmentation()(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
