@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -192,7 +193,7 @@ def restoration_pairs(images: Tensor, parameters: RestorationParameters) -> tupl
     check_images(images, len(parameters.flips), parameters.flips.shape[1])
     target = images.clone()
     for axis, flipped in enumerate(parameters.flips.unbind(1), start=2):
-        target = changed_where(flipped, target, lambda part, axis=axis: part.flip(axis))
+        target = changed_where(flipped, target, partial(torch.flip, dims=(axis,)))
     shuffle, curve, paint = parameters.shuffle, parameters.curve, parameters.paint
     image = target.clone()
     image = changed_where(shuffle, image, lambda part: shuffled_pixels(part, rows(parameters.blocks, shuffle)))
