@@ -39,7 +39,7 @@ from monai_al.engines.loop_log import (
     tell_waiting,
 )
 from monai_al.engines.members import Members
-from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels, with_foreground
+from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels, without_foreground
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
 from monai_al.engines.round_weights import trained_weights
@@ -397,10 +397,13 @@ class ActiveLearner(Engine):
         scored = time.perf_counter()
         query = with_places(self.strategy.query(round, size), self.source)
         if self.strategy.gives_pseudo_labels:
-            candidates, predict = self.strategy.pseudo_items(round, query), self._predictor(number - 1)
-            ids, empty = with_foreground(candidates, self.strategy.pseudo_limit(number), self.source, predict)
+            ids, empty, predict = self.strategy.pseudo_items(round, query), [], self._predictor(number - 1)
+            if ids:  # in this round, of any items
+                left = (self.pool[int(i)].id for i in round.unlabeled)
+                empty = without_foreground((id for id in left if id not in query.ids), self.source, predict)
+                ids = self.strategy.pseudo_items(round, query, empty)
             record_pseudo_labels(self.folder, number, ids, self.strategy.name, self.source, predict)
-            tell_pseudo_labels(number, len(ids), empty)
+            tell_pseudo_labels(number, len(ids), len(empty))
         selected = time.perf_counter()
         self.folder.write_query(query)  # the last, so that a kill before it starts the selection again
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)

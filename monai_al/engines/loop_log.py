@@ -194,7 +194,7 @@ def tell_pseudo_labels(number: int, n_items: int, n_empty: int) -> None:
     Args:
         number: the round in whose training they take part.
         n_items: how many they are.
-        n_empty: how many candidates were passed over, as the network predicts no foreground of them.
+        n_empty: how many were passed over, as the network finds no foreground in them.
 
     Example:
         >>> tell_pseudo_labels(2, 6, 1)

@@ -21,52 +21,34 @@ from monai_al.records.pseudo_labels import (
 )
 from monai_al.sources import Source
 
-__all__ = ["pseudo_labeled", "record_pseudo_labels", "with_foreground"]
+__all__ = ["pseudo_labeled", "record_pseudo_labels", "without_foreground"]
 
 Predict = Callable[[Item], np.ndarray | None]
 
 
-def with_foreground(
-    ids: Sequence[str], limit: int | None, source: Source, predict: Predict
-) -> tuple[tuple[str, ...], int]:
-    """The first items of which a network predicts any foreground.
+def without_foreground(ids: Iterable[str], source: Source, predict: Predict) -> list[str]:
+    """The items of which a network predicts background alone.
 
-    A pseudo label that is background alone would teach the network to predict nothing. Each volume is predicted once,
-    and none after the last item that is found.
+    As labels they would teach the next network to find nothing. Each volume is predicted once.
 
     Args:
-        ids: of the candidates, in order.
-        limit: how many to find; None: all.
+        ids: of items.
         source: the data.
         predict: the label map of an item's volume, see :func:`record_pseudo_labels`.
 
-    Returns:
-        Their ids, at most ``limit``, and how many candidates were passed over until these were found.
-
     Example:
         >>> from monai_al.sources import SliceSource
-        >>> items = [Item(f"v/{number}", "v.nii", "v", "p", slice=number) for number in range(4)]
-        >>> predicted = np.zeros((8, 8, 4), np.uint8)
-        >>> predicted[2:5, 3, 1:] = 1
-        >>> with_foreground([item.id for item in items], 2, SliceSource(Pool(items), None), lambda item: predicted)
-        (('v/1', 'v/2'), 1)
+        >>> items = [Item(f"v/{number}", "v.nii", "v", "p", slice=number) for number in range(3)]
+        >>> predicted = np.zeros((8, 8, 3), np.uint8)
+        >>> predicted[2:5, 3, 1] = 1
+        >>> without_foreground([item.id for item in items], SliceSource(Pool(items), None), lambda item: predicted)
+        ['v/0', 'v/2']
     """
-    volumes = _by_volume(ids, source)
-    shows: dict[str, bool] = {}
-    found: list[str] = []
-    passed_over = 0
-    for id in ids:
-        if len(found) == limit:
-            break
-        if id not in shows:
-            items = volumes[_item(id, source).volume]
-            predicted = _predicted(items, predict)
-            shows |= {item.id: bool(predicted[_plane(item)].any()) for item in items}
-        if shows[id]:
-            found.append(id)
-        else:
-            passed_over += 1
-    return tuple(found), passed_over
+    empty = []
+    for items in _by_volume(ids, source).values():
+        predicted = _predicted(items, predict)
+        empty += [item.id for item in items if not predicted[_plane(item)].any()]
+    return empty
 
 
 def record_pseudo_labels(
@@ -127,13 +109,10 @@ def _write(path: Path, items: Sequence[Item], source: Source, predict: Predict) 
 
 def _by_volume(ids: Iterable[str], source: Source) -> dict[str, list[Item]]:
     volumes: dict[str, list[Item]] = {}
-    for item in (_item(id, source) for id in ids):
+    for id in ids:
+        item = source.data[source.data.index(id)]
         volumes.setdefault(item.volume, []).append(item)
     return volumes
-
-
-def _item(id: str, source: Source) -> Item:
-    return source.data[source.data.index(id)]
 
 
 def _predicted(items: Sequence[Item], predict: Predict) -> np.ndarray:

@@ -93,46 +93,40 @@ class Strategy(ABC):
         return False
 
     def pseudo_labels(self, round: Round) -> Sequence[int] | np.ndarray:
-        """Positions of unlabeled items that may train with the prediction of the current network as their label.
+        """Positions of unlabeled items that train with the prediction of the current network as their label.
 
-        The first ones do, as many as :meth:`pseudo_limit` says; one whose prediction shows no foreground is passed over
-        for the next, as it would only teach the network to predict nothing. They do so in the next training alone, stay
-        unlabeled, and count nowhere. The loop asks for them after the query, where :attr:`gives_pseudo_labels` says so.
+        They do so in the next training alone, stay unlabeled, and count nowhere. The loop asks for them after the
+        query, where :attr:`gives_pseudo_labels` says so; and again where some are named, without the items in which the
+        network finds no foreground, as these would only teach the next one to find nothing.
 
         Args:
-            round: what :meth:`select` saw, but that ``round.labeled`` holds the items of the query, too; their scores
-                are still there.
+            round: what :meth:`select` saw, but that ``round.labeled`` holds the items of the query, too, whose scores
+                are still there, and those without foreground, which score ``-inf``.
         """
         return ()
 
-    def pseudo_limit(self, number: int) -> int | None:
-        """How many items have a pseudo label in the training of a round, at most; None: all of :meth:`pseudo_labels`.
-
-        Args:
-            number: the round.
-        """
-        return None
-
-    def pseudo_items(self, round: Round, query: Query) -> tuple[str, ...]:
-        """:meth:`pseudo_labels` as ids, checked; none where :meth:`pseudo_limit` is 0.
+    def pseudo_items(self, round: Round, query: Query, empty: Sequence[str] = ()) -> tuple[str, ...]:
+        """:meth:`pseudo_labels` as ids, checked.
 
         Args:
             round: what the query was chosen from.
             query: the query.
+            empty: ids of other unlabeled items, in which the network finds no foreground.
 
         Raises:
-            RuntimeError: the strategy broke its contract: an item twice, or one that is labeled or in the query.
+            RuntimeError: the strategy broke its contract: an item twice, or one that is labeled, in the query or empty.
         """
-        if self.pseudo_limit(round.number) == 0:
-            return ()
-        asked = np.concatenate([round.labeled, [round.pool.index(id) for id in query.ids]])
-        after = replace(round, labeled=asked)
+        left_out = [round.pool.index(id) for id in (*query.ids, *empty)]
+        scores = {name: np.array(values) for name, values in round.scores.items()}
+        for values in scores.values():
+            values[left_out[len(query.ids) :]] = -np.inf
+        after = replace(round, labeled=np.concatenate([round.labeled, left_out]), scores=scores)
         found = np.asarray(self.pseudo_labels(after), dtype=np.int64)
         allowed = np.isin(found, after.unlabeled)
         if not allowed.all() or len(np.unique(found)) < len(found):
             raise RuntimeError(
                 f"strategy {self.name!r} must give pseudo labels to distinct positions of unlabeled items that are not "
-                f"in the query, got {found!r}"
+                f"in the query and show foreground, got {found!r}"
             )
         return tuple(round.pool[int(i)].id for i in found)
 

@@ -27,7 +27,7 @@ class CEAL(Strategy):
     with the numbers of their code. The score adds up the variance of several passes with dropout on, each pixel times
     its distance to the predicted contour, see :class:`~monai_al.uncertainty.ContourMeasure`; the query is that of
     :func:`~monai_al.selection.lowest_highest_middle`. Pseudo labels are for items drawn from the fullest bin of the
-    scores; where it holds fewer whose prediction shows foreground than the schedule says, there are fewer.
+    scores of items in which the network finds foreground; where it holds fewer than the schedule says, there are fewer.
 
     Args:
         passes: how many with dropout on.
@@ -88,8 +88,4 @@ class CEAL(Strategy):
     def pseudo_labels(self, round: Round) -> np.ndarray:
         """See :meth:`Strategy.pseudo_labels`."""
         certain = np.intersect1d(modal_bin(self.scores(round, NEED)), round.unlabeled)
-        return round.rng("pseudo labels").permutation(certain)
-
-    def pseudo_limit(self, number: int) -> int:
-        """See :meth:`Strategy.pseudo_limit`."""
-        return self.schedule.of_round(number)
+        return round.rng("pseudo labels").permutation(certain)[: self.schedule.of_round(round.number)]

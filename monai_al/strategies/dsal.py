@@ -28,8 +28,8 @@ class DSAL(Strategy):
     Z. Zhao et al., "DSAL: deeply supervised active learning from strong and weak labelers for biomedical image
     segmentation", 2021, with the numbers of their code. The network is a
     :class:`~monai_al.networks.DeeplySupervised`. Pseudo labels are for the items of highest agreement among those whose
-    confidence lies in the last of 10 bins of equal width; where it holds fewer whose prediction shows foreground than
-    the schedule says, there are fewer.
+    confidence lies in the last of 10 bins of equal width, of items in which the network finds foreground; where it
+    holds fewer than the schedule says, there are fewer.
 
     Args:
         selector: how the disagreements choose, as in :class:`~monai_al.strategies.Uncertainty`.
@@ -47,7 +47,7 @@ class DSAL(Strategy):
         >>> round = Round(5, Pool([Item(i, i, i, i) for i in "abcd"]), [], seed=0, embeddings={"agreement": rows})
         >>> query = DSAL(pseudo=1).query(round, budget=1)
         >>> query.ids, query.items[0].score, DSAL(pseudo=1).pseudo_items(round, query)
-        (('b',), 0.8, ('a', 'c'))
+        (('b',), 0.8, ('a',))
     """
 
     def __init__(
@@ -85,11 +85,7 @@ class DSAL(Strategy):
         agreement, confidence = self._found(round)[round.unlabeled].T
         sure = last_bin(confidence)
         best = sure[np.argsort(-agreement[sure], kind="stable")]
-        return round.unlabeled[best]
-
-    def pseudo_limit(self, number: int) -> int:
-        """See :meth:`Strategy.pseudo_limit`."""
-        return self.schedule.of_round(number)
+        return round.unlabeled[best][: self.schedule.of_round(round.number)]
 
     def _found(self, round: Round) -> np.ndarray:
         """Agreement and confidence ``(N, 2)``."""

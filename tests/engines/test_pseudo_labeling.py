@@ -19,7 +19,7 @@ from monai_al.bundle import RoundTraining
 from monai_al.data import Item, Pool, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, active_learner
 from monai_al.engines.checks import check_parts
-from monai_al.engines.pseudo_labeling import with_foreground
+from monai_al.engines.pseudo_labeling import without_foreground
 from monai_al.passes import predict_volume
 from monai_al.records import read_pseudo_labels
 from monai_al.records.manifest import changed_files
@@ -217,64 +217,49 @@ def test_a_bundle_that_knows_nothing_of_us_cannot_take_them():
     check_parts(source, Random())
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
-def test_candidates_without_foreground_are_passed_over(data):
-    """Slices of some volumes, or whole ones, in any order; nothing is predicted twice, or after the last is found."""
-    sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
-    whole = data.draw(st.booleans())
-    maps, items = {}, []
-    for number, depth in enumerate(sizes):
+@settings(deadline=None, max_examples=30)
+def test_items_without_foreground_are_found(whole, data):
+    """Some slices of volumes, or whole ones; no volume is predicted twice, or without need."""
+    maps, items, predicted = {}, [], []
+    for number, depth in enumerate(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))):
         name = f"v{number}"
-        values = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=depth, max_size=depth))
         maps[name] = np.zeros((2, 3, depth), np.uint8)
-        maps[name][1, 2] = values
-        slices = [None] if whole else range(depth)
-        items += [Item(f"{name}/{n}", name, name, name, slice=n) for n in slices]
-    candidates = data.draw(st.lists(st.sampled_from(items), unique_by=lambda item: item.id))
-    limit = data.draw(st.one_of(st.none(), st.integers(0, 6)))
-    predicted = []
+        maps[name][1, 2] = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=depth, max_size=depth))
+        items += [Item(f"{name}/{n}", name, name, name, slice=n) for n in ([None] if whole else range(depth))]
+    some = data.draw(st.lists(st.sampled_from(items), unique_by=lambda item: item.id))
 
     def predict(item):
         predicted.append(item.volume)
         return maps[item.volume]
 
-    found, empty = with_foreground([item.id for item in candidates], limit, SliceSource(Pool(items), None), predict)
-    expected, passed_over, looked_at = [], 0, []
-    for item in candidates:
-        if limit is not None and len(expected) >= limit:
-            break
-        looked_at.append(item.volume)
-        seen = maps[item.volume] if item.slice is None else maps[item.volume][:, :, item.slice]
-        if any(value > 0 for value in seen.ravel()):
-            expected.append(item.id)
-        else:
-            passed_over += 1
-    assert (list(found), empty) == (expected, passed_over)
-    assert predicted == list(dict.fromkeys(looked_at))
+    found = without_foreground([item.id for item in some], SliceSource(Pool(items), None), predict)
+    seen = [(item, maps[item.volume] if whole else maps[item.volume][:, :, item.slice]) for item in some]
+    assert sorted(found) == sorted(item.id for item, values in seen if all(value == 0 for value in values.ravel()))
+    assert predicted == list(dict.fromkeys(item.volume for item in some))
 
 
-class Limited(FirstOnes):
-    """Names three candidates, of which two may have a pseudo label."""
-
-    def pseudo_labels(self, round):
-        self.candidates = [round.pool[int(i)] for i in round.unlabeled[[-1, -2, 0]]]
-        return round.unlabeled[[-1, -2, 0]]
-
-    def pseudo_limit(self, number):
-        return 2
-
-
-@pytest.mark.parametrize("empty", [0, 1, 3])
+@pytest.mark.parametrize("empty", ["none", "the first", "all"])
 def test_an_item_in_which_the_network_finds_nothing_gets_no_pseudo_label(
     learner, trained_on, monkeypatch, caplog, empty
 ):
-    """The next candidate takes its place, where there is one, and it is said how many were passed over."""
-    strategy, predict = Limited(), active_learner.predict_volume
+    """The strategy names others, where there are some, and it is said how many were passed over."""
+
+    class Watched(FirstOnes):
+        asked: list = []
+
+        def pseudo_labels(self, round):
+            self.asked.append([item.id for item in map(round.pool.__getitem__, round.unlabeled.tolist())])
+            return round.unlabeled[:2] if round.number == 1 else []
+
+    strategy, predict = Watched(), active_learner.predict_volume
+    strategy.asked = []
 
     def emptied(source, trained, item, **options):
         found = np.ones_like(predict(source, trained, item, **options))
-        for other in strategy.candidates[:empty]:
+        for id in {"none": [], "the first": strategy.asked[0][:1], "all": strategy.asked[0]}[empty]:
+            other = source.data[source.data.index(id)]
             if other.volume == item.volume:
                 found[..., other.slice] = 0
         return found
@@ -283,11 +268,13 @@ def test_an_item_in_which_the_network_finds_nothing_gets_no_pseudo_label(
     run = learner(strategy, rounds=2)
     with caplog.at_level("INFO"):
         run.run()
-    expected = [item.id for item in strategy.candidates[empty:][:2]]
+    first, second = strategy.asked
+    n_empty = {"none": 0, "the first": 1, "all": len(first)}[empty]
+    assert second == first[n_empty:]
+    expected = second[:2]
     assert [label.id for label in read_pseudo_labels(run.folder.round_path(1))] == expected
     assert [item.id for item in trained_on[1]][6:] == expected
     assert run.folder.metrics(1)["pseudo"] == len(expected)
-    told = f"round 1: for pseudo labels {empty} items were passed over, as the network finds no foreground in them"
-    assert (told in caplog.messages) == (empty > 0)
-    assert any("also trains on" in message for message in caplog.messages) == bool(expected)
+    told = f"round 1: for pseudo labels {n_empty} items were passed over, as the network finds no foreground in them"
+    assert (told in caplog.messages) == (n_empty > 0)
     assert (run.folder.round_path(1) / "pseudo").exists() == bool(expected)

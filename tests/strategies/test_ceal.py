@@ -37,26 +37,27 @@ def test_the_query_has_the_parts_it_says():
     assert "rank 1 of 58" in query.items[4].reason
 
 
-def test_pseudo_labels_are_of_the_fullest_bin_and_not_of_the_query():
+@pytest.mark.parametrize("empty", [[], [0, 2, 6, 31, 40], list(range(25))])
+def test_pseudo_labels_are_of_the_fullest_bin_and_neither_of_the_query_nor_empty(empty):
     strategy, round = CEAL(pseudo=8, pseudo_growth=3, pseudo_from=4), a_round(5)
+    before = round.scores[NEED].copy()
     query = strategy.query(round, 14)
-    found = strategy.pseudo_items(round, query)
-    scores = round.scores[NEED]
-    counts, edges = np.histogram(scores[scores > -np.inf], 80)
+    empty = [round.pool[i].id for i in empty if round.pool[i].id not in query.ids and i not in (1, 4)]
+    found = strategy.pseudo_items(round, query, empty)
+    scores = {round.pool[i].id: round.scores[NEED][i] for i in range(N) if i not in (1, 4)}
+    counted = {id: score for id, score in scores.items() if id not in empty}
+    counts, edges = np.histogram([*counted.values()], 80)
     mode = int(np.argmax(counts))
-    fullest = {round.pool[i].id for i in range(N) if edges[mode] <= scores[i] < edges[mode + 1]}
-    assert len(set(found)) == len(found)
-    assert set(found) == fullest - set(query.ids)
-    assert strategy.pseudo_items(round, query) == found
-    other = strategy.pseudo_items(replace(round, seed=1), query)
-    assert other != found
-    assert set(other) == set(found)
-    assert strategy.pseudo_limit(5) == 11
+    fullest = {id for id, score in counted.items() if edges[mode] <= score < edges[mode + 1]} - set(query.ids)
+    assert set(found) <= fullest
+    assert len(set(found)) == len(found) == min(11, len(fullest))
+    assert strategy.pseudo_items(round, query, empty) == found
+    assert len(fullest) < 2 or strategy.pseudo_items(replace(round, seed=1), query, empty) != found
+    assert np.array_equal(round.scores[NEED], before)
 
 
 def test_there_are_none_before_their_round():
     strategy, before = CEAL(pseudo_from=5), a_round(4)
-    assert strategy.pseudo_limit(4) == 0
     assert strategy.pseudo_items(before, strategy.query(before, 14)) == ()
 
 

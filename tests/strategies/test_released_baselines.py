@@ -137,7 +137,7 @@ def test_pseudo_labels_are_for_the_items_that_were_chosen_and_not_for_their_plac
     scores[labeled] = -np.inf
     pool = Pool([Item(f"i{i:02d}", "", "v", "p") for i in range(30)])
     round = Round(5, pool, np.array(labeled), 0, {need: scores})
-    strategy = CEAL(quotas=(0, 1, 0))
+    strategy = CEAL(quotas=(0, 1, 0), pseudo=99)
     query = strategy.query(round, 3)
     places = np.flatnonzero(scores[round.unlabeled] == 1)
     assert set(places) & set(labeled)  # read as items, they are labeled already
