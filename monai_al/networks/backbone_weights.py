@@ -4,23 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
 
-from monai_al.networks.torch_file import read_torch_file
+from monai_al.networks.stored_weights import check_weights, is_counter, listed, tensors_in
 
 __all__ = ["load_backbone"]
 
 FIRST, INNER = "conv1.weight", "layer1.0.conv1.weight"  # by which a ResNet is found among the names of a file
-SHOWN = 6
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_backbone(network: Network, path: str | Path | None, prefix: str | None = None) -> Network:
+def load_backbone(
+    network: Network, path: str | Path | None, prefix: str | None = None, *, option: str = "backbone_weights"
+) -> Network:
     """Load pre-trained weights into the ResNet of a network.
 
     The file is a state dict with torchvision's names, as also MONAI's ResNets bear them (``conv1.weight``,
@@ -37,13 +38,14 @@ def load_backbone(network: Network, path: str | Path | None, prefix: str | None 
         network: its part ``encoder`` is the ResNet, or else it is one itself; changed in place.
         path: the file; it is loaded with ``weights_only=True``.
         prefix: what stands before the names; needed only where the file holds several ResNets.
+        option: the one that names the file, for the message.
 
     Returns:
         The network.
 
     Raises:
         ValueError: no file is given, it cannot be read, the network or the file holds no ResNet, the file holds
-            several, or weights are missing, unexpected or of another shape; the message lists them.
+            several, or weights are missing, unexpected, of another shape or not finite; the message lists them.
 
     Example:
         >>> import tempfile
@@ -61,29 +63,13 @@ def load_backbone(network: Network, path: str | Path | None, prefix: str | None 
     expected = encoder.state_dict() if isinstance(encoder, nn.Module) else {}
     if FIRST not in expected or INNER not in expected:
         raise ValueError(f"{type(network).__name__} holds no ResNet: it has no layers {FIRST} and {INNER}")
-    found = _resnet_of(_tensors_in(path), str(path), prefix)
+    found = _resnet_of(tensors_in(path, option), str(path), prefix)
     found = _without_shortcut_bias({name: weight for name, weight in found.items() if not _ignored(name)}, expected)
     found[FIRST] = _with_channels(found[FIRST], expected[FIRST])
-    _check(found, {name: weight for name, weight in expected.items() if not _ignored(name)}, str(path))
+    wanted = {name: weight for name, weight in expected.items() if not _ignored(name)}
+    check_weights(found, wanted, str(path), "this ResNet")
     encoder.load_state_dict({**expected, **found})
     return network
-
-
-def _tensors_in(path: str | Path | None) -> dict[str, Tensor]:
-    """Everything in a file that is a tensor, by the names of the dictionaries around it, joined by dots."""
-    if path is None:
-        raise ValueError("no pre-trained weights are given: name the file with --backbone_weights")
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: there is no such file of pre-trained weights")
-    return dict(_leaves(read_torch_file(path)))
-
-
-def _leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _leaves(value, (*path, str(key)))
-    elif isinstance(content, Tensor):
-        yield ".".join(path), content
 
 
 def _resnet_of(tensors: Mapping[str, Tensor], file: str, wanted: str | None) -> dict[str, Tensor]:
@@ -94,7 +80,7 @@ def _resnet_of(tensors: Mapping[str, Tensor], file: str, wanted: str | None) -> 
     if len(fitting) == 1:
         return {name[len(fitting[0]) :]: tensor for name, tensor in tensors.items() if name.startswith(fitting[0])}
     if not starts:
-        some = _listed(list(tensors)) or "nothing"
+        some = listed(list(tensors)) or "nothing"
         raise ValueError(f"{file}: holds no ResNet with the names of torchvision ({FIRST}, {INNER}), but {some}")
     behind = f" behind {wanted!r}" if wanted else ""
     raise ValueError(
@@ -104,7 +90,7 @@ def _resnet_of(tensors: Mapping[str, Tensor], file: str, wanted: str | None) -> 
 
 
 def _ignored(name: str) -> bool:
-    return name.startswith("fc.") or name.endswith("num_batches_tracked")
+    return name.startswith("fc.") or is_counter(name)
 
 
 def _without_shortcut_bias(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,22 +111,3 @@ def _with_channels(weight: Tensor, expected: Tensor) -> Tensor:
     if weight.shape == expected.shape:
         return weight
     return (weight.sum(1, keepdim=True) / expected.shape[1]).expand_as(expected)
-
-
-def _check(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: str) -> None:
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
-    others = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(weight.shape)}"
-        for name, weight in expected.items()
-        if name in found and found[name].shape != weight.shape
-    ]
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": others}
-    problems = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in kinds.items() if names]
-    if problems:
-        raise ValueError(f"{file}: its weights are not those of this ResNet; {'; '.join(problems)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f", ... and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
