@@ -141,7 +141,8 @@ def check_encoder(source: Source, *strategies: Strategy, given: bool) -> None:
     if not given:
         raise ValueError(
             f"strategy {name} needs a pretrained encoder: name the config that trains it by --encoder, such as "
-            "configs/pretrain.yaml of the bundle group_contrastive_cardiac"
+            "configs/pretrain.yaml of the bundle group_contrastive_cardiac, or add the overlay encoders/from_file, "
+            "which takes weights from a file"
         )
     if source.cache is None:
         raise ValueError("an encoder needs a training config with a pool and a cache of its own")

@@ -24,6 +24,7 @@ from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import fingerprint
+from monai_al.engines.encoder_file import EncoderFile
 from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
@@ -57,12 +58,16 @@ class EncoderTraining:
     of threads, the kind of device, the versions, and the images with their patients and volumes; runs that ask for the
     same one at the same time wait for the first.
 
+    Where the config declares ``encoder_file``, nothing is trained: its ``network_def`` brings weights from that file.
+    The entry is then found by what the network depends on and by the file's content, for all seeds; ``encoder.json``
+    tells which file it was.
+
     Args:
         config_file: the config and its overlays.
         overrides: id -> value, unresolved.
 
     Raises:
-        BundleConfigError: the config is missing, or is no training config.
+        BundleConfigError: the config is missing, is no training config, or names no file that is there.
 
     Example:
         >>> EncoderTraining(["no/pretrain.yaml"])
@@ -76,9 +81,12 @@ class EncoderTraining:
         for id in ("pool", "cache"):
             if not self.training.declares(id):
                 raise BundleConfigError(f"{self.training.name} has no {id}: an encoder is trained on the loop's own")
+        self.file = EncoderFile.of(self.training)
 
     def settings(self) -> Any:
         """What the encoder depends on, JSON-ready."""
+        if self.file is not None:
+            return self.file.settings()
         return results_of(reachable(self.training.raw(), USED))
 
     def entry(self, source: Source, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
@@ -97,7 +105,7 @@ class EncoderTraining:
         assert cache is not None  # else the loop has refused it
         asked = {
             "config": self.settings(),
-            "seed": seed,
+            "seed": seed if self.file is None else None,
             "threads": torch.get_num_threads(),
             "preprocessing": cache.recipe,
             "items": [_identity(item, cache.get(item).hashes[0]) for item in items],
@@ -109,7 +117,10 @@ class EncoderTraining:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
                 if not folder.is_dir():
-                    self._train(folder, source, items, seed, progress)
+                    if self.file is None:
+                        self._train(folder, source, items, seed, progress)
+                    else:
+                        self._take(self.file, folder, source, items, progress)
         shutil.rmtree(_under_way(folder), ignore_errors=True)  # of a process that died just before it was done
         return folder
 
@@ -180,6 +191,19 @@ class EncoderTraining:
         rows = score_items(trained.network, source.loader(items), {ENCODER: layer}, **options)[ENCODER]
         np.save(path, rows)
         return list(rows.shape)
+
+    def _take(self, file: EncoderFile, folder: Path, source: Source, items: Sequence[Item], progress: bool) -> None:
+        """Embed with the network as it is built, without training it."""
+        start = time.perf_counter()
+        logger.info("embedding %d items by the weights in %s", len(items), file.path)
+        self.training.share(pool=source.data, cache=source.cache)
+        taken = self.training.load(None, activation="none")
+        with new_folder(folder) as new:
+            torch.save({"model": taken.network.state_dict()}, new / FILES["sha256"])
+            shape = self._embed(taken, source, items, new / FILES["embeddings_sha256"], progress)
+            weights = {"file": str(file.path.resolve()), "sha256": file.sha256}
+            record = {"config": self.settings(), "trained": False, "weights": weights, "embeddings": shape}
+            write_json(new / RECORD, record | _hashes(new) | {"embed_s": round(time.perf_counter() - start, 2)})
 
 
 def _identity(item: Item, content: str) -> tuple[Any, ...]:

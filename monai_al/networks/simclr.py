@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-from monai.networks.nets import ResNet, resnet18, resnet34, resnet50
 from torch import Tensor, nn
+
+from monai_al.networks.plain_resnet import plain_resnet
 
 __all__ = ["SimCLR"]
 
-BACKBONES: dict[str, Callable[..., ResNet]] = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+BACKBONES = ("resnet18", "resnet34", "resnet50")
 
 
 class SimCLR(nn.Module):
@@ -57,14 +58,7 @@ class SimCLR(nn.Module):
             raise ValueError(f"backbone must be one of {', '.join(map(repr, BACKBONES))}, got {backbone!r}")
         if not projection:
             raise ValueError("projection must hold at least one width, such as (512, 64)")
-        self.encoder = BACKBONES[backbone](
-            spatial_dims=spatial_dims,
-            n_input_channels=in_channels,
-            widen_factor=widen_factor,
-            conv1_t_stride=2,
-            feed_forward=False,
-            bias_downsample=False,
-        )
+        self.encoder = plain_resnet(backbone, in_channels, spatial_dims=spatial_dims, widen_factor=widen_factor)
         self.head = nn.Sequential()
         for width, out in pairwise([self.encoder.in_planes, *projection]):
             if len(self.head):

@@ -21,7 +21,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_weights(
-    network: Network, path: str | Path | None, prefix: str | None = None, *, option: str = "encoder_file"
+    network: Network,
+    path: str | Path | None,
+    prefix: str | None = None,
+    *,
+    left_out: str | None = None,
+    option: str = "encoder_file",
 ) -> Network:
     """Load the weights in a file into a network, if they are all of it and nothing else.
 
@@ -33,6 +38,7 @@ def load_weights(
         network: any module; changed in place.
         path: the file; it is loaded with ``weights_only=True``.
         prefix: what stands before the names; needed only where the file holds several such networks.
+        left_out: a layer of the file that the network lacks.
         option: the one that names the file, for the message.
 
     Returns:
@@ -52,6 +58,8 @@ def load_weights(
     """
     expected = {name: weight for name, weight in network.state_dict().items() if not is_counter(name)}
     found = weights_for(tensors_in(path, option), expected, str(path), prefix)
+    if left_out is not None:
+        found = {name: weight for name, weight in found.items() if not name.startswith(f"{left_out}.")}
     check_weights(found, expected, str(path), f"this {type(network).__name__}")
     network.load_state_dict({**network.state_dict(), **found})
     return network
@@ -139,10 +147,10 @@ def check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], f
 
     Example:
         >>> import torch
-        >>> check_weights({"a": torch.zeros(2)}, {"a": torch.zeros(3), "b": torch.zeros(1)}, "a.pt", "this network")
+        >>> check_weights({"a": torch.zeros(2)}, {"a": torch.zeros(3), "b": torch.zeros(1)}, "a.pt", "mine")
         Traceback (most recent call last):
         ...
-        ValueError: a.pt: its weights are not those of this network; 1 missing: b; 1 of another shape: a (2,) instead of (3,)
+        ValueError: a.pt: its weights are not those of mine; 1 missing: b; 1 of another shape: a (2,) instead of (3,)
     """
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]

@@ -8,7 +8,7 @@ import ast
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ KINDS = {
     "path": "a path",
     "choice": "one of",
     "wholes": "a list of whole numbers",
+    "numbers": "a list of numbers",
     "names": "a list of names",
     "budget": "items per round (1 or more), shares of the pool in (0, 1], or a list of either",
     "config": "a part of a config",
@@ -96,7 +97,9 @@ class Option:
             for word, limit in words.items()
             if limit is not None
         ]
-        return (" each " if self.kind == "wholes" and limits else " " if limits else "") + " and ".join(limits)
+        return (" each " if self.kind in ("wholes", "numbers") and limits else " " if limits else "") + " and ".join(
+            limits
+        )
 
     def checked(self, value: Any) -> Any:
         """The value as the option means it.
@@ -178,9 +181,15 @@ class Option:
         return value if value in self.choices else None
 
     def _wholes(self, value: Any) -> list[Any] | None:
+        return self._each(value, self._whole)
+
+    def _numbers(self, value: Any) -> list[Any] | None:
+        return self._each(value, self._number)
+
+    def _each(self, value: Any, one: Callable[[Any], Any]) -> list[Any] | None:
         if not isinstance(value, (list, tuple)) or not self._as_many(value):
             return None
-        found = [entry if is_expression(entry) else self._whole(entry) for entry in value]
+        found = [entry if is_expression(entry) else one(entry) for entry in value]
         return None if None in found else found
 
     def _names(self, value: Any) -> list[str] | None:

@@ -246,6 +246,44 @@ def _declared() -> Iterator[Option]:
         name="encoder_backbone", kind="choice", choices=("resnet18", "resnet34", "resnet50"), help="its network"
     )
     yield encoder(name="encoder_width", kind="number", above=0, high=16, help="share of the backbone's channels")
+    yield encoder(name="encoder_file", kind="path", optional=True, help="a file of weights, in place of a pretraining")
+    yield encoder(
+        name="encoder_network",
+        kind="config",
+        choices=("resnet18", "resnet34", "resnet50", "resnet101", "vit"),
+        help="the network of encoder_file",
+    )
+    yield encoder(
+        name="encoder_head", kind="text", optional=True, help="a layer of such a part of a config that is taken off"
+    )
+    yield encoder(
+        name="encoder_prefix", kind="text", optional=True, help="what stands before the names in encoder_file"
+    )
+    yield encoder(
+        name="encoder_mean",
+        kind="numbers",
+        entries=(1, _MANY),
+        help="of each channel that encoder_file's network takes",
+    )
+    yield encoder(
+        name="encoder_std", kind="numbers", entries=(1, _MANY), above=0, help="standard deviations beside encoder_mean"
+    )
+    yield encoder(
+        name="encoder_range",
+        kind="numbers",
+        entries=(2, 2),
+        optional=True,
+        help="values of images that become 0 and 1 for encoder_file's network; null: these two",
+    )
+    yield encoder(
+        name="encoder_size",
+        kind="wholes",
+        entries=(2, 3),
+        low=8,
+        high=65536,
+        optional=True,
+        help="pixels that images are resized to for encoder_file's network; null: as they are, for vit about 224",
+    )
     yield encoder(name="pretrain_epochs", kind="whole", low=1, help="passes over the pool")
     yield encoder(
         name="pretrain_batch_size",

@@ -199,6 +199,17 @@ NAMES = [
         says=["--train#dataloadr#num_workers", "did you mean train#dataloader#num_workers"],
     ),
     *both("an encoder that is not there", "--encoder", "nope", says=["--encoder nope:", "nope.yaml does not exist"]),
+    Case(
+        name="an encoder from no file",
+        command=ours("--output_dir", "run", overlays=["coreset_encoder", "encoders/from_file"]),
+        says=["needs weights: name them by --encoder_file"],
+    ),
+    late(
+        "an encoder from a file of something else",
+        ours("--output_dir", "run", "--encoder_file", "w.pth", overlays=["coreset_encoder", "from_file"]),
+        files={"w.pth": "a text"},
+        says=["w.pth: cannot be read as a file of PyTorch", "restore it"],
+    ),
     *both(
         "a text for training overlays",
         "--train_overlays",
