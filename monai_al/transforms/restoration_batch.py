@@ -15,14 +15,16 @@ from monai_al.transforms.restoration_augmentation import RestorationAugmentation
 
 __all__ = ["RestorationBatch"]
 
-TOLERATED = 1e-3  # what interpolation and half precision may add to [0, 1]
-
 
 class RestorationBatch(PrepareBatch):
     """Turn a batch of images into deformed images and the images that they were.
 
     Give it to a ``SupervisedTrainer``, or an evaluator, as ``prepare_batch``; see
     :class:`~monai_al.transforms.RestorationAugmentation`. The deformations are computed on the engine's device.
+
+    Intensities beyond [0, 1], of images that are normalised otherwise, are scaled into it, image by image, to be
+    deformed: such an image's deformed one has its range again, so that the network sees images as it will when it
+    segments, and its target stays scaled.
 
     Args:
         augmentation: the probabilities and sizes; None: the defaults.
@@ -31,7 +33,7 @@ class RestorationBatch(PrepareBatch):
         image_key: the images in the batch.
 
     Raises:
-        ValueError: in a call: intensities are not in [0, 1].
+        ValueError: in a call: an image is not finite.
 
     Example:
         >>> prepare, batch = RestorationBatch(seed=0), {"image": torch.rand(2, 1, 32, 32)}
@@ -66,14 +68,20 @@ class RestorationBatch(PrepareBatch):
             **kwargs: other arguments of ``Tensor.to`` for the images.
         """
         images = torch.as_tensor(batchdata[self.image_key]).as_subclass(Tensor)
-        low, high = images.min().item(), images.max().item()
-        if not (low >= -TOLERATED and high <= 1 + TOLERATED):
-            raise ValueError(
-                f"the images have intensities from {low:.3g} to {high:.3g}, and only those within 0 and 1 can be "
-                "deformed and restored: scale them to that by the config's intensity, such as "
-                "ScaleIntensityRangePercentilesd with b_min: 0, b_max: 1, clip: true"
-            )
         images = images.to(device=device, non_blocking=non_blocking, **kwargs)
+        low, span = _ranges(images)
         generator = None if self.seed is None else Generator().manual_seed(self.seed)
-        pairs = self.augmentation(images, generator)
-        return pairs["image"], pairs["target"]
+        pairs = self.augmentation((images - low) / span, generator)
+        return pairs["image"] * span + low, pairs["target"]
+
+
+def _ranges(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest intensity of each image and how far the highest is above it, at least 0 and 1, ``(B, 1, ...)``."""
+    flat = images.flatten(1)
+    low, high = flat.amin(1).clamp(max=0), flat.amax(1).clamp(min=1)
+    if not bool((low.isfinite() & high.isfinite()).all()):
+        raise ValueError(
+            "an image has intensities that are not finite, and cannot be deformed: look for NaN in the files"
+        )
+    shape = (-1, *[1] * (images.ndim - 1))
+    return low.view(shape), (high - low).view(shape)
