@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 __all__ = ["MatchedWeights", "load_pretrained", "matched_weights"]
 
@@ -67,7 +68,7 @@ def matched_weights(network: nn.Module, pretrained: Mapping[str, Tensor]) -> Mat
         lines = [f"{what} has no {_listed(extra)}"] * bool(extra)
         lines += [f"the pretrained weights have no {_listed(missing or list(own))}"] * (bool(missing) or not part)
         raise ValueError(f"the pretrained weights are of another network than {what}: {'; '.join(lines)}")
-    last = _last_layer(part, own)
+    last = _last_layer(network, part, own)
     wrong = [name for name in part if name not in last and part[name].shape != own[name].shape]
     if wrong:
         told = [f"{name} {tuple(part[name].shape)} instead of {tuple(own[name].shape)}" for name in wrong]
@@ -116,7 +117,7 @@ def _aligned(own: list[str], pretrained: list[str]) -> tuple[str, str]:
 
 
 def _prefixes(names: list[str]) -> list[str]:
-    """What may stand before the names of one network: nothing, or the names of children down to where they branch."""
+    """What may stand before the names of one network: nothing, or the name of what holds it."""
     return ["", *dict.fromkeys(f"{name.split('.')[0]}." for name in names if "." in name)]
 
 
@@ -124,22 +125,32 @@ def _within(name: str, prefix: str, theirs: str, pretrained: Mapping[str, Tensor
     return name.startswith(prefix) and theirs + name.removeprefix(prefix) in pretrained
 
 
-def _last_layer(part: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
+def _last_layer(network: nn.Module, part: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
     """Names of what follows from the number of output channels; of equal ones the last layer with a kernel."""
     differing = [name for name in part if part[name].shape != own[name].shape]
-    changes = {(before, now) for name in differing for before, now in _changed_sizes(part[name], own[name])}
-    first = next(iter(part))
-    if differing and len(changes) == 1 and first not in differing:
-        return set(differing)
-    kernels = [name for name in part if part[name].ndim > 1]
-    layer = kernels[-1].rpartition(".")[0] if kernels else ""
-    return {name for name in part if name.rpartition(".")[0] == layer} if not differing else set()
+    if differing:
+        changes = {change for name in differing for change in _changed_sizes(part[name], own[name]).values()}
+        outputs = all(_output_axis(network, name) in _changed_sizes(part[name], own[name]) for name in differing)
+        return set(differing) if outputs and len(changes) == 1 and next(iter(part)) not in differing else set()
+    places: dict[int, list[str]] = {}  # of a tensor that has several names the first one tells where it stands
+    for name in part:
+        places.setdefault(own[name].data_ptr(), []).append(name)
+    kernels = [names for names in places.values() if own[names[0]].ndim > 1]
+    layer = kernels[-1][0].rpartition(".")[0] if kernels else ""
+    return {name for names in places.values() if names[0].rpartition(".")[0] == layer for name in names}
 
 
-def _changed_sizes(before: Tensor, now: Tensor) -> list[tuple[int, int]]:
+def _changed_sizes(before: Tensor, now: Tensor) -> dict[int, tuple[int, int]]:
+    """Axis -> its sizes, where they differ."""
     if before.ndim != now.ndim:
-        return [(-before.ndim, -now.ndim), (0, 0)]  # no change of channels
-    return [(a, b) for a, b in zip(before.shape, now.shape, strict=True) if a != b]
+        return {}  # no change of channels
+    return {axis: sizes for axis, sizes in enumerate(zip(before.shape, now.shape, strict=True)) if sizes[0] != sizes[1]}
+
+
+def _output_axis(network: nn.Module, name: str) -> int:
+    """The axis of a weight that counts the channels that its layer gives."""
+    layer, _, kind = name.rpartition(".")
+    return int(kind == "weight" and isinstance(network.get_submodule(layer), _ConvTransposeNd))
 
 
 def _listed(names: list[str]) -> str:
