@@ -108,7 +108,12 @@ class GroupBatchSampler(Sampler[list[int]]):
         Args:
             items: in the order of the data set.
             **options: the other arguments.
+
+        Raises:
+            ValueError: a batch is one slice, which a contrastive loss has nothing to compare with.
         """
+        if options.get("batch_size") == 1:
+            raise ValueError("a batch of one slice has no other to compare it with: --pretrain_batch_size 2 or more")
         slices = [-1 if item.slice is None else item.slice for item in items]
         return cls([item.patient for item in items], [item.volume for item in items], slices, **options)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_al.annotators.places import Place
+from monai_al.engines.encoder import PICTURES
 from monai_al.engines.report_pictures import NO_PICTURES, told, with_pictures
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.records import DataError, Query, RunFolder, RunFolderError
@@ -89,6 +90,7 @@ def write_report(
         rounds=rounds,
         curve=_curve(folder, record),
         embedding=_embedding_map(folder),
+        restoration=_restoration(folder),
         notes=notes,
         written=f"Written {datetime.datetime.now():%Y-%m-%d %H:%M} by monai_al {version('monai_al')}.",
     )
@@ -157,6 +159,17 @@ def _embedding_map(folder: RunFolder) -> Picture | None:
     path = folder.path / "report" / "embedding_map.png"
     write_round_map(items, rounds, path)
     return _written(path, "Map of the pool by the pretrained encoder; items are colored by the round that chose them")
+
+
+def _restoration(folder: RunFolder) -> Picture | None:
+    """What the pretrained encoder restored; None where it was not trained so, or its folder is gone."""
+    encoder = folder.encoder()
+    source = None if encoder is None else Path(encoder["folder"], PICTURES)
+    if source is None or not source.is_file():
+        return None
+    path = folder.path / "report" / PICTURES
+    write_file(path, lambda file: file.write(source.read_bytes()))
+    return _written(path, "Images of the pool, as they were, deformed, and restored by the pretrained network")
 
 
 def _written(path: Path, alt: str) -> Picture:

@@ -102,8 +102,11 @@ class WarmStart:
 
 
 def _weights_in(path: Path) -> dict[str, Tensor]:
-    content = read_torch_file(path)
+    try:
+        content = read_torch_file(path)
+    except ValueError as error:
+        raise ValueError(f"--warm_start {error}") from error
     weights = content.get("model", content) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(f"{path}: holds no state dict; give what a pretraining left in models/model.pt")
+        raise ValueError(f"--warm_start {path}: holds no state dict; give what a pretraining left in models/model.pt")
     return dict(weights)

@@ -288,10 +288,10 @@ def _declared() -> Iterator[Option]:
     yield encoder(
         name="pretrain_batch_size",
         kind="whole",
-        low=2,
+        low=1,
         high=_MANY,
         optional=True,
-        help="views per step; null: chosen by the groups",
+        help="images per step; null: chosen by the groups, where there are any",
     )
     yield encoder(name="pretrain_learning_rate", kind="number", above=0, high=100, help="of the pretraining")
     yield encoder(name="pretrain_validation", kind="number", low=0, below=1, help="share of patients validated on")

@@ -128,6 +128,7 @@ def _links(page: RunPage) -> list[tuple[str, str]]:
     """Anchors on the page and the texts that lead there."""
     links = [("curve", "Learning curve"), *((f"round-{r.number}", f"Round {r.number}") for r in page.rounds)]
     links += [("embedding", "Embedding map")] if page.embedding else []
+    links += [("restoration", "Pretraining")] if page.restoration else []
     return [*links, ("volumes", "Test volumes"), ("classes", "Scores per class"), ("settings", "Settings")]
 
 

@@ -148,6 +148,7 @@ class RunPage:
         rounds: what was done, in order; the last may be under way.
         curve: the learning curve, or None where no round is evaluated.
         embedding: the pool as a pretrained encoder sees it, or None where there is none.
+        restoration: what that encoder restored while it was trained, or None where it was trained otherwise.
         volumes: test volumes with the predictions of :attr:`volumes_round`.
         volumes_round: whose model predicted them.
         volumes_legend: the colours of their pictures.
@@ -165,6 +166,7 @@ class RunPage:
     rounds: Sequence[ShownRound] = ()
     curve: Picture | None = None
     embedding: Picture | None = None
+    restoration: Picture | None = None
     volumes: Sequence[ShownVolume] = ()
     volumes_round: int | None = None
     volumes_legend: Sequence[Swatch] = ()

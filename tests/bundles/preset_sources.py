@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 SB, GCC, SEL = "stochastic_batches_prostate", "group_contrastive_cardiac", "selective_uncertainty_spleen"
+SAAL = "ssl_cluster_skin_lesion"
 SAME = "the same"
 # setting -> (what our configs give, what the paper says, or in brackets its code)
 _ALL_GCC = {
@@ -111,6 +112,34 @@ EXPECTED: dict[str, dict[str, tuple[str, str]]] = {
             "50, 11, 15",
             "silent; the percentages tell of a pool of about 7750 slices, 155 of 50 patients",
         ),
+    },
+    "SAAL, ISIC 2017": {
+        "network": ("BasicUNet, 17.969 M", "U-Net [64-128-256-512-512]"),
+        "dropout": ("none", "silent"),
+        "loss": ("1 CE + 1 Dice", "CE + Dice [half of it]"),
+        "optimiser": ("Adam 0.0001, weight decay 0", "[Adam 1e-4, new in each round]"),
+        "schedule": ("constant", "silent"),
+        "length": ("10, then 2 epochs", "10 epochs, then 2 a round"),
+        "batch": ("10", "[10]"),
+        "validation": ("none", "silent"),
+        "tested": ("last weights of 1 network", "[last weights]"),
+        "initial weights": ("previous", "fine-tuned"),
+        "labeled": ("300, 335, 370 to 615 in 10 rounds", "300, then 35 in each of 9 rounds"),
+        "image": ("1 x 256 x 256, 0 to 1", "256 x 256, grey, min-max [in the segmentation 0 to 255]"),
+        "augmentation": ("none", "[none]"),
+        "patients: pool, validation, test": ("1600, 0, 400", "1600, 0, 400"),
+        "pretraining": (
+            "SGD 0.01, weight decay 0, momentum 0.9, x 0.5 every 40 epochs, batch 1, up to 10000 epochs, patience 50",
+            "[SGD 0.01, momentum 0.9, x 0.5 every 40 epochs, batch 1, at most 10000 epochs, patience 50]",
+        ),
+        "deformations": (
+            "curve 0.9, shuffling 0.5, painting 0.9 (0.8 outside), flip 0.4",
+            "[curve 0.9, shuffling 0.5, painting 0.9 (0.8 outside), flip 0.4]",
+        ),
+        "pretraining validates on": ("10 % of the pool's patients", "[the 400 test images]"),
+        "warm start": ("encoder", "weights of the pretraining"),
+        "embedding": ("2048 values", "512 x 2 x 2 = 2048 values"),
+        "clusters": ("10", "10"),
     },
 }
 PARAMETERS = {GCC: 1.81e6, SEL: 7.76e6}  # of the authors' code; ours must be within 1 %

@@ -19,13 +19,15 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, OneOf
-from preset_sources import EXPECTED, GCC, SB, SEL
+from preset_sources import EXPECTED, GCC, SAAL, SB, SEL
 from torch.nn.modules.dropout import _DropoutNd
 
 from monai_al.assets import find_asset, find_overlay
 from monai_al.bundle import RoundTraining, RunningBundle, learning_rate_schedule
 from monai_al.comparison.markdown import markdown_table
+from monai_al.handlers import EmbeddingHandler
 from monai_al.records import SPLITS, Item, Pool, round_sizes, split_by_patient
 
 PHANTOM = "$datasets.phantom(@cache_dir, **@phantom)"
@@ -81,6 +83,7 @@ PRESETS = {
     "GCC, DAVIS": Preset(GCC, ("paper", "datasets/davis", "paper_davis"), 2, 2079, (3, 480, 854, 4)),
     "SEL, spleen": Preset(SEL, ("paper",), 2, 2208, (1, 512, 512, 4), 0.8, 41),
     "SEL, BraTS": Preset(SEL, ("paper", "datasets/brats", "paper_brats"), 2, 7750, (1, 240, 240, 4), 1.0, 76),
+    "SAAL, ISIC 2017": Preset(SAAL, ("paper",), 2, 1600, (3, 767, 1022, 1), 1.0, 2000),
 }
 
 
@@ -107,7 +110,8 @@ class Built:
             "classes": classes,
         }
         places = {"cache_dir": str(folder), "output_dir": str(folder), "device": "cpu", "progress": False}
-        given = {**bundle.forwarded("train.yaml"), "datalist": PHANTOM, "phantom": phantom, **places}
+        self._given = {"datalist": PHANTOM, "phantom": phantom, **places}
+        given = {**bundle.forwarded("train.yaml"), **self._given}
         self.training = RoundTraining(preset.root / "configs" / "train.yaml", given)
         self._parser = self.training.parser(self.training.all_overrides())
 
@@ -130,7 +134,7 @@ class Built:
             "initial weights": self["initial_weights"],
             **self.labeled(),
             "image": self.image(),
-            "augmentation": ", ".join(_steps(self["augmentation"])),
+            "augmentation": ", ".join(_steps(self["augmentation"])) or "none",
         }
         found |= {"patients: pool, validation, test": self.patients()} if self.preset.patients else {}
         return found | (self.encoder() if self["encoder"] else {})
@@ -164,17 +168,21 @@ class Built:
     def length(self) -> str:
         """Steps or epochs of a training; where they depend on what is labeled, of each reported round."""
         if self["epochs"] is not None:
-            return f"{self['epochs']} epochs, patience {self['early_stopping']}"
+            sizes = round_sizes(self["budget"], self["rounds"], self.preset.slices)
+            found = [self._with(labeled, "epochs") for labeled in itertools.accumulate(sizes)]
+            patience = f", patience {self['early_stopping']}" if self["early_stopping"] else ""
+            return f"{', then '.join(map(str, dict.fromkeys(found)))} epochs{patience}"
         if not str(self.training.raw()["steps"]).startswith("$"):
             return f"{self['length'][0]} epochs of {self['length'][1]} steps"
-        pool = SimpleNamespace(part=lambda name: range(self.preset.slices))
         sizes = itertools.accumulate(round_sizes(self["budget"], self["rounds"], self.preset.slices))
-        lengths = []
-        for labeled in list(sizes)[1:]:  # the first one is not reported
-            given = {"pool": pool, "train::dataset::data": tuple(range(labeled))}
-            parser = self.training.parser(self.training.all_overrides(given))
-            lengths.append(parser.get_parsed_content("steps"))
+        lengths = [self._with(labeled, "steps") for labeled in list(sizes)[1:]]  # the first one is not reported
         return f"{', '.join(map(str, lengths))} steps"
+
+    def _with(self, labeled: int, id: str) -> Any:
+        """An id of the training config where so many items are labeled."""
+        pool = SimpleNamespace(part=lambda name: range(self.preset.slices))
+        given = {"pool": pool, "train::dataset::data": tuple(range(labeled))}
+        return self.training.parser(self.training.all_overrides(given)).get_parsed_content(id)
 
     def validation(self) -> str:
         """What is measured on the validation part, and how often."""
@@ -221,11 +229,34 @@ class Built:
         """How the encoder is trained."""
         inner = ConfigParser.load_config_file(str(self.preset.root / "configs" / self["encoder"]))
         mine = {**inner, **self.config}
+        if "restoration_loss" in mine:
+            return self.restoration(mine)
         losses = (mine[name] for name in ("nt_xent", "patient_group", "volume_group", "slice_group"))
         trained = f"{mine['pretrain_epochs']} epochs at {mine['pretrain_learning_rate']:g}"
         return {
             "losses of the encoder": ", ".join(f"{weight:g}" for weight in losses),
             "encoder": f"{mine['encoder_backbone']} of width {mine['encoder_width']:g}, {trained}",
+        }
+
+    def restoration(self, mine: Mapping[str, Any]) -> dict[str, str]:
+        """How the network is trained to restore images, and how what it learned is used."""
+        forwarded = RunningBundle(self.preset.root, self.config).forwarded_ids(self["encoder"])
+        inner = RoundTraining(self.preset.root / "configs" / self["encoder"], {**forwarded, **self._given})
+        network, schedule, deform = inner.resolve("network_def", "pretrain_schedule", "restoration_augmentation")
+        strategy = ConfigParser({"strategy": self.config["strategy"]}).get_parsed_content("strategy")
+        rate = f"x {schedule.gamma:g} every {schedule.step_size} epochs"
+        length = f"up to {mine['pretrain_epochs']} epochs, patience {mine['pretrain_patience']}"
+        handler = EmbeddingHandler(mine["encoder_embedding"])
+        image = {"image": torch.zeros(1, network.conv_0.conv_0.conv.in_channels, 64, 64)}
+        SupervisedEvaluator("cpu", [image], network, val_handlers=[handler], decollate=False).run()
+        return {
+            "pretraining": f"{_optimiser(schedule.optimizer)}, {rate}, batch {mine['pretrain_batch_size']}, {length}",
+            "deformations": f"curve {deform.curve:g}, shuffling {deform.shuffle:g}, painting {deform.paint:g} "
+            f"({deform.out_paint:g} outside), flip {deform.flip:g}",
+            "pretraining validates on": f"{100 * mine['pretrain_validation']:g} % of the pool's patients",
+            "warm start": str(self["warm_start"]),
+            "embedding": f"{handler.embeddings.shape[1]} values",
+            "clusters": str(strategy.k),
         }
 
 

@@ -32,6 +32,7 @@ SMALL = {
     "phantom": {"patients": 8, "volumes_per_patient": 1, "shape": [32, 32, 6]}, "image_size": [32, 32],
     "channels": [4, 8], "steps": 2, "batch_size": 4, "device": "cpu", "progress": False,
 }  # fmt: skip
+SMALL_ENCODER = {"encoder_width": 0.125, "pretrain_epochs": 1, "tensorboard": False}
 KNOBS = {"steps", "batch_size", "device", "progress"}
 
 TENSOR = {
@@ -100,12 +101,16 @@ def small(bundle: Path) -> dict:
     return found
 
 
+def small_encoder(bundle: Path) -> dict:
+    file = bundle / "configs" / "pretrain.yaml"
+    declared = ConfigParser.load_config_file(str(file)) if file.is_file() else {}
+    return {id: value for id, value in SMALL_ENCODER.items() if id in declared}
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
 def done(request, tmp_path_factory):
     """A bundle and a run of its loop."""
     run_dir = tmp_path_factory.mktemp(request.param.name) / "run"
-    pretrains = (request.param / "configs" / "pretrain.yaml").is_file()
-    encoder = {"encoder_width": 0.125, "pretrain_epochs": 1} if pretrains else {}
     monai.bundle.run(
         config_file=str(request.param / "configs" / "active_learning.yaml"),
         output_dir=str(run_dir),
@@ -113,7 +118,7 @@ def done(request, tmp_path_factory):
         budget=3,
         threads=1,
         **small(request.param),
-        **encoder,
+        **small_encoder(request.param),
     )
     return request.param, run_dir
 

@@ -10,7 +10,7 @@ import monai.bundle
 import numpy as np
 import pytest
 import torch
-from preset_sources import EXPECTED, GCC, PARAMETERS, SB, SEL
+from preset_sources import EXPECTED, GCC, PARAMETERS, SAAL, SB, SEL
 from presets import PHANTOM, PRESETS, Built, head, table
 
 from monai_al.cli import find_asset
@@ -101,6 +101,7 @@ OF_BUNDLE = {
           "encoder_width": 0.125, "tensorboard": False},
     SB: {"channels": [4, 8], "steps": 1, "steps_per_epoch": 1},
     SEL: {"channels": [2, 2, 4, 4, 4], "epochs": 2},
+    SAAL: {"channels": [2, 2, 4, 4, 4], "pretrain_epochs": 1, "pretrain_batch_size": 8, "tensorboard": False},
 }  # fmt: skip
 QUICK = ("GCC, DAVIS", "SEL, BraTS")
 
@@ -124,7 +125,7 @@ def test_a_preset_trains(name, tmp_path, one_thread):
     metrics = json.loads((tmp_path / "run" / "round_00" / "metrics.json").read_text())
     assert metrics["labeled"] == 3
     assert 0 <= metrics["dice_3d"]["mean"] <= 1
-    assert metrics["model"] == ("last" if preset.bundle == SB else "best on validation")
+    assert metrics["model"] == ("last" if preset.bundle in (SB, SAAL) else "best on validation")
     if preset.bundle == GCC:
         found = metrics["validation_dice_3d"]
         assert metrics["tested_member"] == int(np.argmax(found))

@@ -12,7 +12,9 @@ from monai.bundle import ConfigParser
 
 from monai_al.bundle import BundleConfigError, RoundTraining, RunningBundle
 from monai_al.cli import find_asset
-from monai_al.networks import DeeplySupervised
+from monai_al.engines import EncoderTraining
+from monai_al.engines.warm_start import WarmStart
+from monai_al.networks import DeeplySupervised, matched_weights
 
 SHARED = find_asset("training/whole_volumes")
 BUNDLES = sorted(path.parents[1] for path in SHARED.parents[2].glob("bundles/*/configs/train.yaml"))
@@ -47,6 +49,46 @@ def test_random_volumes_are_for_every_bundle(root, more):
     assert (forwarded["volume_depth"], forwarded["backbone"]["spatial_dims"]) == (8, 3)
     with pytest.raises(BundleConfigError, match="--volume_depht: .*did you mean volume_depth"):
         RunningBundle(root, {**merged, "volume_depht": 8}).check_overrides(**check)
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+@pytest.mark.parametrize(
+    "more",
+    [[], [find_asset("strategies/random_volumes")], ["paper.yaml"]],
+    ids=["alone", "of volumes", "after paper.yaml"],
+)
+@pytest.mark.parametrize("name", ["warm_start", "cold_start"])
+def test_every_bundle_s_network_is_pretrained_and_started_from(root, more, name):
+    """Its own one, but for the last layer; the embedding is that of its bottleneck."""
+    if not all((root / "configs" / one).is_file() for one in more):
+        pytest.skip("a bundle of no paper")
+    if more == ["paper.yaml"] and (root / "configs" / "pretrained_backbone.yaml").is_file():
+        pytest.skip("its paper's settings are also those of another encoder")
+    files = [root / "configs" / one for one in ("active_learning.yaml", *more)]
+    merged = ConfigParser.load_config_files([str(file) for file in (*files, find_asset(f"encoders/{name}"))])
+    assert (merged["encoder"], merged["encoder_overlays"][-1]) == ("train.yaml", "restoration")
+    bundle = RunningBundle(root, merged)
+    bundle.check_overrides(
+        "train.yaml",
+        merged["train_overlays"],
+        defaults="active_learning.yaml",
+        encoder=[merged["encoder"], *merged["encoder_overlays"]],
+    )
+    forwarded = bundle.forwarded("train.yaml", merged["train_overlays"])
+    training = RoundTraining(bundle.files("train.yaml", merged["train_overlays"]), {"out_channels": 3, **forwarded})
+    inner = bundle.forwarded_ids(merged["encoder"], merged["encoder_overlays"])
+    encoder = EncoderTraining(bundle.files(merged["encoder"], merged["encoder_overlays"]), inner)
+    (network,) = encoder.training.resolve("network_def")
+    volumes = merged["train_overlays"] == ["whole_volumes"]
+    image = torch.rand(1, 1, *[32] * (3 if volumes else 2))
+    assert network.eval()(image).shape == image.shape
+    if name == "warm_start":
+        assert merged["warm_start"] == "encoder"
+        WarmStart("encoder", training).check(encoder.training)
+        (own,) = training.resolve("network_def")
+        assert len(matched_weights(own, network.state_dict()).new) == 2  # weight and bias of the last layer
+    else:
+        assert merged["initial_set"] == "cluster_representatives"
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)

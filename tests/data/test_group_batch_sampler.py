@@ -246,6 +246,11 @@ def test_anchors_of_a_patient_stand_in_any_order():
 # -- no groups ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_bundle_s_batch_of_one_slice_is_refused():
+    with pytest.raises(ValueError, match="a batch of one slice has no other .*: --pretrain_batch_size 2 or more"):
+        GroupBatchSampler.of([Item("a", "a", "a", "a"), Item("b", "b", "b", "b")], members=(), batch_size=1)
+
+
 @given(pool=pools, batch_size=st.integers(1, 9), seed=st.integers(0, 99))
 @settings(deadline=None)
 def test_without_groups_every_slice_comes_once_whatever_its_patient(pool, batch_size, seed):

@@ -20,6 +20,7 @@ from monai_al.data import DataError, Item, Pool
 from monai_al.engines import ActiveLearner, report_pictures, run_report
 from monai_al.engines.run_report import write_report
 from monai_al.engines.seen_items import SeenItem, recorded_measures
+from monai_al.handlers import RestorationPictures
 from monai_al.inferers import TrainedNetwork
 from monai_al.records import Labels
 from monai_al.report.page import ShownItem, ShownRound
@@ -472,11 +473,33 @@ class TestEmbeddingMap:
             assert {item["id"] for item in query} == {id for id, own in rounds.items() if own == number}
         assert set(rounds) <= set(items.ids)
 
+    def test_what_the_encoder_restored(self, with_encoder, tmp_path):
+        """Copied beside the page, at its own size; nothing of it where the encoder was trained otherwise."""
+        picture = tmp_path / "cache" / "encoders" / "0123" / "restoration.png"
+        RestorationPictures(picture)(restored())
+        page = write_report(with_encoder, items=0, volumes=0, progress=False)
+        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png", "restoration.png"]
+        assert (page.parent / "restoration.png").read_bytes() == picture.read_bytes()
+        height, width = imread(picture).shape[:2]
+        html = page.read_text(encoding="utf-8")
+        assert re.search(rf'restoration.png"[^>]* width="{width}" height="{height}"', html)
+        assert 'href="#restoration"' in html
+        picture.unlink()
+        page = write_report(with_encoder, items=0, volumes=0, progress=False)
+        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png"]
+        assert "restoration" not in page.read_text(encoding="utf-8").split("</style>")[1]
+
     def test_embeddings_that_are_gone(self, with_encoder, tmp_path):
         shutil.rmtree(tmp_path / "cache")
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
         assert pictures_of(page) == ["learning_curve.png"]
         assert "Embedding map" not in words_of(page)
+
+
+def restored():
+    """An evaluator that has just restored two images."""
+    images = torch.rand(2, 1, 12, 16, generator=torch.Generator().manual_seed(0))
+    return SimpleNamespace(state=SimpleNamespace(output={"label": images, "image": images, "pred": images.logit()}))
 
 
 def test_members_decide_where_only_the_best_is_tested(tmp_path, small):

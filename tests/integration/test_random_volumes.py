@@ -91,6 +91,25 @@ def test_after_the_settings_of_the_paper(configs, tmp_path):
     assert read(folder / "round_01" / "metrics.json")["cost"]["slices"] == 4 * DEPTH
 
 
+def test_the_3d_network_is_pretrained_and_started_from(tmp_path):
+    """By restoring volumes; the first query is what stands for their clusters."""
+    encoder = {"pretrain_epochs": 1, "pretrain_batch_size": 2, "tensorboard": False, "warm_start": "encoder"}
+    more = [str(find_asset(f"encoders/{name}")) for name in ("warm_start", "cold_start")]
+    neutral = next(configs for configs in BUNDLES if configs.parent.name == "active_learning")
+    files = [str(neutral / "active_learning.yaml"), str(OVERLAY), *more]
+    small = {**SMALL, **encoder, "rounds": 1, "budget": 2, "learning_rate": 0}
+    monai.bundle.run(config_file=files, output_dir=str(tmp_path / "run"), **small)
+    assert read(tmp_path / "run" / "round_00" / "query.json")["strategy"].startswith("cluster representatives")
+    entry = Path(read(tmp_path / "run" / "encoder.json")["folder"])
+    assert np.load(entry / "embeddings.npy").shape == (8, 8 * 2**3)
+    assert (entry / "restoration.png").is_file()
+    encoder = torch.load(entry / "encoder.pt", weights_only=True)["model"]
+    network = torch.load(tmp_path / "run" / "round_00" / "model_0.pt", weights_only=True)["model"]
+    loaded = [name for name in read(tmp_path / "run" / "warm_start.json")["loaded"] if "weight" in name]
+    assert encoder["model.0.conv.weight"].ndim == 5
+    assert all(torch.equal(network[name], encoder[name]) for name in loaded)
+
+
 def test_the_augmentation_stays_within_the_slices():
     augmentation = ConfigParser(ConfigParser.load_config_file(str(OVERLAY))).get_parsed_content("augmentation")
     moved = [one for one in augmentation.transforms if type(one).__name__ == "RandLabelAffined"]

@@ -41,6 +41,29 @@ def test_two_short_rounds(dataset, folder, volumes, smallest, tmp_path):
 
 
 @pytest.mark.nightly
+def test_a_pretraining_and_two_rounds_on_skin_lesions(tmp_path):
+    if not (DATA / "ISIC2017").is_dir():
+        pytest.skip(f"ISIC2017 is not at {DATA.name}/")
+    monai.bundle.run(
+        config_file=str(ROOT / "bundles" / "ssl_cluster_skin_lesion" / "configs" / "active_learning.yaml"),
+        dataset_dir=str(DATA / "ISIC2017"),
+        output_dir=str(tmp_path / "run"),
+        rounds=2,
+        budget=12,
+        steps=60,
+        pretrain_epochs=1,
+        progress=False,
+    )
+    metrics = json.loads((tmp_path / "run" / "round_01" / "metrics.json").read_text())
+    assert metrics["labeled"] == 24
+    assert metrics["dice_3d"]["mean"] >= 0.3
+    record = json.loads((tmp_path / "run" / "warm_start.json").read_text())
+    assert record["new"] == ["model.2.conv.weight", "model.2.conv.bias"]
+    entry = Path(json.loads((tmp_path / "run" / "encoder.json").read_text())["folder"])
+    assert (entry / "restoration.png").is_file()
+
+
+@pytest.mark.nightly
 def test_neighbors_on_acdc_are_most_alike_as_in_the_paper():
     """0.217 of all, 0.159 of a patient, 0.166 of a volume, 0.115 of neighbors, of all 80 patients."""
     root = DATA / "ACDC" / "database" / "training"
