@@ -42,16 +42,32 @@ def test_other_seeds_and_keys():
     assert torch.equal(RestorationBatch(seed=0, image_key="scan")({"scan": images})[0], one)
 
 
-@pytest.mark.parametrize(
-    ("values", "told"), [((0.0, 255.0), "0 to 255"), ((-1.0, 1.0), "-1 to 1"), ((0.0, float("nan")), "nan to nan")]
-)
-def test_intensities_out_of_0_to_1_are_told(values, told):
-    images = torch.tensor(values).reshape(1, 1, 2, 1).repeat(1, 1, 8, 16)
-    with pytest.raises(ValueError, match=f"intensities from {told}, and .*: scale them to that by the config's intens"):
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 255.0), (-1.7, 4.2), (0.25, 2.0)])
+def test_images_of_other_ranges_are_scaled_to_be_deformed_and_keep_their_range(low, high):
+    scaled = torch.rand(3, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    scaled[:, 0, 0, :2] = torch.tensor([0.0, 1.0])  # each image has its lowest and highest intensity
+    images = scaled * (high - low) + low
+    image, target = RestorationBatch(seed=4)({"image": images})
+    floor = min(low, 0.0)  # as much of the range is that of [0, 1]
+    expected = RestorationAugmentation()((images - floor) / (high - floor), torch.Generator().manual_seed(4))
+    assert torch.allclose(target, expected["target"], atol=1e-6)
+    assert torch.allclose(image, expected["image"] * (high - floor) + floor, atol=1e-4)
+    assert 0 <= target.min()
+    assert target.max() <= 1 + 1e-6
+
+
+def test_images_of_a_batch_have_ranges_of_their_own():
+    images = torch.rand(4, 1, 24, 24) * torch.tensor([1.0, 3.0, 1.0, 100.0]).reshape(4, 1, 1, 1)
+    still = RestorationAugmentation(flip=0, shuffle=0, curve=0, paint=0)
+    image, target = RestorationBatch(still)({"image": images})
+    assert torch.allclose(image, images)
+    assert torch.equal(target[[0, 2]], images[[0, 2]])
+    assert torch.allclose(target.amax((1, 2, 3))[[1, 3]], torch.ones(2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_image_that_is_not_finite_is_told(value):
+    images = torch.full((2, 1, 8, 16), 0.5)
+    images[1, 0, 0, 0] = value
+    with pytest.raises(ValueError, match="not finite, and cannot be deformed"):
         RestorationBatch()({"image": images})
-
-
-def test_what_interpolation_adds_is_tolerated():
-    images = torch.tensor([-5e-4, 1.0005]).reshape(1, 1, 2, 1).repeat(1, 1, 8, 16)
-    image, _ = RestorationBatch(seed=0)({"image": images})
-    assert torch.isfinite(image).all()
