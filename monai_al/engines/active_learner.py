@@ -255,7 +255,7 @@ class ActiveLearner(Engine):
             self.source.prepare()
             try_training(self.training, self.source, self.strategy, self.settings.activation)
             if self.warm_start is not None:
-                self.warm_start.check(self.encoder and self.encoder.training)
+                self.warm_start.check(None if self.encoder is None else self.encoder.training)
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         self.view = StrategyView(
             self.strategy,

@@ -52,7 +52,7 @@ def test_images_of_other_ranges_are_scaled_to_be_deformed_and_keep_their_range(l
     expected = RestorationAugmentation()((images - floor) / (high - floor), torch.Generator().manual_seed(4))
     assert torch.allclose(target, expected["target"], atol=1e-6)
     assert torch.allclose(image, expected["image"] * (high - floor) + floor, atol=1e-4)
-    assert 0 <= target.min()
+    assert target.min() >= 0
     assert target.max() <= 1 + 1e-6
 
 
