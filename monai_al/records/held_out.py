@@ -25,7 +25,7 @@ def held_out(items: Sequence[Item], share: float = 0.1, *, seed: int = 0) -> tup
         ValueError: the share is not in [0, 1), or leaves nobody to train on.
 
     Example:
-        >>> items = [Item(name, name[0], name, name) for name in ("a0", "a1", "b0", "c0", "c1")]
+        >>> items = [Item(name, name, name, name[0]) for name in ("a0", "a1", "b0", "c0", "c1")]
         >>> [[item.id for item in part] for part in held_out(items, 1 / 3)]
         [['a0', 'a1', 'b0'], ['c0', 'c1']]
     """

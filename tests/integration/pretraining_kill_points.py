@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills a small pretraining by restoration with SIGKILL at one point after another, each time going on afterwards.
 
-    python pretraining_kill_points.py FOLDER [STEP]
+    python pretraining_kill_points.py FOLDER
 
-With a step, only every STEP-th file that is written is such a point. Prints one line of JSON per point: the signal, and
-whether the weights have the bytes of an uninterrupted training.
+Prints one line of JSON per point: the signal, and whether the weights have the bytes of an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def main(folder: Path, step: int = 3) -> None:
+def main(folder: Path) -> None:
     def run(name: str, prepare=lambda: None) -> int:
         def work():
             prepare()
@@ -51,7 +50,7 @@ def main(folder: Path, step: int = 3) -> None:
         ("after the second validation", lambda: kill_at_call(BestWeights, "__call__", 2)),
         ("after the second epoch", lambda: kill_at_call(Resumption, "save", 2)),
         ("after the last epoch", lambda: kill_at_call(Resumption, "save", 3)),
-        *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(step, 7, step)),
+        *((f"writing, file {n}", lambda n=n: kill_before_rename(n)) for n in range(1, 7)),
     ]
     for point, prepare in points:
         ended_by = run("killed", prepare)
@@ -61,4 +60,4 @@ def main(folder: Path, step: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]))
