@@ -15,7 +15,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.bundle.component_checks import wrong_arguments
-from monai_al.bundle.config_files import read_config
+from monai_al.bundle.config_files import read_config, values_of
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
@@ -170,6 +170,7 @@ class RunningBundle:
         own_values = None if defaults is None else self.file(defaults)
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
+        known |= self._of_the_bundles_own_encoder(kept.get("encoder"), encoder)
         problems = [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
         unknown = [id for id in self.config if id not in known]
         if unknown:
@@ -209,6 +210,14 @@ class RunningBundle:
                 where = _where_else(str(name), file)
                 raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
         return read_config(self.files(config, overlays))
+
+    def _of_the_bundles_own_encoder(self, own: Any, asked: Sequence[str]) -> set[str]:
+        """Ids for the config of the bundle's encoder, as its overlays set them, where another encoder is asked for."""
+        if not isinstance(own, str) or not asked or own in asked:
+            return set()
+        ids = set(self.read(own, of="encoder")) & set(self.config)
+        overlays = [values_of(file) for file in (self.root / "configs").glob("*.yaml")]
+        return {id for id in ids if any(id in one and one[id] == self.config[id] for one in overlays)}
 
     def _check_options(self, inner: Mapping[str, Any] | None = None, only: Sequence[str] | None = None) -> None:
         """Check the values of the declared options, and put what was meant in place of what arrived."""

@@ -62,8 +62,6 @@ def test_every_bundle_s_network_is_pretrained_and_started_from(root, more, name)
     """Its own one, but for the last layer; the embedding is that of its bottleneck."""
     if not all((root / "configs" / one).is_file() for one in more):
         pytest.skip("a bundle of no paper")
-    if more == ["paper.yaml"] and (root / "configs" / "pretrained_backbone.yaml").is_file():
-        pytest.skip("its paper's settings are also those of another encoder")
     files = [root / "configs" / one for one in ("active_learning.yaml", *more)]
     merged = ConfigParser.load_config_files([str(file) for file in (*files, find_asset(f"encoders/{name}"))])
     assert (merged["encoder"], merged["encoder_overlays"][-1]) == ("train.yaml", "restoration")
