@@ -30,6 +30,7 @@ from monai_al.transforms.restoration_augmentation import (
     restoration_pairs,
 )
 from monai_al.transforms.restoration_batch import RestorationBatch
+from monai_al.transforms.scribbles_from_mask import ScribblesFromMask, ScribblesFromMaskd
 from monai_al.transforms.uncertainty import UncertaintyMap, UncertaintyMapd
 
 __all__ = [
@@ -54,6 +55,8 @@ __all__ = [
     "RestorationAugmentation",
     "RestorationBatch",
     "RestorationParameters",
+    "ScribblesFromMask",
+    "ScribblesFromMaskd",
     "UncertaintyMap",
     "UncertaintyMapd",
     "augmented",
