@@ -85,6 +85,7 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/group_batches.py
 	$(BIN)/python benchmarks/group_contrastive.py
 	$(BIN)/python benchmarks/deformations.py
+	$(BIN)/python benchmarks/scribbles.py
 
 clean:
 	rm -rf $(VENV) $(MONAILABEL) build *.egg-info
