@@ -235,10 +235,13 @@ def _settings(page: RunPage) -> dict[str, Any]:
     top = {key: record[key] for key in ASKED if record.get(key) is not None}
     asked = top | {key: value for key, value in _section(record, "learner").items() if key not in top}
     training = _section(record, "training")
+    encoder = asked.pop("encoder", None) or {}
+    own = {key: value for key, value in encoder.items() if _is_plain(value) and training.get(key) != value}
     simple = {key: value for key, value in training.items() if key not in asked and _is_plain(value)}
     tables: list[PageTable | None] = [
         key_table("The loop", asked),
         key_table("Training", simple),
+        key_table("Pretrained encoder, where it is not as the training", own),
         key_table("Versions", record.get("versions") or {}),
     ]
     return {

@@ -343,6 +343,16 @@ class TestSettings:
         assert not {"loss", "pool", "amp"} & set(found)
         assert '"_target_": "Loss"' in Reader(html).words
 
+    def test_of_a_pretrained_encoder_what_the_training_does_not_say(self):
+        config = RECORD["config"]
+        encoder = {"steps": 150, "pretrain_epochs": 30, "network_def": "@backbone", "train": {"handlers": []}}
+        learner = config["learner"] | {"encoder": encoder}
+        html = page_html(RunPage("run", RECORD | {"config": config | {"learner": learner}}))
+        rows = [row for row in rows_of(html, "settings") if len(row) == 2]
+        assert ["pretrain_epochs", "30"] in rows
+        assert [row[0] for row in rows].count("steps") == 1
+        assert not {"encoder", "network_def", "train"} & {row[0] for row in rows}
+
     def test_it_is_folded(self):
         settings_part = page_html(RunPage("run", RECORD)).split('id="settings"')[1]
         assert settings_part.index("<details>") < settings_part.index("<table")
