@@ -15,11 +15,8 @@ from monai_al.bundle import TrainingConfig
 from monai_al.handlers.needs import ENCODER
 from monai_al.networks import MatchedWeights, matched_weights, read_torch_file
 from monai_al.records import RunFolder, content_hash
-from monai_al.records.files import write_json
 
 __all__ = ["WarmStart"]
-
-WARM_START = "warm_start.json"
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +56,12 @@ class WarmStart:
             encoder: the config that trains the encoder, where the weights are the encoder's.
 
         Raises:
-            ValueError: they do not, or there is no encoder.
+            ValueError: they do not.
         """
         if self.path is not None:
             weights = _weights_in(self.path)
-        elif encoder is None:
-            raise ValueError("--warm_start encoder: name the config that trains the encoder by --encoder")
         else:
+            assert encoder is not None  # else the loop has refused it
             weights = encoder.load(None, activation="none").network.state_dict()
         self._matched(weights)
 
@@ -81,10 +77,10 @@ class WarmStart:
         """
         path = encoder() if self.path is None else self.path
         weights = _weights_in(path)
-        if not (folder.path / WARM_START).exists():
+        if folder.warm_start() is None:
             found = self._matched(weights)
             origin = {"from": ENCODER if self.path is None else str(path.resolve()), "sha256": content_hash(path)}
-            write_json(folder.path / WARM_START, origin | {"loaded": list(found.weights), "new": found.new})
+            folder.write_warm_start(origin | {"loaded": list(found.weights), "new": found.new})
             logger.info(
                 "the networks start from the weights of %s: %d tensors of them, new are %s",
                 "the encoder's training" if self.path is None else path,
@@ -109,4 +105,7 @@ def _weights_in(path: Path) -> dict[str, Tensor]:
     weights = content.get("model", content) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(f"--warm_start {path}: holds no state dict; give what a pretraining left in models/model.pt")
+    bad = [name for name, value in weights.items() if not bool(value.isfinite().all())]
+    if bad:
+        raise ValueError(f"--warm_start {path}: {bad[0]} is not finite: its training diverged; give other weights")
     return dict(weights)

@@ -359,6 +359,19 @@ class RunFolder:
         if before != moved:
             write_json(self.path / "encoder.json", moved)
 
+    def warm_start(self) -> dict[str, Any] | None:
+        """Which pretrained weights the networks started from; None where none did, or none is trained yet."""
+        path = self.path / "warm_start.json"
+        return read_json(path) if path.exists() else None
+
+    def write_warm_start(self, record: Mapping[str, Any]) -> None:
+        """Record which pretrained weights the networks start from.
+
+        Args:
+            record: ``from`` and ``sha256`` of the weights; ``loaded`` and ``new``, names in the network.
+        """
+        write_json(self.path / "warm_start.json", record)
+
     def returns(self, round: int) -> list[LabelReturn]:
         """All returns of labels of one round, in order; files by their paths from here."""
         folder = self.round_path(round)

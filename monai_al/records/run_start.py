@@ -15,7 +15,7 @@ __all__ = ["drop_beginning", "foreign_entries", "is_beginning"]
 
 # what runs, MONAI's tracking and our own caches leave in a folder before there is a run.json, or beside it
 _OURS = re.compile(
-    r"round_\d+|test|extension_\d+\.json|(pool|encoder|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
+    r"round_\d+|test|extension_\d+\.json|(pool|encoder|warm_start|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
     r"config_\d+_\d+\.json|mlruns.*|tensorboard|events\.out\.tfevents.*|models"
 )
 _OF_A_CACHE = "images/*/geometry.json"
@@ -26,9 +26,9 @@ _WRITTEN = (
     *(f"round_[0-9]*/{name}" for name in ("timings.json", "labels/[0-9]*.json")),
     *("test/labels/[0-9]*.json", "test/query.json"),
     *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
-    *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png")),
+    *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png", "restoration.png")),
     *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
-    "curve.csv", "extension_*.json", "encoder.json", "run.json", "pool.json",
+    "curve.csv", "extension_*.json", "encoder.json", "warm_start.json", "run.json", "pool.json",
 )  # fmt: skip
 
 

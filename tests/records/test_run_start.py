@@ -18,7 +18,7 @@ SOMEBODYS = (
 OURS = (
     "round_00/query.json", "round_00/labels/0000.json", "round_00/timings.json", "round_00/pseudo.json",
     "round_00/pseudo/a.nii.gz", "report/index.html", "report/round_00_item_01.png", "curve.csv", "extension_00.json",
-    "encoder.json", "pool.json",
+    "encoder.json", "warm_start.json", "pool.json", "report/restoration.png",
 )  # fmt: skip
 
 
@@ -50,13 +50,14 @@ def test_a_removal_that_is_killed_is_done_again(tmp_path, monkeypatch):
         {"config": {"seed": seed}, "rounds": 1, "budget": 1, "sizes": [1], "annotator": "oracle"} for seed in (0, 1)
     ]
     pool = pool_to_json(Pool([Item("a", image="a.nii", volume="a", patient="a")]), {"a.nii": "hash"})
-    for survivors in range(7):
+    for survivors in range(8):
         run = RunFolder(tmp_path / str(survivors))
         run.start(asked[0], pool)
         run.write_query(Query(0, "random", 0, (QueryItem("a"),)))
         run.write_labels(0, [Label("a")], "oracle")
         run.add_timing(0, train_s=1.0)
         run.write_encoder({"config": "a", "folder": "b", "sha256": "c", "embeddings_sha256": "d"})
+        run.write_warm_start({"from": "encoder", "sha256": "c", "loaded": [], "new": []})
         write(run.path, ["report/index.html"])
         left = iter(range(survivors))
         with monkeypatch.context() as patch:
