@@ -19,6 +19,7 @@ __all__ = ["as_typed", "checked_options", "is_theirs", "set_option", "typed_on_t
 
 _AS_TYPED = ("path", "text")
 _DEVICES = "cpu, cuda, cuda:1 or mps"
+_NOTHING = "$None"  # as null has to be written for MONAI's command line, which leaves out what is None
 _OF_OURS = ("data", "training")  # sections whose ids mean in another bundle what that bundle says
 
 
@@ -43,6 +44,8 @@ def checked_options(
     Example:
         >>> checked_options({"rounds": 2, "learning_rate": "1e-4"})
         {'learning_rate': 0.0001}
+        >>> checked_options({"spacing": "$None"})
+        {'spacing': None}
         >>> checked_options({"rounds": 0})
         Traceback (most recent call last):
         ...
@@ -94,7 +97,7 @@ def _as_typed(option: Option, text: str) -> Any:
 
 def _as_written(option: Option, value: Any) -> Any:
     """In a config that MONAI has read, each ``#`` of a path has become ``::``."""
-    meant = option.checked(value)
+    meant = option.checked(None if value == _NOTHING else value)
     if option.kind == "path" and isinstance(meant, str) and "::" in meant and not is_expression(meant):
         return literal(meant.replace("::", "#"))
     return meant

@@ -23,6 +23,7 @@ _OF_THE_COMMAND = {  # options of MONAI's run that this command gives
     "workflow_name": "it is MONAI's ConfigWorkflow",
 }
 _PLAIN = {"true": True, "false": False, "null": None}  # as a config has them; for MONAI's command line they are texts
+_NOTHING = "$None"  # MONAI's run leaves out what is None, and the config would keep its own value
 EXAMPLES = """examples:
   python -m monai_al run active_learning
   python -m monai_al run active_learning hippocampus entropy --dataset_dir Task04_Hippocampus --output_dir runs/entropy
@@ -247,6 +248,7 @@ def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="parsing config_file")
     for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    values = {id: _NOTHING if value is None else value for id, value in values.items()}
     run(config_file=[str(file) for file in files], **values)
 
 

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from monai_al.assets import bundle_config, find_asset, find_overlay
+from monai_al.bundle.option_checks import checked_options
 from monai_al.commands import main
 from monai_al.commands.run import config_values, words_and_options
 from monai_al.engines import TrainedRun
@@ -87,6 +88,18 @@ def test_options_become_what_monai_is_to_get():
         "nested_overrides": {"train#dataloader#num_workers": 0},
         "selector": None,
     }
+
+
+def test_null_takes_the_place_of_what_the_config_has(monkeypatch):
+    """MONAI's run leaves out options that are None."""
+    given = {}
+    monkeypatch.setattr("monai.bundle.run", lambda **options: given.update(options))
+    assert main(["run", "ssl_cluster_skin_lesion", "--warm_start", "null", "--rounds", "1"]) == 0
+    del given["config_file"]
+    assert given == {"warm_start": "$None", "rounds": 1}
+    assert checked_options(given) == {"warm_start": None}
+    with pytest.raises(ValueError, match="--rounds must be a whole number of at least 1, got null"):
+        checked_options({"rounds": "$None"})
 
 
 @pytest.mark.parametrize(
