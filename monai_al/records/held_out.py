@@ -34,7 +34,7 @@ def held_out(items: Sequence[Item], share: float = 0.1, *, seed: int = 0) -> tup
     patients = sorted({item.patient for item in items})
     number = max(1, round(share * len(patients))) if share > 0 and len(patients) > 1 else 0
     if number and number == len(patients):
-        raise ValueError(f"a share of {share} holds out all {len(patients)} patients: lower it")
+        raise ValueError(f"a share of {share} holds out all {len(patients)} patients: lower --pretrain_validation")
     order = rng(seed, 0, "held out").permutation(len(patients))
     drawn = {patients[i] for i in order[:number]}
     return [i for i in items if i.patient not in drawn], [i for i in items if i.patient in drawn]
