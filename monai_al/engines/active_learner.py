@@ -178,6 +178,7 @@ class ActiveLearner(Engine):
                     self.members,
                     self.settings,
                     config_hash({item.id: hashes.get(str(item.label)) for item in self.test}),
+                    self._pretrained,
                 )
                 started = self.folder.start(asked := self._record(), pool, threads=self.settings.threads)
                 log.begin()
@@ -250,7 +251,8 @@ class ActiveLearner(Engine):
         labels = any(item.label is not None for item in items)
         self.first = first_strategy(self.strategy, self.settings.initial_set, labels=labels)
         choosing = [self.strategy, *filter(None, [self.first])]
-        check_encoder(self.source, *choosing, given=self.encoder is not None)
+        warm = self.settings.warm_start == ENCODER
+        check_encoder(self.source, *choosing, given=self.encoder is not None, warm_start=warm)
         if not is_finished(self.folder, self.sizes):
             self.source.prepare()
             try_training(self.training, self.source, self.strategy, self.settings.activation)
@@ -363,8 +365,9 @@ class ActiveLearner(Engine):
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]
         for member in missing:
-            start = time.perf_counter()
             state = self._initial_state(number, member)
+            pretrained = self._pretrained() if state is None else None
+            start = time.perf_counter()  # the encoder's training has a time of its own
             weights = trained_weights(
                 self.training,
                 self.source,
@@ -374,7 +377,7 @@ class ActiveLearner(Engine):
                 purpose=f"train member {member}",
                 seed=self.settings.seed,
                 state=state,
-                pretrained=self._pretrained() if state is None else None,
+                pretrained=pretrained,
             )
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0

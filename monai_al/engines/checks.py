@@ -118,13 +118,14 @@ def needs_encoder(*strategies: Strategy) -> bool:
     return ENCODER in [value for need in needs for value in need.values()]
 
 
-def check_encoder(source: Source, *strategies: Strategy, given: bool) -> None:
-    """The pretrained encoder that a strategy needs can be trained.
+def check_encoder(source: Source, *strategies: Strategy, given: bool, warm_start: bool = False) -> None:
+    """The pretrained encoder that a strategy or a warm start needs can be trained.
 
     Args:
         source: the data.
         *strategies: who chooses.
         given: whether a config that trains one is given.
+        warm_start: whether networks start from its weights.
 
     Raises:
         ValueError: none is given, or the data have no pool and cache that it could be trained on.
@@ -136,8 +137,13 @@ def check_encoder(source: Source, *strategies: Strategy, given: bool) -> None:
         >>> check_encoder(SliceSource(Pool([]), cache=None), Random(), given=False)
     """
     name = next((one.name for one in strategies if needs_encoder(one)), None)
-    if name is None:
+    if name is None and not warm_start:
         return
+    if not given and name is None:
+        raise ValueError(
+            "--warm_start encoder: name the config that trains the encoder by --encoder, or add the overlay "
+            "encoders/warm_start, which does"
+        )
     if not given:
         raise ValueError(
             f"strategy {name} needs a pretrained encoder: name the config that trains it by --encoder, such as "
@@ -145,7 +151,10 @@ def check_encoder(source: Source, *strategies: Strategy, given: bool) -> None:
             "which takes weights from a file"
         )
     if source.cache is None:
-        raise ValueError("an encoder needs a training config with a pool and a cache of its own")
+        raise ValueError(
+            "an encoder needs a training config with a pool and a cache of its own"
+            + ("; give --warm_start a file of weights" if warm_start else "")
+        )
 
 
 def try_training(training: TrainingConfig, source: Source, strategy: Strategy, activation: str | None = None) -> None:

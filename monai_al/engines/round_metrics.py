@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import torch
 
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.validation_use import decides_on_validation
@@ -34,6 +36,7 @@ class RoundMetrics:
         members: the networks of the rounds.
         settings: those of the loop.
         test_labels: tells the labels of the test part from others.
+        pretrained: gives the weights that the networks of ``folds`` start from; None: random ones.
 
     Example:
         >>> from monai_al.assets import find_asset
@@ -54,9 +57,11 @@ class RoundMetrics:
         members: Members,
         settings: LoopSettings,
         test_labels: str,
+        pretrained: Callable[[], Mapping[str, torch.Tensor] | None] = lambda: None,
     ) -> None:
         self.folder, self.source, self.training = folder, source, training
         self.members, self.settings, self.test_labels = members, settings, test_labels
+        self.pretrained = pretrained
         self.pool, self.test = source.data.part("train"), source.data.part("test")
 
     def of(self, number: int) -> dict[str, Any]:
@@ -113,7 +118,14 @@ class RoundMetrics:
 
         def score(part: int, train: Sequence[Item], held_out: Sequence[Item]) -> dict[str, Any]:
             weights = trained_weights(
-                self.training, self.source, self.folder, train, round=number, purpose=f"fold {part}", seed=seed
+                self.training,
+                self.source,
+                self.folder,
+                train,
+                round=number,
+                purpose=f"fold {part}",
+                seed=seed,
+                pretrained=self.pretrained(),
             )
             trained = self.source.adapted(self.training.load(weights, self.settings.activation))
             return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)

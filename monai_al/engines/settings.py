@@ -38,7 +38,8 @@ class LoopSettings:
             and scores the network on that one.
         initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
         warm_start: pretrained weights that networks start from instead of random ones, in each round, or with previous
-            weights in the first: ``"encoder"``, those of the encoder's training, or a file; None: random ones.
+            weights in the first, and those of the folds in each: ``"encoder"``, those of the encoder's training, or a
+            file; None: random ones.
         activation: from the network's outputs to probabilities; None reads it off the training config.
         empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
         scoring_batch_size: items per batch where nothing is trained.

@@ -19,6 +19,7 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from monai_al.annotators import Annotator, Answer, Folder
+from monai_al.assets import find_asset
 from monai_al.bundle import BundleConfigError, RoundTraining
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
 from monai_al.passes import evaluate_items
@@ -280,6 +281,14 @@ def test_training_goes_on_from_the_previous_weights(bundle, data, tmp_path):
     assert same(weights(tmp_path / "a", 0), weights(tmp_path / "a", 1))
     learner(file, data, tmp_path / "b", **(options | {"initial_weights": "scratch"})).run()
     assert not same(weights(tmp_path / "b", 0), weights(tmp_path / "b", 1))
+
+
+def test_an_encoder_that_its_networks_would_start_from_is_refused(bundle, data, tmp_path):
+    """It is trained on the pool of a config of ours, which a foreign bundle has not."""
+    encoder = [find_asset("active_learning") / "configs" / "train.yaml", find_asset("training/restoration")]
+    with pytest.raises(ValueError, match="a pool and a cache of its own; give --warm_start a file of weights$"):
+        learner(bundle("skin_lesion_2d"), data, tmp_path / "run", warm_start="encoder", encoder=encoder).run()
+    assert not (tmp_path / "run").exists()
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.networks.nets import UNet
 
-from monai_al.bundle import RunningBundle
+from monai_al.bundle import RoundTraining, RunningBundle
 from monai_al.commands import main
 from monai_al.engines import EncoderTraining, TrainedRun
 from monai_al.records import held_out
@@ -113,6 +113,19 @@ def test_it_runs_without_a_validation_part(tmp_path):
     model = pretrain(tmp_path / "pretrain", pretrain_validation=0, pretrain_epochs=1)
     restoring().load_state_dict(torch.load(model, weights_only=True))
     assert not (tmp_path / "pretrain" / "restoration.png").exists()
+
+
+def test_what_makes_it_another_pretraining_is_refused_in_its_folder(tmp_path):
+    pretrain(tmp_path / "pretrain", pretrain_epochs=1)
+    changes = {
+        "preprocessing": {"image_size": [32, 32]}, "optimizer": {"pretrain_weight_decay": 0.1},
+        "items": {"split_seed": 1}, "training": {"pretrain_batch_size": 4}, "network": {"channels": [4, 16]},
+    }  # fmt: skip
+    for what, change in changes.items():
+        with pytest.raises(RuntimeError) as refused:
+            pretrain(tmp_path / "pretrain", **change)
+        assert f"is of another training, with {what} " in causes(refused.value)
+    pretrain(tmp_path / "pretrain", pretrain_epochs=2)  # which goes on
 
 
 @pytest.mark.parametrize("more", [[], ["paper.yaml"]], ids=["alone", "paper"])
@@ -260,6 +273,19 @@ def test_from_scratch_every_round_starts_from_them(done, tmp_path):
     assert len(drawn) == 4  # the last layer is each network's own
 
 
+def test_networks_of_folds_start_from_them_too(done, tmp_path, monkeypatch):
+    starts, train = [], RoundTraining.run
+
+    def watched(self, items, **options):
+        if options.get("scratch"):  # else it trains the encoder
+            starts.append("previous" if options["state"] else "pretrained" if options["pretrained"] else "random")
+        return train(self, items, **options)
+
+    monkeypatch.setattr(RoundTraining, "run", watched)
+    run(tmp_path / "run", cache_dir=str(done.parent / "cache"), folds=2)
+    assert starts == ["pretrained", *["pretrained"] * 2, "previous", *["pretrained"] * 2]
+
+
 def test_a_record_that_was_changed_is_found(done, tmp_path, capsys):
     copy = shutil.copytree(done, tmp_path / "copy")
     (copy / "warm_start.json").write_text(json.dumps(read(copy / "warm_start.json") | {"sha256": "0" * 64}))
@@ -286,6 +312,7 @@ def test_a_file_as_warm_start_and_another_one_in_its_place(tmp_path):
 WRONG = {
     "of other widths": (restoring((6, 8)).state_dict(), "model.0.conv.weight (6, 1, 3, 3) instead of (4, 1, 3, 3)"),
     "of another network": (torch.nn.Linear(2, 2).state_dict(), "of another network than UNet: "),
+    "not finite": ({**restoring().state_dict(), "model.0.conv.bias": torch.full((4,), torch.nan)}, "is not finite"),
     "no weights": ({"model": 3}, "holds no state dict"),
     "no file of torch": ("words", "no file"),
     "not there": (None, "there is no such file"),
