@@ -85,7 +85,9 @@ class FileEncoder(nn.Module):
             raise ValueError(f"--encoder_network must be one of {known}, or a part of a config, got {network!r}")
         if size is None and isinstance(built, VisionTransformer):
             size = [round(SIDE / built.patch) * built.patch] * 2
-        self.encoder = nn.Sequential(ImageInput(mean, std, value_range=value_range, size=size), built, _Vector())
+        dims = 2 if isinstance(network, str) else None
+        images = ImageInput(mean, std, value_range=value_range, size=size, spatial_dims=dims)
+        self.encoder = nn.Sequential(images, built, _Vector())
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of a batch.

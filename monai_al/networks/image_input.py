@@ -28,6 +28,7 @@ class ImageInput(nn.Module):
         value_range: the values of the images that become 0 and 1; what lies beyond is cut off. None: they are in 0 to 1
             as they are, and anything else is refused.
         size: pixels of each side, linearly resampled; None leaves the images as they are.
+        spatial_dims: dimensions of the images that the network takes; None: any.
 
     Raises:
         ValueError: mean and std are not equally long, or cannot be used; the message names the option.
@@ -46,6 +47,7 @@ class ImageInput(nn.Module):
         *,
         value_range: Sequence[float] | None = None,
         size: Sequence[int] | None = None,
+        spatial_dims: int | None = None,
     ) -> None:
         super().__init__()
         if len(mean) != len(std) or not mean:
@@ -57,6 +59,7 @@ class ImageInput(nn.Module):
         if value_range is not None and not value_range[0] < value_range[1]:
             raise ValueError(f"--encoder_range must hold the lower number first, got {list(value_range)}")
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.spatial_dims = spatial_dims
         self.size = None if size is None else [int(length) for length in size]
         self.register_buffer("mean", torch.tensor([float(value) for value in mean]), persistent=False)
         self.register_buffer("std", torch.tensor([float(value) for value in std]), persistent=False)
@@ -74,6 +77,11 @@ class ImageInput(nn.Module):
             ValueError: the images have other channels, values or dimensions; the message says which option to change.
         """
         channels, dims = len(self.mean), x.ndim - 2
+        if self.spatial_dims not in (None, dims):
+            raise ValueError(
+                f"the images have {dims} dimensions, but the encoder's network takes {self.spatial_dims}: give one for "
+                "these, and its weights, by --encoder_network and --encoder_file"
+            )
         if x.shape[1] not in (1, channels):
             raise ValueError(
                 f"the images have {x.shape[1]} channels, but the encoder takes {channels}: give as many numbers in "

@@ -291,7 +291,7 @@ def _declared() -> Iterator[Option]:
         low=1,
         high=_MANY,
         optional=True,
-        help="images per step; null: chosen by the groups, where there are any",
+        help="images per step; null: chosen by the groups, or 16 where there are none",
     )
     yield encoder(name="pretrain_learning_rate", kind="number", above=0, high=100, help="of the pretraining")
     yield encoder(name="pretrain_validation", kind="number", low=0, below=1, help="share of patients validated on")

@@ -109,8 +109,9 @@ def test_it_validates_on_held_out_items_of_the_pool_and_never_on_the_test_part(t
     restoring().load_state_dict(weights(model))
 
 
-def test_it_runs_without_a_validation_part(tmp_path):
-    model = pretrain(tmp_path / "pretrain", pretrain_validation=0, pretrain_epochs=1)
+def test_it_runs_without_a_validation_part_and_a_batch_size(tmp_path):
+    changes = {"pretrain_validation": 0, "pretrain_epochs": 1, "pretrain_batch_size": "$None"}
+    model = pretrain(tmp_path / "pretrain", **changes)
     restoring().load_state_dict(torch.load(model, weights_only=True))
     assert not (tmp_path / "pretrain" / "restoration.png").exists()
 

@@ -78,5 +78,7 @@ def test_numbers_that_cannot_be_used(options, message):
 def test_images_that_do_not_fit():
     with pytest.raises(ValueError, match="images have 2 channels, but the encoder takes 3: .*--encoder_mean"):
         ImageInput([0.5] * 3, [1.0] * 3)(torch.zeros(1, 2, 4, 4))
+    with pytest.raises(ValueError, match="images have 3 dimensions, but .* network takes 2: .* by --encoder_network"):
+        ImageInput([0.5], [1.0], spatial_dims=2)(torch.zeros(1, 1, 4, 4, 4))
     with pytest.raises(ValueError, match="--encoder_size holds 3 numbers, but the images have 2 dimensions"):
         ImageInput([0.5], [1.0], size=[4, 4, 4])(torch.zeros(1, 1, 4, 4))
