@@ -5,6 +5,7 @@
 from monai_al.networks.backbone_weights import load_backbone
 from monai_al.networks.deep_supervision import DeeplySupervised
 from monai_al.networks.dropout_unet import DropoutUNet
+from monai_al.networks.dual_branch_unet import DualBranchUNet
 from monai_al.networks.file_encoder import FileEncoder
 from monai_al.networks.graph_encoder import GraphEncoder, similarity_graph
 from monai_al.networks.level_dropout_unet import LevelDropoutUNet
@@ -21,6 +22,7 @@ from monai_al.networks.vision_transformer import VisionTransformer
 __all__ = [
     "DeeplySupervised",
     "DropoutUNet",
+    "DualBranchUNet",
     "FileEncoder",
     "GraphEncoder",
     "LevelDropoutUNet",

@@ -215,6 +215,19 @@ def _declared() -> Iterator[Option]:
     yield training(name="channels", kind="wholes", entries=(2, _MANY), low=1, high=_MANY, help="of the U-Net's levels")
     yield training(name="dropout", kind="number", low=0, below=1, help="probability; above 0 for mc_dropout and bald")
     yield training(
+        name="feature_dropout",
+        kind="number",
+        low=0,
+        below=1,
+        help="probability for each channel of what the second decoder of weak_supervision gets",
+    )
+    yield training(
+        name="pseudo_weight",
+        kind="number",
+        low=0,
+        help="of the pseudo labels of weak_supervision, beside what is annotated",
+    )
+    yield training(
         name="model",
         kind="choice",
         choices=("last", "best"),

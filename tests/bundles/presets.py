@@ -28,6 +28,7 @@ from monai_al.assets import find_asset, find_overlay
 from monai_al.bundle import RoundTraining, RunningBundle, learning_rate_schedule
 from monai_al.comparison.markdown import markdown_table
 from monai_al.handlers import EmbeddingHandler
+from monai_al.losses import WeakSupervisionLoss
 from monai_al.records import SPLITS, Item, Pool, round_sizes, split_by_patient
 
 PHANTOM = "$datasets.phantom(@cache_dir, **@phantom)"
@@ -100,7 +101,8 @@ class Built:
         self.config = ConfigParser.load_config_files([str(file) for file in preset.files])
         bundle = RunningBundle(preset.root, self.config)
         encoder = [self.config["encoder"]] if self.config["encoder"] else []
-        bundle.check_overrides("train.yaml", defaults="active_learning.yaml", encoder=encoder)
+        overlays = self.config["train_overlays"]
+        bundle.check_overrides("train.yaml", overlays, defaults="active_learning.yaml", encoder=encoder)
         classes = ["background", *(f"class {number}" for number in range(1, preset.classes))]
         phantom = {
             "patients": 8,
@@ -111,8 +113,8 @@ class Built:
         }
         places = {"cache_dir": str(folder), "output_dir": str(folder), "device": "cpu", "progress": False}
         self._given = {"datalist": PHANTOM, "phantom": phantom, **places}
-        given = {**bundle.forwarded("train.yaml"), **self._given}
-        self.training = RoundTraining(preset.root / "configs" / "train.yaml", given)
+        given = {**bundle.forwarded("train.yaml", overlays), **self._given}
+        self.training = RoundTraining(bundle.files("train.yaml", overlays), given)
         self._parser = self.training.parser(self.training.all_overrides())
 
     def __getitem__(self, id: str) -> Any:
@@ -264,6 +266,8 @@ _MIDDLE = {False: "in the middle", True: "after 10 epochs"}
 
 
 def _loss(loss: Any) -> str:
+    if isinstance(loss, WeakSupervisionLoss):
+        return f"CE of what is annotated + {loss.pseudo_weight:g} Dice against mixed pseudo labels, of both decoders"
     parts = [f"{loss.lambda_ce:g} CE"] + [f"{loss.lambda_dice:g} Dice"] * bool(loss.lambda_dice)
     sigmoid = " (sigmoid)" if loss.cross_entropy.sigmoid else ""
     foreground = "" if loss.dice.include_background or not loss.lambda_dice else " of the foreground"

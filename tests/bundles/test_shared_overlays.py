@@ -10,11 +10,12 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_al.bundle import BundleConfigError, RoundTraining, RunningBundle
+from monai_al.bundle import BundleConfigError, RoundTraining, RunningBundle, infer_activation
 from monai_al.cli import find_asset
 from monai_al.engines import EncoderTraining
 from monai_al.engines.warm_start import WarmStart
-from monai_al.networks import DeeplySupervised, matched_weights
+from monai_al.losses import PartialDiceCELoss
+from monai_al.networks import DeeplySupervised, DualBranchUNet, matched_weights
 
 SHARED = find_asset("training/whole_volumes")
 BUNDLES = sorted(path.parents[1] for path in SHARED.parents[2].glob("bundles/*/configs/train.yaml"))
@@ -107,3 +108,29 @@ def test_deep_supervision_is_for_every_bundle(root, more):
     each = [loss.loss(output, target) for output in outputs]
     assert torch.isclose(loss(outputs, target), 0.6 * each[0] + 0.3 * each[1] + 0.1 * each[2])
     assert torch.isclose(loss(outputs[0], target), each[0])  # of a validation
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+@pytest.mark.parametrize("more", [[], ["paper.yaml"]], ids=["alone", "after paper.yaml"])
+def test_weak_supervision_is_for_every_bundle(root, more):
+    if not all((root / "configs" / name).is_file() for name in more):
+        pytest.skip("a bundle of no paper")
+    files = [str(root / "configs" / name) for name in ("active_learning.yaml", *more)]
+    merged = ConfigParser.load_config_files(files)
+    if len(merged.get("channels", range(5))) != 5:
+        pytest.skip("the paper's network has another number of levels")
+    bundle = RunningBundle(root, {**merged, "train_overlays": ["weak_supervision"], "pseudo_weight": 0.25})
+    encoder = [merged["encoder"]] if merged.get("encoder") else []
+    bundle.check_overrides("train.yaml", ["weak_supervision"], defaults="active_learning.yaml", encoder=encoder)
+    forwarded = bundle.forwarded("train.yaml", ["weak_supervision"])
+    training = RoundTraining(bundle.files("train.yaml", ["weak_supervision"]), {"out_channels": 3, **forwarded})
+    network, loss, optimizer = training.resolve("network_def", "loss", "optimizer")
+    assert isinstance(network, DualBranchUNet)
+    assert {id(p) for p in network.parameters()} == {id(p) for p in optimizer.param_groups[0]["params"]}
+    outputs = network(torch.rand(2, 1, 64, 64))
+    sigmoid = merged.get("out_channels") == 1
+    assert [tuple(output.shape) for output in outputs] == [(2, 1 if sigmoid else 3, 64, 64)] * 2
+    assert (loss.pseudo_weight, loss.cross_entropy.sigmoid) == (0.25, sigmoid)
+    assert infer_activation(None, loss) == ("sigmoid" if sigmoid else "softmax")
+    assert torch.isfinite(loss(outputs, torch.zeros(2, 1, 64, 64)))
+    assert isinstance(loss.evaluation_loss, PartialDiceCELoss)  # of a validation
