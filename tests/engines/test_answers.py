@@ -169,7 +169,8 @@ def test_an_annotator_of_two_arguments(learner):
 def test_the_annotator_of_the_documentation_waits_and_goes_on(learner, tmp_path, caplog):
     page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
     found = {}
-    exec(page.split("```python")[1].split("```")[0], found)
+    (example,) = (part for part in page.split("```python")[1:] if "class FromFolder" in part)
+    exec(example.split("```")[0], found)
     annotator = found["FromFolder"](tmp_path / "returned")
     (tmp_path / "returned").mkdir()
     for number in range(3):  # each start finds a few more files, until the run is done

@@ -67,5 +67,5 @@ def test_a_share_that_is_none(share):
 
 
 def test_a_share_that_leaves_nobody():
-    with pytest.raises(ValueError, match="a share of 0.9 holds out all 2 patients: lower it"):
+    with pytest.raises(ValueError, match="a share of 0.9 holds out all 2 patients: lower --pretrain_validation"):
         held_out(items_of([0, 1]), 0.9)
