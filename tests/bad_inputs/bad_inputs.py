@@ -248,13 +248,18 @@ def _alone(words: Sequence[str], here: Path, stop: signal.Signals | None) -> tup
     process = subprocess.Popen(
         [sys.executable, "-m", *own], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(here)}, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell lets what it starts with & ignore it
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while stop and not (here / _BEGUN).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     if stop:
         process.send_signal(stop)
-    out, err = process.communicate(timeout=300)
+    try:
+        out, err = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return process.returncode, out, err
 
 
