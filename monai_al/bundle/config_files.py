@@ -17,7 +17,7 @@ from monai.bundle import ConfigParser
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.failures.words import one_line
 
-__all__ = ["check_overlays", "ids_of", "read_config", "values_of"]
+__all__ = ["check_overlays", "read_config", "values_of"]
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -47,30 +47,8 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     return _Reader.load_config_files(list(files))
 
 
-def ids_of(file: str | Path) -> set[str]:
-    """The ids of one file as they stand in it, also of an overlay whose nested ones have no parent in it.
-
-    Args:
-        file: a JSON or YAML file.
-
-    Raises:
-        OSError: it cannot be read.
-        BundleConfigError: it is no config; the message names it.
-        yaml.YAMLError: it is no YAML.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "mine.yaml"
-        ...     _ = file.write_text("train#dataloader#num_workers: 2")
-        ...     ids_of(file)
-        {'train#dataloader#num_workers'}
-    """
-    return set(values_of(file))
-
-
 def values_of(file: str | Path) -> dict[str, Any]:
-    """The ids of one file, as they stand in it, and what they are set to.
+    """The ids of one file as they stand in it, also nested ones that have no parent in it, and what they are set to.
 
     Args:
         file: a JSON or YAML file.

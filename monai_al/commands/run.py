@@ -228,10 +228,10 @@ def _read(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         ValueError: a file is no config or no overlay, or there is nothing in them that runs.
     """
-    from monai_al.bundle.config_files import check_overlays, ids_of, read_config
+    from monai_al.bundle.config_files import check_overlays, read_config, values_of
 
     check_overlays(files)
-    whole = [file for file in files[1:] if file.parent == files[0].parent and "run" in ids_of(file)]
+    whole = [file for file in files[1:] if file.parent == files[0].parent and "run" in values_of(file)]
     if whole:
         raise ValueError(f"{whole[0].stem!r} is no overlay, but a config of its own: run {whole[0]}")
     config = read_config(files)
