@@ -18,7 +18,9 @@ __all__ = ["lay_over", "patched", "used_alone", "written_files"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "bundles/active_learning"
-PRETRAIN, TRAIN, RESTORATION = "pretrain.yaml", "train.yaml", "configs/training/restoration.yaml"
+TRAIN = "train.yaml"
+PRETRAIN, TRAIN_WEAK = "pretrain.yaml", "train_weak.yaml"
+OVER_TRAIN = {PRETRAIN: "configs/training/restoration.yaml", TRAIN_WEAK: "configs/training/weak_supervision.yaml"}
 SOURCES = "bundle_sources"
 SUFFIXES = (".conf", ".json", ".yaml")
 ROOTS = {  # of a training config: what MONAI or a loop reads of it by name
@@ -61,20 +63,23 @@ def written_files(root: Path) -> dict[Path, str]:
     for source in sorted(path for path in (root / SOURCES).iterdir() if path.is_dir() and path.name[0] not in "._"):
         differences = {path.name: path.read_text(encoding="utf-8") for path in _configs(source)}
         for name in differences:
-            if name not in {*configs, PRETRAIN} or name.endswith(".conf"):
+            if name not in {*configs, *OVER_TRAIN} or name.endswith(".conf"):
                 raise ValueError(f"{source / name}: {BASE}/configs holds no YAML or JSON file {name} to lay it over")
         bundle = root / "bundles" / source.name
         found[bundle / "LICENSE"] = (base / "LICENSE").read_text(encoding="utf-8")
         for name, text in configs.items():
             found[bundle / "configs" / name] = _written(text, differences.get(name, ""), name, source.name)
-        if PRETRAIN in differences:
-            restoration = (root / RESTORATION).read_text(encoding="utf-8")
-            text = lay_over(found[bundle / "configs" / TRAIN], restoration, RESTORATION)
-            text = used_alone(lay_over(text, differences[PRETRAIN], f"{SOURCES}/{source.name}/{PRETRAIN}"))
-            sources = f"{TRAIN}, {RESTORATION} and {SOURCES}/{source.name}"
-            found[bundle / "configs" / PRETRAIN] = (
-                f"# Written by 'make bundles' from {sources}; change it there.\n{text}"
-            )
+        for name, overlay in OVER_TRAIN.items():
+            if name in differences:
+                text = lay_over(
+                    found[bundle / "configs" / TRAIN], (root / overlay).read_text(encoding="utf-8"), overlay
+                )
+                text = lay_over(text, differences[name], f"{SOURCES}/{source.name}/{name}")
+                text = used_alone(text) if name == PRETRAIN else text
+                sources = f"{TRAIN}, {overlay} and {SOURCES}/{source.name}"
+                found[bundle / "configs" / name] = (
+                    f"# Written by 'make bundles' from {sources}; change it there.\n{text}"
+                )
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from monai_al.annotators.work import Work
 from monai_al.records import FULL, Label, Pool, Query
+from monai_al.sources import Source
 
 __all__ = ["Annotator", "Answer", "ask"]
 
@@ -61,6 +62,17 @@ class Annotator(ABC):
     """
 
     name: str
+
+    def check(self, source: Source) -> None:  # noqa: B027
+        """Say before anything is written why it cannot answer for these data; most have nothing to say.
+
+        Args:
+            source: the data, prepared.
+
+        Raises:
+            ValueError: it cannot.
+            DataError: what it answers with is not there.
+        """
 
     @abstractmethod
     def annotate(self, query: Query, pool: Pool, work: Work | None = None) -> Answer:

@@ -26,7 +26,7 @@ def training_length(
     steps_per_epoch: int | None = None,
     *,
     needs_validation: bool = False,
-    validation_fraction: float = 0.0,
+    validated: bool = False,
 ) -> tuple[int, int | None]:
     """How long to train: optimizer steps with replacement, or epochs as passes over the labeled items.
 
@@ -36,7 +36,7 @@ def training_length(
         default_steps: steps where neither is given.
         steps_per_epoch: steps between two validations; None counts all steps as one epoch.
         needs_validation: the best model is asked for, or early stopping.
-        validation_fraction: share of the patients for validation.
+        validated: there is something to validate on.
 
     Returns:
         ``(max_epochs, steps per epoch)``; the second is None where epochs are passes over the data.
@@ -58,9 +58,10 @@ def training_length(
         if number is not None and (not isinstance(number, int) or number < 1):
             raise BundleConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
     length = (epochs or 0, None) if total is None else _in_epochs(total, steps_per_epoch)
-    if needs_validation and not validation_fraction:
+    if needs_validation and not validated:
         raise BundleConfigError(
-            "model: best and early_stopping need validation labels: give --validation_fraction, such as 0.15"
+            "model: best and early_stopping need validation labels: give --validation_fraction, such as 0.15, or in a "
+            "loop --validate_on labeled, which leaves some of the labeled patients out of the training"
         )
     if needs_validation and length[0] == 1:
         raise BundleConfigError(

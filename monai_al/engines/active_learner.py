@@ -23,11 +23,20 @@ from monai_al.annotators.places import with_places
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.engines.answers import follow_corrections, record_answer
-from monai_al.engines.checks import check_encoder, check_members, check_parts, needs_encoder, try_training
+from monai_al.engines.checks import (
+    check_annotator,
+    check_encoder,
+    check_members,
+    check_parts,
+    check_truth,
+    needs_encoder,
+    try_training,
+)
 from monai_al.engines.components import check_components
 from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.initial_set import first_strategy
+from monai_al.engines.labeled_validation import LABELED, split_labeled
 from monai_al.engines.loop_log import (
     tell_answer,
     tell_answered,
@@ -52,7 +61,6 @@ from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import predict_volume
 from monai_al.records import (
-    ORACLE,
     TEST,
     DataError,
     Item,
@@ -61,6 +69,7 @@ from monai_al.records import (
     QueryItem,
     RunFolder,
     config_hash,
+    is_oracle,
     pool_to_json,
     rng,
     round_sizes,
@@ -141,6 +150,8 @@ class ActiveLearner(Engine):
         self.register_events(*RoundEvents)
         self.settings = LoopSettings(**settings)
         self.training = RoundTraining(config_file, overrides, train_map)
+        if self.settings.validate_on == LABELED and self.training.declares("validated"):
+            self.training = RoundTraining(config_file, dict(overrides or {}) | {"validated": True}, train_map)
         self.strategy = strategy
         self.annotator = annotator or Oracle()
         check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
@@ -246,7 +257,7 @@ class ActiveLearner(Engine):
         check_parts(self.source, self.strategy, annotates_test=self.settings.annotate_test > 0)
         n_items = len(self.source.data.part("train"))
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
-        check_members(self.strategy, self.members, self.source)
+        check_members(self.strategy, self.members, self.source, validate_on=self.settings.validate_on)
         items = self.source.data.part("train").items
         labels = any(item.label is not None for item in items)
         self.first = first_strategy(self.strategy, self.settings.initial_set, labels=labels)
@@ -255,6 +266,8 @@ class ActiveLearner(Engine):
         check_encoder(self.source, *choosing, given=self.encoder is not None, warm_start=warm)
         if not is_finished(self.folder, self.sizes):
             self.source.prepare()
+            check_annotator(self.annotator, self.source)
+            check_truth(self.source, self.strategy)
             try_training(self.training, self.source, self.strategy, self.settings.activation)
             if self.warm_start is not None:
                 self.warm_start.check(None if self.encoder is None else self.encoder.training)
@@ -299,7 +312,7 @@ class ActiveLearner(Engine):
         """How many items the query after a round asks for; after the last as many, where people answer."""
         if number + 1 < len(self.sizes):
             return self.sizes[number + 1]
-        if self.annotator.name == ORACLE:
+        if is_oracle(self.annotator.name):
             return 0
         return min(self.sizes[-1], len(self.pool) - len(self.folder.labels(number).asked))
 
@@ -360,6 +373,9 @@ class ActiveLearner(Engine):
                 f"no item of round {number} has a label, so there is nothing to train on: all that were asked for were "
                 "refused; give another output_dir with another --seed or a larger --budget"
             )
+        validation = None
+        if self.settings.validate_on == LABELED:
+            items, validation = split_labeled(items, self.settings.seed)
         items += pseudo_labeled(self.folder, number, self.pool)
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
@@ -373,6 +389,7 @@ class ActiveLearner(Engine):
                 self.source,
                 self.folder,
                 items,
+                validation=validation,
                 round=number,
                 purpose=f"train member {member}",
                 seed=self.settings.seed,

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from monai_al.bundle import TrainingConfig
+from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import BEST, MEAN, Members
 from monai_al.handlers.named_embeddings import bottleneck_of, layer_and_grid
 from monai_al.handlers.needs import (
@@ -22,7 +25,15 @@ from monai_al.sources import Source
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure
 
-__all__ = ["check_encoder", "check_members", "check_parts", "needs_encoder", "try_training"]
+__all__ = [
+    "check_annotator",
+    "check_encoder",
+    "check_members",
+    "check_parts",
+    "check_truth",
+    "needs_encoder",
+    "try_training",
+]
 
 
 def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = False) -> None:
@@ -80,8 +91,36 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
             raise DataError(f"{len(without)} items of the part {part!r} have no label, such as {without[0]}: {advice}")
 
 
-def check_members(strategy: Strategy, members: Members, source: Source) -> None:
+def check_annotator(annotator: Any, source: Source) -> None:
+    """The annotator can answer for these data, as far as it tells before it is asked.
+
+    Args:
+        annotator: who labels; one without a method ``check`` says nothing.
+        source: the data, prepared.
+
+    Raises:
+        ValueError: it cannot.
+        DataError: what it answers with is not there.
+
+    Example:
+        >>> from monai_al.annotators import Oracle
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> check_annotator(Oracle(), SliceSource(Pool([]), cache=None))
+    """
+    check = getattr(annotator, "check", None)
+    if callable(check):
+        check(source)
+
+
+def check_members(strategy: Strategy, members: Members, source: Source, *, validate_on: str = VALIDATION_PART) -> None:
     """The members of a round can give what the strategy needs, and be tested as is asked for.
+
+    Args:
+        strategy: the strategy.
+        members: the networks of the rounds.
+        source: the data.
+        validate_on: see :class:`monai_al.engines.LoopSettings`.
 
     Raises:
         ValueError: they cannot.
@@ -101,9 +140,31 @@ def check_members(strategy: Strategy, members: Members, source: Source) -> None:
             )
         if of_members(need) and not several:
             raise ValueError(f"strategy {strategy.name} needs several networks per round: --members 5")
-    if members.tested == BEST and not len(source.data.part("validation")):
+    validates = validate_on == LABELED or len(source.data.part("validation")) > 0
+    if members.tested == BEST and not validates:
         advice = "this bundle has none" if source.validates_on_test else "set --validation_fraction"
+        advice += f", or --validate_on {LABELED}, which takes labeled items"
         raise ValueError(f"--tested best needs a validation part: {advice}")
+
+
+def check_truth(source: Source, strategy: Strategy) -> None:
+    """The truth that a strategy looks at is there, and full.
+
+    Args:
+        source: the data, prepared.
+        strategy: the strategy.
+
+    Raises:
+        DataError: an item has no label, or one that leaves most of its pixels without annotation.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> from monai_al.strategies import Random
+        >>> check_truth(SliceSource(Pool([]), cache=None), Random())
+    """
+    if strategy.uses_truth and source.cache is not None:
+        source.present(source.data.part("train").items)
 
 
 def needs_encoder(*strategies: Strategy) -> bool:
@@ -189,7 +250,13 @@ def try_training(training: TrainingConfig, source: Source, strategy: Strategy, a
     trained = training.load(None, activation)
     source.try_network(trained, [need for need in needs if isinstance(need, Measure)])
     for layer in filter(is_layer, needs):
-        find_layer(trained.network, layer_and_grid(str(layer))[0])
+        try:
+            find_layer(trained.network, layer_and_grid(str(layer))[0])
+        except ValueError as error:
+            raise ValueError(
+                f"strategy {strategy.name} needs a layer that the network does not have: {error}. Where the strategy's "
+                "overlay brings a network of its own, no other overlay in --train_overlays may replace it"
+            ) from error
     if any(map(is_bottleneck, needs)):
         (first,) = source.loader(source.data.part("train").items[:1], batch_size=1)
         bottleneck_of(trained.network, trained.inferer, first["image"].to(trained.device))

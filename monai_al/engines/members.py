@@ -33,8 +33,8 @@ class Members:
         folder: where their weights lie.
         training: builds a network.
         number: members per round.
-        tested: ``"mean"``, the members' mean probability, or ``"best"``, the member with the highest 3D Dice on the
-            validation part, whatever ``key_metric`` chose its weights by.
+        tested: ``"mean"``, the members' mean probability, or ``"best"``, the member with the highest Dice of the
+            validation, whatever ``key_metric`` chose its weights by: 3D on the validation part, 2D on labeled items.
         activation: from the network's outputs to probabilities; None reads it off the training config.
 
     Raises:
@@ -93,17 +93,20 @@ class Members:
         """The members of an evaluated round that give what a strategy needs: the tested ones, unless it needs all."""
         return list(range(self.number)) if any(map(of_members, needs)) else self.of_round(round)
 
-    def choose(self, validate: Callable[[int], float | None]) -> tuple[list[int], dict[str, Any]]:
+    def choose(
+        self, validate: Callable[[int], float | None], name: str = "validation_dice_3d"
+    ) -> tuple[list[int], dict[str, Any]]:
         """Which members are to be tested, and what a round's metrics say of the choice.
 
         Args:
-            validate: member -> 3D Dice on the validation part; called only where it decides.
+            validate: member -> Dice of the validation; called only where it decides.
+            name: of these Dice in the metrics.
         """
         if self.tested == MEAN:
             return list(range(self.number)), {}
         found = [validate(member) for member in range(self.number)]
         best = int(np.argmax([-1.0 if dice is None else dice for dice in found]))
-        return [best], {"tested_member": best, "validation_dice_3d": found}
+        return [best], {"tested_member": best, name: found}
 
 
 def mean_of_members(trained: Sequence[TrainedNetwork], *, gives_logits: bool = False) -> TrainedNetwork:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.cross_validation import cross_validated
+from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled
 from monai_al.engines.loop_log import tell_test_labels
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.pseudo_labeling import pseudo_labeled
@@ -20,7 +22,7 @@ from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import LoopSettings
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import answer_dice, evaluate_items
-from monai_al.records import TEST, Item, Labels, RunFolder, config_hash, rng
+from monai_al.records import FULL, TEST, WEAK, Item, Labels, RunFolder, config_hash, kind_of, rng
 from monai_al.sources import Source, summary_of
 
 __all__ = ["RoundMetrics"]
@@ -66,7 +68,7 @@ class RoundMetrics:
 
     def of(self, number: int) -> dict[str, Any]:
         """The metrics of a round."""
-        members, choice = self.members.choose(functools.partial(self._validated, number))
+        members, choice = self._chosen(number)
         tested, test_labels = self._tested_items()
         tell_test_labels(number, self.folder, test_labels)
         scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
@@ -81,14 +83,15 @@ class RoundMetrics:
             **scores,
             "dice_query": self._dice_of_query(number, labels),
             **self._cross_validated(number, labeled),
-            **self._model_choice(),
+            **self._model_choice(number),
             **choice,
         }
 
     @property
     def deciding_on_test(self) -> list[str]:
         """What of the bundle lets the test set decide, which is its validation set, too."""
-        return decides_on_validation(self.training.raw()) if self.source.validates_on_test else []
+        on_test = self.source.validates_on_test and self.settings.validate_on == VALIDATION_PART
+        return decides_on_validation(self.training.raw()) if on_test else []
 
     def _tested_items(self) -> tuple[list[Item], str]:
         """The items to test on, with their labels, and what tells these labels from others."""
@@ -117,11 +120,15 @@ class RoundMetrics:
         seed = self.settings.seed
 
         def score(part: int, train: Sequence[Item], held_out: Sequence[Item]) -> dict[str, Any]:
+            validation = None
+            if self.settings.validate_on == LABELED:
+                train, validation = split_labeled(train, seed)
             weights = trained_weights(
                 self.training,
                 self.source,
                 self.folder,
                 train,
+                validation=validation,
                 round=number,
                 purpose=f"fold {part}",
                 seed=seed,
@@ -132,9 +139,28 @@ class RoundMetrics:
 
         return {"dice_folds": cross_validated(labeled, self.settings.folds, score, rng(seed, number, "folds"))}
 
+    def _chosen(self, number: int) -> tuple[list[int], dict[str, Any]]:
+        """The members that are tested, and what is said of their choice."""
+        if self.settings.validate_on == VALIDATION_PART:
+            return self.members.choose(functools.partial(self._validated, number))
+        items = self._validation_items(number)
+
+        def validated(member: int) -> float | None:
+            trained = self.members.load(self.source, number, [member])
+            return answer_dice(self.source, trained, items, batch_size=self.settings.scoring_batch_size)["mean"]
+
+        return self.members.choose(validated, "validation_dice_2d")
+
     def _validated(self, number: int, member: int) -> float | None:
         items = self.source.data.part("validation").items
         return self._scores_of(self.members.load(self.source, number, [member]), items, "validating")["dice_3d"]["mean"]
+
+    def _validation_items(self, number: int) -> list[Item]:
+        """What a round's trainings validate on, with its labels."""
+        if self.settings.validate_on == VALIDATION_PART:
+            return list(self.source.data.part("validation"))
+        labels = self.folder.labels(number)
+        return split_labeled(labels.of_items(self.pool[self.pool.index(id)] for id in labels), self.settings.seed)[1]
 
     def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
         if not items:
@@ -148,14 +174,20 @@ class RoundMetrics:
             description=what if self.settings.progress else None,
         )
 
-    def _model_choice(self) -> dict[str, Any]:
-        """Which model was tested, and how many labels that choice used."""
+    def _model_choice(self, number: int) -> dict[str, Any]:
+        """Which model was tested, and which labels that choice used."""
         raw = self.training.raw()
-        if self.source.validates_on_test:
+        on_labeled = self.settings.validate_on == LABELED
+        if self.source.validates_on_test and not on_labeled:
             return {"model": "last", "validation_labeled": len(self.test) if self.deciding_on_test else 0}
         best = raw.get("model") == "best"
         validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
+        validated = validated or (self.source.validates_on_test and bool(decides_on_validation(raw)))
+        items = self._validation_items(number) if validated or on_labeled else []
+        kinds = Counter(kind_of(self.source.annotated_share(item)) for item in items)
         return {
             "model": "best on validation" if best else "last",
-            "validation_labeled": len(self.source.data.part("validation")) if validated else 0,
+            "validation_labeled": len(items) if validated else 0,
+            "validated_on": self.settings.validate_on if items else None,
+            "validation_kinds": {kind: kinds[kind] for kind in (FULL, WEAK) if kinds[kind]},
         }

@@ -22,6 +22,7 @@ def trained_weights(
     folder: RunFolder,
     items: Sequence[Item],
     *,
+    validation: Sequence[Item] | None = None,
     round: int,
     purpose: str,
     seed: int = 0,
@@ -35,6 +36,7 @@ def trained_weights(
         source: where the items lie.
         folder: the run folder, for files of the training that are dropped after it.
         items: the items, which name the files of their labels.
+        validation: the items to validate on, which name the files of their labels; None: the validation part.
         round: the round.
         purpose: what the network is for; with the seed and the round it decides all randomness.
         seed: the experiment's seed.
@@ -62,7 +64,7 @@ def trained_weights(
     weights = training.run(
         source.entries(items),
         seed=derived_seed(seed, round, purpose),
-        validation=source.entries(source.data.part("validation").items),
+        validation=source.entries(source.data.part("validation").items if validation is None else validation),
         state=state,
         pretrained=pretrained,
         scratch=scratch,

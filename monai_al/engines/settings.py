@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import MEAN
 from monai_al.metrics import check_empty_policy
 from monai_al.uncertainty import check_activation
@@ -40,6 +41,9 @@ class LoopSettings:
         warm_start: pretrained weights that networks start from instead of random ones, in each round, or with previous
             weights in the first, and those of the folds in each: ``"encoder"``, those of the encoder's training, or a
             file; None: random ones.
+        validate_on: what chooses weights, ends a training early or finds the best member, where one of them is asked
+            for: ``"validation_part"``, or ``"labeled"``: a fifth of the labeled patients, which is left out of the
+            training. Then no label is used that was not asked for, and where all are scribbles no mask.
         activation: from the network's outputs to probabilities; None reads it off the training config.
         empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
         scoring_batch_size: items per batch where nothing is trained.
@@ -66,6 +70,7 @@ class LoopSettings:
     folds: int = 0
     initial_weights: str = "scratch"
     warm_start: str | None = None
+    validate_on: str = VALIDATION_PART
     activation: str | None = None
     empty_policy: str = "strict"
     scoring_batch_size: int = 64
@@ -90,6 +95,8 @@ class LoopSettings:
             raise ValueError(f"warm_start must be 'encoder' or a file, got {self.warm_start!r}")
         if self.initial_set not in INITIAL_SETS:
             raise ValueError(f"initial_set must be one of {', '.join(INITIAL_SETS)}, got {self.initial_set!r}")
+        if self.validate_on not in (VALIDATION_PART, LABELED):
+            raise ValueError(f"validate_on must be {VALIDATION_PART!r} or {LABELED!r}, got {self.validate_on!r}")
         if self.activation is not None:
             check_activation(self.activation)
         check_empty_policy(self.empty_policy)
@@ -101,5 +108,7 @@ class LoopSettings:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
             ['members']
         """
-        apart = ("budget", "rounds", "threads", "progress", "warm_start")
+        apart = {"budget", "rounds", "threads", "progress", "warm_start"}
+        if self.validate_on == VALIDATION_PART:  # as in runs of before there was a choice
+            apart.add("validate_on")
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}

@@ -42,6 +42,13 @@ def _declared() -> Iterator[Option]:
         help="of several members: their mean probability, or the one of the highest 3D Dice on the validation part",
     )
     yield loop(
+        name="validate_on",
+        kind="choice",
+        choices=("validation_part", "labeled"),
+        help="what chooses weights or the best member, where that is asked for: the validation part, or a fifth of the "
+        "labeled patients, which is left out of the training",
+    )
+    yield loop(
         name="initial_set",
         kind="choice",
         choices=("strategy", "random", "central_stratified", "coreset", "cluster_representatives"),
@@ -92,6 +99,25 @@ def _declared() -> Iterator[Option]:
     )
     yield loop(name="strategy", kind="config", help="chooses the items of a query: an overlay of configs/strategies")
     yield loop(name="annotator", kind="config", help="answers a query with labels: an overlay of configs/annotators")
+    yield loop(
+        name="weak_share",
+        kind="number",
+        above=0,
+        high=1,
+        help="of the items that an oracle answers with scribbles; the others get their full label",
+    )
+    yield loop(name="scribble_folder", kind="path", optional=True, help="files of scribbles; null: beside the images")
+    yield loop(name="scribble_suffix", kind="text", help="follows the name of an image in that of its scribbles")
+    yield loop(
+        name="scribble_values",
+        kind="config",
+        optional=True,
+        help="{stored value: class number, or 255: not annotated}; null: above the classes and 255 are not annotated",
+    )
+    yield loop(name="scribble_width", kind="whole", low=1, high=100, help="of drawn scribbles, in stored pixels")
+    yield loop(
+        name="scribble_length", kind="number", above=0, high=1, help="of drawn scribbles, a share of the longest path"
+    )
     yield loop(name="handlers", kind="config", help="attached to the loop: an overlay of configs/tracking")
     yield loop(
         name="training_config", kind="path", help="the training config: a name in the bundle, or a path to any bundle's"
@@ -105,6 +131,12 @@ def _declared() -> Iterator[Option]:
     )
 
     data = _section("data")
+    yield data(
+        name="test_patients",
+        kind="names",
+        optional=True,
+        help="of train_weak.yaml: who keep their masks to be tested on",
+    )
     yield data(name="dataset_dir", kind="path", optional=True, help="the data set's folder; null: the built-in phantom")
     yield data(
         name="test_fraction",

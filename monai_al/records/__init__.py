@@ -19,6 +19,7 @@ from monai_al.records.labels import (
     Label,
     LabelReturn,
     Labels,
+    is_oracle,
     kind_of,
 )
 from monai_al.records.pool import SPLITS, Pool, split_by_patient
@@ -62,6 +63,7 @@ __all__ = [
     "derived_seed",
     "file_identity",
     "held_out",
+    "is_oracle",
     "kind_of",
     "pool_difference",
     "pool_from_json",

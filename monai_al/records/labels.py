@@ -24,6 +24,7 @@ __all__ = [
     "Label",
     "LabelReturn",
     "Labels",
+    "is_oracle",
     "kind_of",
 ]
 
@@ -31,6 +32,16 @@ FULL, WEAK, PSEUDO = KINDS = ("full", "weak", "pseudo")
 GROUND_TRUTH = "ground truth"  # the label lies where the data set has it
 ORACLE = "oracle"  # the annotator that is no person
 UNANNOTATED = "its label annotates no pixel"
+
+
+def is_oracle(annotator: str) -> bool:
+    """Whether an annotator is no person, by its name.
+
+    Example:
+        >>> is_oracle("oracle"), is_oracle("oracle (scribbles)"), is_oracle("folder")
+        (True, True, False)
+    """
+    return annotator == ORACLE or annotator.startswith(f"{ORACLE} (")
 
 
 def kind_of(annotated_share: float) -> str | None:

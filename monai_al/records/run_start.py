@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from monai_al.records.files import read_json
-from monai_al.records.labels import ORACLE
+from monai_al.records.labels import ORACLE, is_oracle
 
 __all__ = ["drop_beginning", "foreign_entries", "is_beginning"]
 
@@ -24,12 +24,17 @@ _WORTH = ("round_*/model_*.pt", "round_*/metrics.json", "round_*/manifest.json",
 # leaves no answer without its query, and no run.json without its pool.json
 _WRITTEN = (
     *(f"round_[0-9]*/{name}" for name in ("timings.json", "labels/[0-9]*.json")),
+    *(f"round_[0-9]*/answers/[0-9]*/{name}" for name in ("[0-9]*.nii.gz", "returned/[0-9]*/[0-9]*.nii.gz")),
     *("test/labels/[0-9]*.json", "test/query.json"),
     *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
     *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png", "restoration.png")),
     *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
     "curve.csv", "extension_*.json", "encoder.json", "warm_start.json", "run.json", "pool.json",
 )  # fmt: skip
+_FOLDERS = (  # of these files, the inner ones first
+    *(f"round_[0-9]*/answers/{name}" for name in ("[0-9]*/returned/[0-9]*", "[0-9]*/returned", "[0-9]*")),
+    *("round_[0-9]*/*", "round_[0-9]*", "test/*", "test", "report"),
+)
 
 
 def foreign_entries(path: Path) -> list[str]:
@@ -75,7 +80,7 @@ def is_beginning(path: Path) -> bool:
         return True
     record = path / "run.json"
     answers = (file for place in places for file in path.glob(f"{place}/labels/[0-9]*.json"))
-    return record.exists() and all(read_json(file).get("annotator", ORACLE) == ORACLE for file in (record, *answers))
+    return record.exists() and all(is_oracle(read_json(file).get("annotator", ORACLE)) for file in (record, *answers))
 
 
 def drop_beginning(path: Path) -> None:
@@ -97,9 +102,7 @@ def drop_beginning(path: Path) -> None:
     """
     for file in [file for kind in _WRITTEN for file in path.glob(kind) if file.is_file()]:
         file.unlink()
-    for folder in [
-        folder for kind in ("round_[0-9]*/*", "round_[0-9]*", "test/*", "test", "report") for folder in path.glob(kind)
-    ]:
+    for folder in [folder for kind in _FOLDERS for folder in path.glob(kind)]:
         if folder.is_dir():
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()

@@ -223,7 +223,10 @@ def _how_scored(metrics: Mapping[str, Any]) -> list[str]:
         labels = (
             f"{used} labeled {'item' if used == 1 else 'items'} of validation {'was' if used == 1 else 'were'} used"
         )
-        sentences.append(f"Model: {metrics['model']}{f', for which {labels}' if used else ''}.")
+        kinds = metrics.get("validation_kinds") or {}
+        what = f" ({', '.join(f'{number} {kind}' for kind, number in kinds.items())})" if kinds else ""
+        apart = ", left out of the training" if metrics.get("validated_on") == "labeled" else ""
+        sentences.append(f"Model: {metrics['model']}{f', for which {labels}{what}{apart}' if used else ''}.")
     return sentences
 
 

@@ -115,13 +115,19 @@ class SliceSource:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.
 
         Raises:
-            DataError: an item has no label.
+            DataError: an item has no label, or one that leaves most of its pixels without annotation.
         """
         found = np.zeros((len(items), len(self.data.classes)), dtype=bool)
         for row, item in zip(found, items, strict=True):
             plane = self._truth(item)
             if plane is None:
                 raise DataError(f"{item.id} has no label, and the strategy uses the truth of every item")
+            if np.count_nonzero(plane == NOT_ANNOTATED) > plane.size / 2:
+                raise DataError(
+                    f"{item.id}: the strategy uses the truth of every item, and this label leaves most pixels without "
+                    f"annotation: full masks are needed, scribbles do not tell what else {item.label} holds; take "
+                    "another strategy"
+                )
             values = np.unique(plane)
             row[values[values != NOT_ANNOTATED]] = True
         return found

@@ -12,12 +12,12 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai_al.bundle import RunningBundle
 
 ROOT = Path(__file__).parents[2]
-TRAINING = sorted((ROOT / "bundles").glob("*/configs/train.yaml"))
+TRAINING = sorted((ROOT / "bundles").glob("*/configs/train*.yaml"))
 PRETRAINING = sorted((ROOT / "bundles").glob("*/configs/pretrain.yaml"))
 DATASETS = sorted((ROOT / "configs" / "datasets").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("config", TRAINING, ids=lambda path: path.parts[-3])
+@pytest.mark.parametrize("config", TRAINING, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_a_constant_learning_rate_is_the_one_that_was_given(config, tmp_path):
     small = {"patients": 8, "shape": [32, 32, 6]}
     workflow = ConfigWorkflow(

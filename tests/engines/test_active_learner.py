@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from monai_al.annotators import Answer, Oracle
+from monai_al.annotators import Answer, DrawingOracle, Oracle
 from monai_al.bundle import BundleConfigError
-from monai_al.data import DataError, Query, QueryItem, Round, RunFolder, RunFolderError
+from monai_al.data import DataError, Pool, Query, QueryItem, Round, RunFolder, RunFolderError, VolumeCache
+from monai_al.datasets import phantom
 from monai_al.engines import ActiveLearner, RoundEvents
+from monai_al.engines.checks import check_truth
+from monai_al.engines.labeled_validation import split_labeled
+from monai_al.passes import answer_dice
 from monai_al.report import write_learning_curve
 from monai_al.selection import top_k
-from monai_al.sources import source_of
+from monai_al.sources import SliceSource, source_of
 from monai_al.strategies import (
     CentralStratified,
     EvenlySpaced,
@@ -293,6 +298,54 @@ def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
     metrics = active.folder.metrics(0)
     assert metrics["model"] == "best on validation"
     assert metrics["validation_labeled"] == len(active.source.data.part("validation")) == 12
+
+
+def test_weights_are_chosen_by_labeled_items_alone(learner):
+    """No label of a validation part is used, and nobody is trained and validated on."""
+    best = {"model": "best", "validation_fraction": 0.0, "steps_per_epoch": 2}
+    active = learner(
+        Random(), rounds=1, budget=12, members=2, tested="best", validate_on="labeled", overrides=best,
+        annotator=DrawingOracle(share=0.5),
+    )  # fmt: skip
+    active.run()
+    metrics, labels = active.folder.metrics(0), active.folder.labels(0)
+    train, held_out = split_labeled([active.pool[active.pool.index(id)] for id in labels], seed=0)
+    assert not {item.patient for item in train} & {item.patient for item in held_out}
+    kinds = Counter(labels[item.id].kind for item in held_out)
+    assert metrics["validated_on"] == "labeled"
+    assert metrics["validation_kinds"] == kinds
+    assert metrics["validation_labeled"] == len(held_out) > 0
+    assert metrics["cost"]["per_kind"]["weak"]["items"] == labels.counts["weak"] > 0
+    trained = active.members.load(active.source, 0, [metrics["tested_member"]])
+    expected = answer_dice(active.source, trained, labels.of_items(held_out))["mean"]
+    assert metrics["validation_dice_2d"][metrics["tested_member"]] == expected == max(metrics["validation_dice_2d"])
+
+
+def test_one_labeled_patient_cannot_be_trained_and_validated_on(learner):
+    with pytest.raises(DataError, match="--validate_on labeled: all 1 labeled items are of one patient"):
+        learner(Random(), rounds=1, budget=1, validate_on="labeled").run()
+
+
+def test_killed_between_answer_and_training_the_other_oracle_starts_afresh(learner, tmp_path, monkeypatch):
+    monkeypatch.setattr(ActiveLearner, "_train", lambda self, number: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        learner(Random(), annotator=DrawingOracle()).run()
+    assert files_of(tmp_path / "run", "round_00/answers/**/*")
+    with pytest.raises(KeyboardInterrupt):
+        learner(Random()).run()
+    assert not files_of(tmp_path / "run", "round_00/answers/**/*")
+    assert set(RunFolder(tmp_path / "run").labels(0).counts) == {"full"}
+
+
+def test_truth_that_is_weak_is_refused(tmp_path):
+    """As in MS-CMR, whose training part has scribbles alone."""
+    drawn = phantom(tmp_path, patients=1, shape=(32, 32, 6), classes=2, scribbles=True)
+    weak = [replace(item, label=item.label.removesuffix("_label.nii.gz") + "_scribble.nii.gz") for item in drawn]
+    pool = Pool(weak, label_values={0: 0, 1: 1, 255: 255})
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, progress=False))
+    check_truth(source, Random())
+    with pytest.raises(DataError, match="this label leaves most pixels without annotation: full masks are needed"):
+        check_truth(source, ForegroundAwareRandom())
 
 
 @pytest.mark.nightly

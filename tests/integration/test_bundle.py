@@ -18,6 +18,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_al.failures import USER_ERROR, show_failure
+from monai_al.records import RunFolder
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import MEASURES
 
@@ -72,7 +73,7 @@ def few(overlay):
 
 def run(*names, configs=CONFIGS, **overrides):
     files = [str(configs / "active_learning.yaml"), *(str(ROOT / "configs" / f"{name}.yaml") for name in names)]
-    monai.bundle.run(config_file=files, **{**SMALL, "rounds": 2, "budget": 4, **overrides})
+    monai.bundle.run(config_file=files, **({**SMALL, "rounds": 2, "budget": 4} | overrides))
 
 
 def second_query(run_dir):
@@ -88,6 +89,26 @@ def test_every_strategy_overlay(overlay, tmp_path):
     unscored = class_of(overlay).needs is Strategy.needs or query["strategy"] == "typiclust"
     assert all((item["score"] is None) == unscored for item in query["items"])
     assert (tmp_path / "cache").is_dir()  # beside the run, for other runs to share
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("training", [[], ["weak_supervision"]], ids=["plain", "two decoders"])
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_strategy_overlay_on_scribbles(overlay, training, tmp_path):
+    """Half of the items are answered by scribbles, half by masks, in one pool, one round and one batch."""
+    options = {"weak_share": 0.5, "output_dir": str(tmp_path / "run"), "channels": [4, 4, 8, 8, 8], **few(overlay)}
+    if training:
+        options["train_overlays"] = training
+    if training and overlay.stem in ("dsal", "learning_loss"):
+        with pytest.raises(RuntimeError) as caught:
+            run(f"strategies/{overlay.stem}", "annotators/scribbles_from_masks", budget=6, **options)
+        assert "no other overlay in --train_overlays may replace it" in str(caught.value.__cause__)
+        return
+    run(f"strategies/{overlay.stem}", "annotators/scribbles_from_masks", budget=6, **options)
+    labels = RunFolder(tmp_path / "run").labels(1)
+    assert labels.counts["weak"] + labels.counts["full"] == 12
+    assert min(labels.counts.values()) > 0
+    assert len({item["id"] for item in second_query(tmp_path / "run")["items"]}) == 6
 
 
 @pytest.mark.nightly

@@ -14,11 +14,13 @@ from monai_al.records.run_start import drop_beginning, is_beginning
 SOMEBODYS = (
     "report/thesis.tex", "report/figures/a.png", "round_01/scan.nii.gz", "round_trip/query.json", "models/best.pt",
     "cache/images/ab/geometry.json", "phantom/a.nii.gz", "log.txt", "notes.txt", "round_00/labels/mine.json",
+    "round_00/answers/0000/mine.nii.gz",
 )  # fmt: skip
 OURS = (
     "round_00/query.json", "round_00/labels/0000.json", "round_00/timings.json", "round_00/pseudo.json",
     "round_00/pseudo/a.nii.gz", "report/index.html", "report/round_00_item_01.png", "curve.csv", "extension_00.json",
     "encoder.json", "warm_start.json", "pool.json", "report/restoration.png",
+    "round_00/answers/0000/000.nii.gz", "round_00/answers/0000/returned/001/001.nii.gz",
 )  # fmt: skip
 
 

@@ -1,0 +1,179 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An oracle that answers with the scribbles of a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from monai_al.annotators.weak_oracle import WeakOracle
+from monai_al.data import read_volume
+from monai_al.data.reading import name_without_suffix, stored_label_values
+from monai_al.datasets.files import existing_folder, listed_error, readable_files
+from monai_al.records import NOT_ANNOTATED, DataError, Item
+from monai_al.records.label_values import whole_label_values
+from monai_al.records.stored_files import stored_channels
+from monai_al.sources import Source
+
+__all__ = ["ScribbleOracle"]
+
+
+class ScribbleOracle(WeakOracle):
+    """Answers with the scribbles that a data set has beside its masks, or in their place.
+
+    The file of a volume bears its name, or that of its image, and a suffix: ``patient001_frame01_scribble.nii.gz``. A
+    volume without such a file whose own label leaves pixels out, as in MS-CMR, is answered with that label.
+
+    Args:
+        folder: where the files lie, on any level. Default: beside the images.
+        suffix: what follows the name.
+        values: stored value -> class number, or 255 for "not annotated". Default: 0 is background that somebody drew,
+            1 and so on are the classes, and the number above the last class and 255 are not annotated.
+        share: of the items that are answered with scribbles; the others get the data set's own label.
+        seed: draws these.
+
+    Raises:
+        ValueError: an argument is out of its range, or no value means "not annotated".
+
+    Example:
+        >>> ScribbleOracle(values={0: 255, 1: 1, 9: 0}).values
+        {0: 255, 1: 1, 9: 0}
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike | None = None,
+        suffix: str = "_scribble",
+        values: Mapping[int, int] | None = None,
+        share: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(share, seed)
+        if not isinstance(suffix, str) or not suffix:
+            raise ValueError(f"suffix must be what follows a volume's name, such as '_scribble', got {suffix!r}")
+        self.folder = None if folder is None else os.fspath(folder)
+        self.suffix = suffix
+        self.values = None if values is None else whole_label_values(values)
+        if self.values is not None and NOT_ANNOTATED not in self.values.values():
+            raise ValueError(
+                f"scribble_values {self.values}: no value means {NOT_ANNOTATED}, not annotated, so that these would be "
+                "masks; add the value of the pixels without a stroke"
+            )
+
+    def check(self, source: Source) -> None:
+        """Every volume that may be annotated has scribbles.
+
+        Raises:
+            ValueError: a foreign bundle reads the data.
+            DataError: the folder is missing; volumes have no scribbles, or several files of them; all are listed.
+        """
+        super().check(source)
+        firsts = {item.volume: item for item in source.data.part("train")}
+        known, problems = self._files(firsts.values()), []
+        for item in firsts.values():
+            try:
+                if self._file(item, known) is None and not _leaves_pixels_out(item, source):
+                    problems.append(f"{item.volume}: {self._place(item)} holds no {_names(item)[0]}{self.suffix}")
+            except DataError as error:
+                problems.append(str(error))
+        if problems:
+            raise listed_error(
+                f"{len(problems)} of {len(firsts)} volumes have no scribbles; say where they lie by --scribble_folder, "
+                "or take the overlay annotators/scribbles_from_masks, which draws them",
+                problems,
+            )
+
+    def scribbles(self, items: Sequence[Item], source: Source) -> np.ndarray | None:
+        """See :meth:`WeakOracle.scribbles`."""
+        first = items[0]
+        path = self._file(first, self._files([first]))
+        if path is None:
+            if not _leaves_pixels_out(first, source):
+                raise DataError(f"{first.volume}: {self._place(first)} holds no {_names(first)[0]}{self.suffix}")
+            return None
+        stored = self._read(path, first, source)
+        if not (stored == NOT_ANNOTATED).any():
+            raise DataError(
+                f"{path}: annotates every pixel, so it is a mask, or its background and its pixels without annotation "
+                "have one value; take the file of scribbles, or say by --scribble_values which value is not annotated"
+            )
+        drawn = np.full(stored.shape, NOT_ANNOTATED, np.uint8)
+        for item in items:
+            place = (Ellipsis,) if item.slice is None else (Ellipsis, item.slice)
+            drawn[place] = stored[place]
+        return drawn
+
+    def _read(self, path: Path, item: Item, source: Source) -> np.ndarray:
+        values = self.values or self._usual(len(source.data.classes))
+        if unknown := sorted(set(stored_label_values(path)) - set(values)):
+            raise DataError(
+                f"{path}: unexpected label values {', '.join(map(str, unknown[:10]))} in scribbles; expected "
+                f"{sorted(values)}; say what each means by --scribble_values, such as {{0: 0, 1: 1, 9: 255}}"
+            )
+        tolerated = source.data.affine_tolerated
+        stored = read_volume(
+            item.image, path, label_values=values, affine_tolerated=tolerated, slice_axis=item.slice_axis
+        ).label
+        assert stored is not None
+        return stored
+
+    @staticmethod
+    def _usual(classes: int) -> dict[int, int]:
+        return {number: number for number in range(classes)} | {classes: NOT_ANNOTATED, NOT_ANNOTATED: NOT_ANNOTATED}
+
+    def _given(self) -> Path:
+        assert self.folder is not None
+        try:
+            return existing_folder(self.folder)
+        except DataError as error:
+            raise DataError(
+                f"--scribble_folder {self.folder}: is no folder; give the one that holds the scribbles"
+            ) from error
+
+    def _place(self, item: Item) -> str:
+        return self.folder or str(_beside(item))
+
+    def _files(self, items: Iterable[Item]) -> dict[str, list[Path]]:
+        """Name without its end -> files of scribbles, of all that may hold some."""
+        deep = self.folder is not None
+        places = [self._given()] if deep else sorted({_beside(item) for item in items})
+        found: dict[str, list[Path]] = {}
+        for path in (path for place in places for path in readable_files(place, deep=deep)):
+            name = name_without_suffix(path)
+            if name.endswith(self.suffix):
+                found.setdefault(name.removesuffix(self.suffix), []).append(path)
+        return found
+
+    def _file(self, item: Item, known: Mapping[str, Sequence[Path]]) -> Path | None:
+        own = [
+            path for name in _names(item) for path in known.get(name, ()) if self.folder or path.parent == _beside(item)
+        ]
+        if len(set(own)) > 1:
+            raise DataError(f"{item.volume}: has several files of scribbles, {' and '.join(map(str, own))}; keep one")
+        return own[0] if own else None
+
+
+def _names(item: Item) -> list[str]:
+    """The names that a file of scribbles may begin with."""
+    return list(dict.fromkeys([name_without_suffix(Path(_first_file(item))), item.volume.rpartition("/")[2]]))
+
+
+def _beside(item: Item) -> Path:
+    return Path(_first_file(item)).parent
+
+
+def _first_file(item: Item) -> str:
+    return stored_channels(item.image)[0].path
+
+
+def _leaves_pixels_out(item: Item, source: Source) -> bool:
+    """Whether the data set's own label of an item's volume is weak."""
+    if item.label is None:
+        return False
+    assert source.cache is not None
+    truth = source.cache.get(item).truth
+    return truth is not None and bool((truth == NOT_ANNOTATED).any())
