@@ -69,21 +69,25 @@ class ScribbleOracle(WeakOracle):
 
         Raises:
             ValueError: a foreign bundle reads the data.
-            DataError: the folder is missing; volumes have no scribbles, or several files of them; all are listed.
+            DataError: the folder is missing; volumes have no scribbles, several files of them, or one with other
+                values; all are listed.
         """
         super().check(source)
         firsts = {item.volume: item for item in source.data.part("train")}
         known, problems = self._files(firsts.values()), []
         for item in firsts.values():
             try:
-                if self._file(item, known) is None and not _leaves_pixels_out(item, source):
+                path = self._file(item, known)
+                if path is not None:
+                    self._check_values(path, source)
+                elif not _leaves_pixels_out(item, source):
                     problems.append(f"{item.volume}: {self._place(item)} holds no {_names(item)[0]}{self.suffix}")
             except DataError as error:
                 problems.append(str(error))
         if problems:
             raise listed_error(
-                f"{len(problems)} of {len(firsts)} volumes have no scribbles; say where they lie by --scribble_folder, "
-                "or take the overlay annotators/scribbles_from_masks, which draws them",
+                f"{len(problems)} of {len(firsts)} volumes have no scribbles that can be used; say where they lie by "
+                "--scribble_folder, or take the overlay annotators/scribbles_from_masks, which draws them",
                 problems,
             )
 
@@ -95,31 +99,34 @@ class ScribbleOracle(WeakOracle):
             if not _leaves_pixels_out(first, source):
                 raise DataError(f"{first.volume}: {self._place(first)} holds no {_names(first)[0]}{self.suffix}")
             return None
-        stored = self._read(path, first, source)
-        if not (stored == NOT_ANNOTATED).any():
-            raise DataError(
-                f"{path}: annotates every pixel, so it is a mask, or its background and its pixels without annotation "
-                "have one value; take the file of scribbles, or say by --scribble_values which value is not annotated"
-            )
+        stored = read_volume(
+            first.image,
+            path,
+            label_values=self._check_values(path, source),
+            affine_tolerated=source.data.affine_tolerated,
+            slice_axis=first.slice_axis,
+        ).label
+        assert stored is not None
         drawn = np.full(stored.shape, NOT_ANNOTATED, np.uint8)
         for item in items:
             place = (Ellipsis,) if item.slice is None else (Ellipsis, item.slice)
             drawn[place] = stored[place]
         return drawn
 
-    def _read(self, path: Path, item: Item, source: Source) -> np.ndarray:
-        values = self.values or self._usual(len(source.data.classes))
-        if unknown := sorted(set(stored_label_values(path)) - set(values)):
+    def _check_values(self, path: Path, source: Source) -> dict[int, int]:
+        """What the values of a file of scribbles mean."""
+        values, found = self.values or self._usual(len(source.data.classes)), stored_label_values(path)
+        if unknown := sorted(set(found) - set(values)):
             raise DataError(
                 f"{path}: unexpected label values {', '.join(map(str, unknown[:10]))} in scribbles; expected "
                 f"{sorted(values)}; say what each means by --scribble_values, such as {{0: 0, 1: 1, 9: 255}}"
             )
-        tolerated = source.data.affine_tolerated
-        stored = read_volume(
-            item.image, path, label_values=values, affine_tolerated=tolerated, slice_axis=item.slice_axis
-        ).label
-        assert stored is not None
-        return stored
+        if NOT_ANNOTATED not in (values[value] for value in found):
+            raise DataError(
+                f"{path}: annotates every pixel, so it is a mask, or its background and its pixels without annotation "
+                "have one value; take the file of scribbles, or say by --scribble_values which value is not annotated"
+            )
+        return values
 
     @staticmethod
     def _usual(classes: int) -> dict[int, int]:
@@ -176,4 +183,4 @@ def _leaves_pixels_out(item: Item, source: Source) -> bool:
         return False
     assert source.cache is not None
     truth = source.cache.get(item).truth
-    return truth is not None and bool((truth == NOT_ANNOTATED).any())
+    return truth is not None and np.count_nonzero(truth == NOT_ANNOTATED) > truth.size / 2

@@ -171,7 +171,10 @@ def test_labels_that_are_scribbles_themselves_answer(masks):
 @pytest.mark.parametrize(
     ("oracle", "message"),
     [
-        (ScribbleOracle(suffix="_none"), "2 of 2 volumes have no scribbles; say where they lie by --scribble_folder"),
+        (
+            ScribbleOracle(suffix="_none"),
+            "2 of 2 volumes have no scribbles that can be used; say where they lie by --scribble_folder",
+        ),
         (ScribbleOracle("/no/such/folder"), "--scribble_folder /no/such/folder"),
     ],
 )
@@ -191,6 +194,8 @@ def test_files_that_are_no_scribbles(masks, change, message):
     rewritten(masks, change)
     with pytest.raises(DataError, match=message):
         answered(ScribbleOracle(), masks)
+    with pytest.raises(DataError, match=message.split(".*")[0]):
+        ScribbleOracle().check(masks)
 
 
 def test_two_files_of_scribbles(masks, tmp_path):
