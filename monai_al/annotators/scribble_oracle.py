@@ -183,4 +183,4 @@ def _leaves_pixels_out(item: Item, source: Source) -> bool:
         return False
     assert source.cache is not None
     truth = source.cache.get(item).truth
-    return truth is not None and np.count_nonzero(truth == NOT_ANNOTATED) > truth.size / 2
+    return truth is not None and bool(np.count_nonzero(truth == NOT_ANNOTATED) > truth.size / 2)
