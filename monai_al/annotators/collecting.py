@@ -42,14 +42,17 @@ def collect(
     """
     found = Collected()
     shutil.rmtree(place / CONVERTED, ignore_errors=True)
-    volumes = HandedOut.read(place).volumes
+    handed = HandedOut.read(place)
+    volumes = handed.volumes
     files, found.strange = (None, []) if folder is None else files_of_folder(folder, number, volumes)
     items = {id: pool[pool.index(id)] for volume in volumes for id in volume.items}
     lists = [] if folder is None else work_lists_of_folder(folder, number, volumes)
     states = {row.id: row.state for row in read_work_list(place)} | _sent_states(lists, items, found)
     for volume in volumes:
         paths = files_in_place(place, volume) if files is None else files.get(volume.volume, [])
-        work = VolumeReturns(place, volume, items, pool, states, set(waiting), recorded, folder or place)
+        work = VolumeReturns(
+            place, volume, items, pool, states, set(waiting), recorded, folder or place, handed.scribbles
+        )
         work.look(paths, found)
     return found
 

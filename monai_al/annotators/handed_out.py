@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.label_names import ascii_text
 from monai_al.records import DataError
 from monai_al.records.files import read_json, write_file, write_json
@@ -42,7 +43,8 @@ class HandedVolume:
         folder: the name of its folder.
         items: id -> the slice, counted from 0 along the stored slice axis; None for all of the volume.
         annotation_sha256: of the annotation file as it was handed out.
-        slices_sha256: id -> :func:`plane_sha256` of the class numbers that the file held there.
+        slices_sha256: id -> :func:`plane_sha256` of the class numbers that the file held there, 255 where it left them
+            open.
         affine: ``(4, 4)``, voxel index in stored order -> RAS millimetres, of an image whose axes do not stand at right
             angles, so that the files have another one; else None.
 
@@ -73,6 +75,7 @@ class HandedOut:
         volumes: the volumes, in order of their first item.
         files: path from the round's folder -> SHA-256 of every file as it was written, so that one that a person has
             changed is known, and left alone.
+        scribbles: annotation files hold strokes, and the values of :class:`monai_al.annotators.file_values.FileValues`.
 
     Example:
         >>> import tempfile
@@ -86,6 +89,12 @@ class HandedOut:
     classes: list[str] = field(default_factory=list)
     volumes: list[HandedVolume] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    scribbles: bool = False
+
+    @property
+    def values(self) -> FileValues:
+        """What the values of the annotation files mean."""
+        return FileValues(self.classes, self.scribbles)
 
     @classmethod
     def read(cls, folder: Path) -> HandedOut:
@@ -110,7 +119,8 @@ class HandedOut:
                 )
                 for one in content["volumes"]
             ]
-            return cls(list(content["classes"]), volumes, dict(content.get("files", {})))
+            files, scribbles = dict(content.get("files", {})), content.get("scribbles", False) is True
+            return cls(list(content["classes"]), volumes, files, scribbles)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path}: is no record of what was handed out ({error}); move {folder} away and run the same command, "
@@ -120,7 +130,9 @@ class HandedOut:
     def write(self, folder: Path) -> None:
         """Keep it."""
         volumes = [volume.to_json() for volume in self.volumes]
-        write_json(folder / HANDED_OUT, {"classes": self.classes, "volumes": volumes, "files": self.files})
+        strokes = {"scribbles": True} if self.scribbles else {}
+        content = {"classes": self.classes, **strokes, "volumes": volumes, "files": self.files}
+        write_json(folder / HANDED_OUT, content)
 
     def volume(self, name: str) -> HandedVolume:
         """The record of a volume; a new one, with a folder of its own, where it was not handed out yet."""

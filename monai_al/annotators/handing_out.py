@@ -11,29 +11,29 @@ from pathlib import Path
 from monai_al.annotators.editor_images import header_conflict
 from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume
 from monai_al.annotators.itksnap import label_descriptions
-from monai_al.annotators.label_names import editor_names
 from monai_al.annotators.places import place_of
 from monai_al.annotators.slicer import color_table
 from monai_al.annotators.volume_work import WORKSPACE, VolumeWork
 from monai_al.annotators.work import Work
 from monai_al.annotators.work_page import WORK_PAGE, picture_name, work_page
 from monai_al.data.grids import SAME_GRID
-from monai_al.records import Item, Pool, Query, QueryItem
+from monai_al.records import DataError, Item, Pool, Query, QueryItem
 from monai_al.records.work_list import WorkRow, read_work_list, write_work_list
-from monai_al.report.outlines import class_rgb
 
-__all__ = ["hand_out", "write_page"]
+__all__ = ["check_same_kind", "hand_out", "write_page"]
 
 _log = logging.getLogger(__name__)
 
 
-def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
+def hand_out(query: Query, pool: Pool, work: Work, folder: Path, *, scribbles: bool = False) -> None:
     """Make the files in which a person annotates the items of a query, or complete them.
 
     ``worklist.csv`` and ``worklist.html`` list the slices with their places in ITK-SNAP, 3D Slicer and the array;
     ``labels.txt`` and ``labels.ctbl`` name the classes; the folder of each volume holds ``image.nii.gz``,
     ``annotation.nii.gz`` in class numbers on its grid (the prediction on the requested slices, labels so far on
-    theirs, 0 elsewhere), ``slices.mrk.json`` and ``workspace.itksnap``. ``handed_out.json`` tells what they held.
+    theirs, 0 elsewhere), ``slices.mrk.json`` and ``workspace.itksnap``. ``handed_out.json`` tells what they held. Where
+    strokes are asked for, annotation files hold earlier strokes alone, with the values of
+    :class:`monai_al.annotators.file_values.FileValues`.
 
     What is there stays: items that were handed out before, files that a person has changed, edited states. Only the
     volumes of which something is missing are read, one after another.
@@ -43,9 +43,11 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
         pool: the pool that they belong to.
         work: images, labels so far and predictions.
         folder: that of the round; it is made.
+        scribbles: ask for strokes.
 
     Raises:
-        DataError: an image or label cannot be read, or the work list or ``handed_out.json`` is broken.
+        DataError: an image or label cannot be read, the work list or ``handed_out.json`` is broken, or the work was
+            handed out as masks before and is to be strokes now, or the other way round.
 
     Example:
         >>> import tempfile
@@ -61,10 +63,11 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
         0003.png annotation.nii.gz handed_out.json image.nii.gz labels.ctbl labels.txt ... workspace.itksnap
     """
     handed, rows = HandedOut.read(folder), {row.id: row for row in read_work_list(folder)}
+    check_same_kind(handed, folder, scribbles=scribbles)
     before = repr(handed), repr(rows)
-    handed.classes = list(pool.classes)
-    names, notes = editor_names(pool.classes), _Notes()
-    _place_tables(handed, folder, names)
+    handed.classes, handed.scribbles = list(pool.classes), scribbles
+    values, notes = handed.values, _Notes()
+    _place_tables(handed, folder)
     ids = dict.fromkeys([*query.ids, *(id for one in handed.volumes for id in one.items)])
     numbers = _numbers(rows, ids)
     asked = {one.id: one for one in query.items}
@@ -72,8 +75,8 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
         own = handed.volume(volume)
         if _is_complete(own, items, rows, folder, handed.files):
             continue
-        files = VolumeWork.read(items, siblings, work)
-        files.write(folder, own, handed, names)
+        files = VolumeWork.read(items, siblings, work, values)
+        files.write(folder, own, handed)
         for item in items:
             rows.setdefault(item.id, _row(numbers[item.id], item, own, files, asked.get(item.id)))
             handed.place(folder, picture_name(rows[item.id]), files.picture(item))
@@ -85,6 +88,28 @@ def hand_out(query: Query, pool: Pool, work: Work, folder: Path) -> None:
         handed.write(folder)
     write_page(folder, run=work.output_dir, round=query.round)
     notes.tell()
+
+
+def check_same_kind(handed: HandedOut, folder: Path, *, scribbles: bool) -> None:
+    """Refuse to go on with strokes where masks were handed out, and the other way round: 0 means another thing there.
+
+    Args:
+        handed: what was handed out.
+        folder: that of the round.
+        scribbles: what is asked for now.
+
+    Raises:
+        DataError: says which it was, and what to do.
+
+    Example:
+        >>> check_same_kind(HandedOut(), Path("round_00"), scribbles=True)
+    """
+    if handed.volumes and handed.scribbles != scribbles:
+        was, now = ("strokes", "masks") if handed.scribbles else ("masks", "strokes")
+        raise DataError(
+            f"{folder} was handed out as {was}, and now {now} are asked for, in which 0 means something else: run it "
+            f"with scribbles={handed.scribbles} as before, or begin another run"
+        )
 
 
 def write_page(folder: Path, *, run: Path, round: int) -> None:
@@ -108,7 +133,7 @@ def write_page(folder: Path, *, run: Path, round: int) -> None:
     handed = HandedOut.read(folder)
     before = repr(handed)
     rows = sorted(read_work_list(folder), key=lambda row: row.number)
-    page = work_page(folder, rows, run=run.resolve().name, round=round, classes=editor_names(handed.classes))
+    page = work_page(folder, rows, run=run.resolve().name, round=round, values=handed.values)
     handed.place(folder, WORK_PAGE, page.encode())
     if repr(handed) != before:
         handed.write(folder)
@@ -144,10 +169,11 @@ class _Notes:
             )  # fmt: skip
 
 
-def _place_tables(handed: HandedOut, folder: Path, names: Sequence[str]) -> None:
-    colors = [class_rgb(number) for number in range(len(names))]
-    handed.place(folder, "labels.txt", label_descriptions(names, colors).encode())
-    handed.place(folder, "labels.ctbl", color_table(names, colors).encode())
+def _place_tables(handed: HandedOut, folder: Path) -> None:
+    values = handed.values
+    names, colors, task = values.shown_names, values.colors, values.task
+    handed.place(folder, "labels.txt", label_descriptions(names, colors, task).encode())
+    handed.place(folder, "labels.ctbl", color_table(names, colors, task).encode())
 
 
 def _numbers(rows: Mapping[str, WorkRow], ids: Mapping[str, None]) -> dict[str, int]:
@@ -193,4 +219,5 @@ def _row(number: int, item: Item, own: HandedVolume, files: VolumeWork, asked: Q
         place.slice,
         "" if asked is None else asked.reason or "",
         None if asked is None else asked.score,
+        task=files.values.task,
     )

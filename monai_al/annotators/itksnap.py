@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from monai_al.annotators.label_names import comments
+
 __all__ = ["label_descriptions", "workspace"]
 
 _TITLE = "# ITK-SnAP Label Description File"  # ITK-SNAP looks for these words in the second line
@@ -26,18 +28,25 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8" ?>
 """
 
 
-def label_descriptions(names: Sequence[str], colors: Sequence[tuple[int, int, int]]) -> str:
+def label_descriptions(names: Sequence[str], colors: Sequence[tuple[int, int, int]], task: str = "") -> str:
     """The content of a label description file, which 3D Slicer reads as a colour table, too.
 
     Args:
         names: of the classes, background first, as :func:`monai_al.annotators.label_names.editor_names` gives them.
         colors: red, green and blue of each, 0 to 255.
+        task: what people are asked to draw, for a comment.
 
     Example:
         >>> print(label_descriptions(["background", "liver"], [(0, 0, 0), (242, 163, 58)]).splitlines()[-1])
             1   242  163   58        1  1  1    "liver"
     """
-    lines = [_RULE, _TITLE, "# columns: number, red, green, blue, opacity, shown in 2D, shown in 3D, name", _RULE]
+    lines = [
+        _RULE,
+        _TITLE,
+        "# columns: number, red, green, blue, opacity, shown in 2D, shown in 3D, name",
+        *comments(task),
+        _RULE,
+    ]
     lines.append(f'{0:5d}  {0:4d} {0:4d} {0:4d}        0  0  0    "Clear Label"')
     for number, (name, (red, green, blue)) in enumerate(zip(names, colors, strict=True)):
         if number:

@@ -1,14 +1,15 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Names of classes that no editor changes."""
+"""Names of classes that no editor changes, and the class that a name means."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["ascii_text", "editor_name", "editor_names"]
+__all__ = ["ascii_text", "class_number", "comments", "editor_name", "editor_names", "unlike"]
 
 _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "µ": "u"})
 
@@ -55,3 +56,43 @@ def editor_names(classes: Sequence[str]) -> list[str]:
         taken.add(unique.casefold())
         found.append(unique)
     return found
+
+
+def class_number(name: str, classes: Sequence[str]) -> int | None:
+    """The class that a name means; case, spaces and underscores may differ where that leaves one class.
+
+    Example:
+        >>> [class_number(name, ["background", "left lung"]) for name in ("Left_Lung", "lung")]
+        [1, None]
+    """
+    if name in classes:
+        return list(classes).index(name)
+    alike = [number for number, known in enumerate(classes) if _plain(known) == _plain(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def comments(text: str) -> list[str]:
+    """A text as comment lines of a table of names; none where there is no text.
+
+    Example:
+        >>> comments("draw strokes"), comments("")
+        (['# draw strokes'], [])
+    """
+    return [f"# {line}" for line in textwrap.wrap(text, 100)]
+
+
+def unlike(name: str, others: Sequence[str]) -> str:
+    """A name that cannot be taken for one of others: the same, or with a number behind it.
+
+    Example:
+        >>> unlike("background stroke", ["liver"]), unlike("background stroke", ["Background_Stroke"])
+        ('background stroke', 'background stroke 2')
+    """
+    taken, unique, number = {_plain(other) for other in others}, name, 2
+    while _plain(unique) in taken:
+        unique, number = f"{name} {number}", number + 1
+    return unique
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())

@@ -88,13 +88,17 @@ class Recorded:
             own = list(labels)
         return any(_says(label, item, plane) for label in own)
 
-    def is_there(self, item: Item, plane: np.ndarray) -> bool:
+    def is_there(self, item: Item, plane: np.ndarray, *, scribbles: bool = False) -> bool:
         """Whether anybody's label says the same, or may say it, because only the data set or a bundle can read it.
 
-        What a label leaves open was handed out as background, and counts as such.
+        Args:
+            item: what is labeled.
+            plane: class numbers.
+            scribbles: strokes were handed out; else what a label leaves open was handed out as background, and counts
+                as such.
         """
-        shown = _closed(plane)
-        return any(_says(label, item, shown, _closed) is not False for label in self.labels.get(item.id, ()))
+        shown = np.asarray if scribbles else _closed
+        return any(_says(label, item, shown(plane), shown) is not False for label in self.labels.get(item.id, ()))
 
 
 def _closed(plane: np.ndarray) -> np.ndarray:

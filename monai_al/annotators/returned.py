@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.data.grids import aligned, pasted
 from monai_al.data.label_names import NamedValue, is_segmentation, named_values
 from monai_al.data.nifti import nifti_affines, nifti_shape
@@ -20,7 +21,7 @@ from monai_al.data.stored_formats import format_of, guarded
 from monai_al.records import NOT_ANNOTATED, DataError
 from monai_al.records.item import SLICE_AXIS
 
-__all__ = ["Returned", "class_number", "read_returned"]
+__all__ = ["Returned", "read_returned"]
 
 _OVERLAP, _UNKNOWN = 256, 257  # codes beside the class numbers; those from the second on count unknown values
 _SHOWN = 5
@@ -32,7 +33,8 @@ class Returned:
     """What a returned file says.
 
     Args:
-        classes: uint8, the shape of its image in stored order: class numbers, 255 where the file says nothing.
+        classes: uint8, the shape of its image in stored order: class numbers, also of strokes, and 255 where the file
+            says nothing.
         wrong: slice, counted from 0 along the slice axis -> why it cannot be used, in words for people.
         outside: how many labeled voxels lie on slices that the image does not have.
 
@@ -47,20 +49,27 @@ class Returned:
 
 
 def read_returned(
-    path: str | os.PathLike, image: str | os.PathLike, classes: Sequence[str], *, slice_axis: int = SLICE_AXIS
+    path: str | os.PathLike,
+    image: str | os.PathLike,
+    classes: Sequence[str],
+    *,
+    slice_axis: int = SLICE_AXIS,
+    scribbles: bool = False,
 ) -> Returned:
     """Read a returned label map, and put it where it lies on its image.
 
     Its voxels may come in another order, be cropped, or reach beyond the image: the affines of both files tell, up to a
     tenth of a voxel edge, and no voxel is resampled. Segments of 3D Slicer, and values with a table of names beside the
     file, are known by their names; other values are class numbers, stored as whole numbers of any type. What a file is
-    cropped from is background in the slices that it reaches, and in all slices for segments.
+    cropped from is background in the slices that it reaches, and in all slices for segments. Among strokes it is not
+    annotated, and values mean what :class:`monai_al.annotators.file_values.FileValues` says.
 
     Args:
         path: NIfTI, NRRD, MetaImage, or a picture of the image's size.
         image: the NIfTI file that was handed out, whose geometry counts.
         classes: names of the classes, by their numbers.
         slice_axis: the stored axis along which the slices lie.
+        scribbles: the file holds strokes.
 
     Raises:
         DataError: the file cannot be read, holds fractions, has more than one channel, or lies on another grid; the
@@ -74,16 +83,17 @@ def read_returned(
         ...     read_returned(f"{folder}/back.nii.gz", f"{folder}/image.nii.gz", ["background", "organ"]).classes.max()
         np.uint8(1)
     """
-    name, shape = os.fspath(path), _shape_of(image)
+    name, shape, values = os.fspath(path), _shape_of(image), FileValues(classes, scribbles)
     stored = guarded(name, format_of(name).label)
     segments = is_segmentation(name)
     if segments and stored.values.shape[:3] == (1, 1, 1) != shape:
-        return Returned(np.zeros(shape, np.uint8))  # how 3D Slicer stores that all segments are empty
+        empty = np.zeros(shape, np.uint8)  # how 3D Slicer stores that all segments are empty
+        return Returned(values.to_classes(empty))
     if stored.values.shape[3] != 1 and not segments:
         raise DataError(f"{name}: a label has one channel, this file holds {stored.values.shape[3]}")
     numbers = whole_numbers(stored.values, name)
     try:
-        codes, unknown = _codes(numbers, named_values(name), classes)
+        codes, unknown = _codes(numbers, named_values(name), values)
     except OverflowError:
         raise DataError(f"{name}: holds values that are no class numbers; was the image saved?") from None
     if stored.affine is None:
@@ -95,26 +105,10 @@ def read_returned(
     whole, inside = pasted(found, start, shape)
     if not segments:
         _clear_unreached(whole, found, start, slice_axis)
-    wrong = _wrong(whole, slice_axis, unknown, classes) if (whole >= _OVERLAP).any() else {}
+    wrong = _wrong(whole, slice_axis, unknown, values) if (whole >= _OVERLAP).any() else {}
     beside, outside = _outside(found, inside, start[slice_axis], slice_axis, shape[slice_axis])
-    return Returned(np.where(whole < _OVERLAP, whole, NOT_ANNOTATED).astype(np.uint8), beside | wrong, outside)
-
-
-def class_number(name: str, classes: Sequence[str]) -> int | None:
-    """The class that a name means; case, spaces and underscores may differ where that leaves one class.
-
-    Example:
-        >>> [class_number(name, ["background", "left lung"]) for name in ("Left_Lung", "lung")]
-        [1, None]
-    """
-    if name in classes:
-        return list(classes).index(name)
-    alike = [number for number, known in enumerate(classes) if _plain(known) == _plain(name)]
-    return alike[0] if len(alike) == 1 else None
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
+    known = np.where(whole < _OVERLAP, whole, NOT_ANNOTATED).astype(np.uint8)
+    return Returned(values.to_classes(known), beside | wrong, outside)
 
 
 def _by(shape: Sequence[int]) -> str:
@@ -125,14 +119,14 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def _codes(
-    values: np.ndarray, names: tuple[NamedValue, ...] | None, classes: Sequence[str]
+    stored: np.ndarray, names: tuple[NamedValue, ...] | None, values: FileValues
 ) -> tuple[np.ndarray, list[str]]:
-    """Class numbers ``(H, W, D)``, codes beside them for what is none, and what the unknown ones are called."""
+    """Values as they were handed out, ``(H, W, D)``, codes for what is none, and what the unknown ones are called."""
     unknown: list[str] = []
     codes = np.zeros((), np.int32)
-    for layer in range(values.shape[3]):
+    for layer in range(stored.shape[3]):
         of_layer = None if names is None else {one.value: one.name for one in names if one.layer == layer}
-        these = _codes_of_layer(values[..., layer], of_layer, classes, unknown)
+        these = _codes_of_layer(stored[..., layer], of_layer, values, unknown)
         if layer == 0:
             codes = these
             continue
@@ -143,33 +137,33 @@ def _codes(
 
 
 def _codes_of_layer(
-    values: np.ndarray, names: Mapping[int, str] | None, classes: Sequence[str], unknown: list[str]
+    stored: np.ndarray, names: Mapping[int, str] | None, values: FileValues, unknown: list[str]
 ) -> np.ndarray:
-    low, high = int(values.min()), int(values.max())
+    low, high = int(stored.min()), int(stored.max())
     if high - low > _VALUES_AT_MOST:
         raise OverflowError(high)
-    places = values.astype(np.int32) - low
+    places = stored.astype(np.int32) - low
     is_there = np.zeros(high - low + 1, bool)
     is_there[places] = True
     meant = np.zeros(high - low + 1, np.int32)
     for value in (int(one) + low for one in np.flatnonzero(is_there)):
-        number, text = _meaning(value, names, classes)
+        number, text = _meaning(value, names, values)
         if number is None and text not in unknown:
             unknown.append(text)
         meant[value - low] = _UNKNOWN + unknown.index(text) if number is None else number
     return meant[places]
 
 
-def _meaning(value: int, names: Mapping[int, str] | None, classes: Sequence[str]) -> tuple[int | None, str]:
-    """The class number of a value, or None and what it is called."""
+def _meaning(value: int, names: Mapping[int, str] | None, values: FileValues) -> tuple[int | None, str]:
+    """A value as it was handed out, or None and what it is called."""
     if value == 0:
         return 0, ""
     if names is None:
-        known = 0 < value < len(classes) or value == NOT_ANNOTATED
+        known = 0 < value < len(values.names) or value == NOT_ANNOTATED
         return (value if known else None), str(value)
     if value not in names:
         return None, f"{value}, for which it has no name"
-    return class_number(names[value], classes), repr(names[value])
+    return values.value_of(names[value]), repr(names[value])
 
 
 # -- where it lies -----------------------------------------------------------------------------------------------------
@@ -223,16 +217,17 @@ def _plane(z: int, axis: int) -> tuple:
     return (slice(None),) * axis + (z,)
 
 
-def _wrong(whole: np.ndarray, axis: int, unknown: Sequence[str], classes: Sequence[str]) -> dict[int, str]:
+def _wrong(whole: np.ndarray, axis: int, unknown: Sequence[str], values: FileValues) -> dict[int, str]:
     """Slice -> what is wrong with its values."""
-    known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+    known = ", ".join(f"{number} {name}" for number, name in enumerate(values.names))
+    what = f"means nothing; the values are {known}" if values.scribbles else f"is no class; the classes are {known}"
     wrong: dict[int, str] = {}
     for z in range(whole.shape[axis]):
         plane = whole[_plane(z, axis)]
         strange = [unknown[int(code) - _UNKNOWN] for code in np.unique(plane[plane >= _UNKNOWN])]
         if strange:
             shown = ", ".join(strange[:_SHOWN]) + ", ..." * (len(strange) > _SHOWN)
-            wrong[z] = f"holds {shown}, which is no class; the classes are {known}"
+            wrong[z] = f"holds {shown}, which {what}"
         elif (plane == _OVERLAP).any():
             wrong[z] = f"has segments that overlap, in {int((plane == _OVERLAP).sum())} voxels; leave one of them there"
     return wrong

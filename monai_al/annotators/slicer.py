@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from monai_al.annotators.label_names import comments
+
 __all__ = ["color_table", "slice_markups"]
 
 _SCHEMA = (
@@ -17,12 +19,13 @@ _SCHEMA = (
 )
 
 
-def color_table(names: Sequence[str], colors: Sequence[tuple[int, int, int]]) -> str:
+def color_table(names: Sequence[str], colors: Sequence[tuple[int, int, int]], task: str = "") -> str:
     """The content of a ``.ctbl`` file. A space stands there as an underscore, and comes back as a space.
 
     Args:
         names: of the classes, background first, as :func:`monai_al.annotators.label_names.editor_names` gives them.
         colors: red, green and blue of each, 0 to 255.
+        task: what people are asked to draw, for a comment.
 
     Example:
         >>> print(color_table(["background", "left ventricle"], [(0, 0, 0), (242, 163, 58)]).strip())
@@ -31,7 +34,7 @@ def color_table(names: Sequence[str], colors: Sequence[tuple[int, int, int]]) ->
         0 background 0 0 0 0
         1 left_ventricle 242 163 58 255
     """
-    lines = ["# Color table file labels.ctbl", f"# {len(names)} values"]
+    lines = ["# Color table file labels.ctbl", f"# {len(names)} values", *comments(task)]
     for number, (name, color) in enumerate(zip(names, colors, strict=True)):
         lines.append(f"{number} {name.replace(' ', '_')} {' '.join(map(str, color))} {255 if number else 0}")
     return "\n".join(lines) + "\n"

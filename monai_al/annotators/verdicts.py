@@ -37,7 +37,7 @@ class Verdict:
         return self.why_not is None
 
 
-def verdict_of(plane: np.ndarray, digest: str, state: str) -> Verdict:
+def verdict_of(plane: np.ndarray, digest: str, state: str, *, scribbles: bool = False) -> Verdict:
     """Judge a slice by its voxels and by what the work list says of it.
 
     A slice that is as it was handed out may not have been looked at, and one without any label may not have been begun,
@@ -47,6 +47,7 @@ def verdict_of(plane: np.ndarray, digest: str, state: str) -> Verdict:
         plane: class numbers in stored order, 255 where the file says nothing.
         digest: of what was handed out.
         state: ``waiting``, ``done`` (I looked, leave it as it is) or ``empty`` (there is truly nothing).
+        scribbles: it holds strokes, and those of the background alone are an answer, too.
 
     Example:
         >>> handed_out = np.zeros((4, 5), np.uint8)
@@ -57,9 +58,14 @@ def verdict_of(plane: np.ndarray, digest: str, state: str) -> Verdict:
     if state not in STATES:
         return Verdict(f"has the state {state!r} in worklist.csv, which is none of {', '.join(STATES)}", touched)
     n_labeled = int(np.count_nonzero((plane != 0) & (plane != NOT_ANNOTATED)))
+    if scribbles and (plane == NOT_ANNOTATED).all():
+        return Verdict(
+            "holds no stroke, so that it annotates nothing: draw one through each region of each class and one through "
+            f"the background; where there is truly nothing, set its state in worklist.csv to {EMPTY!r}", touched,
+        )  # fmt: skip
     if (plane == NOT_ANNOTATED).all():
         return Verdict("is not in the file, or nothing of it is annotated", touched)
-    if not n_labeled and state != EMPTY:
+    if not n_labeled and state != EMPTY and not scribbles:
         return Verdict("is empty: where there is truly nothing, set its state in worklist.csv to 'empty'", touched)
     if n_labeled and state == EMPTY:
         return Verdict(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_of, plane_sha256
 from monai_al.annotators.recorded_planes import Recorded
 from monai_al.annotators.returned import Returned, read_returned
@@ -72,6 +73,7 @@ class VolumeReturns:
         waiting: ids that have no label yet.
         recorded: the labels that the run holds.
         root: the folder from which files are named.
+        scribbles: strokes were handed out.
 
     Example:
         >>> handed = HandedVolume("a", "a", {}, "", {})
@@ -89,6 +91,7 @@ class VolumeReturns:
     waiting: set[str]
     recorded: Recorded
     root: Path
+    scribbles: bool = False
 
     def look(self, paths: Sequence[Path], found: Collected) -> None:
         """Add what the files say to what was found."""
@@ -110,6 +113,7 @@ class VolumeReturns:
         extra = self._extra(files, found)
         for file in files:
             ids = taken.get(file, [])
+            self._tell_no_background(file, ids, found)
             self._write(file, [*ids, *extra.get(file, [])], ids, found)
 
     def _shown(self, path: Path) -> str:
@@ -117,7 +121,8 @@ class VolumeReturns:
 
     def _read(self, path: Path) -> Returned:
         image = self.place / self.handed.folder / IMAGE
-        return guarded(path, lambda _: read_returned(path, image, self.pool.classes, slice_axis=self._axis))
+        options = {"slice_axis": self._axis, "scribbles": self.scribbles}
+        return guarded(path, lambda _: read_returned(path, image, self.pool.classes, **options))
 
     @property
     def _axis(self) -> int:
@@ -160,7 +165,8 @@ class VolumeReturns:
         wrong, plane = self._wrong(id, file), self._plane(id, file)
         if wrong:
             return Verdict(wrong, touched=True)
-        return verdict_of(plane, self.handed.slices_sha256.get(id, ""), self.states.get(id, WAITING))
+        digest, state = self.handed.slices_sha256.get(id, ""), self.states.get(id, WAITING)
+        return verdict_of(plane, digest, state, scribbles=self.scribbles)
 
     def _wrong(self, id: str, file: _File) -> str | None:
         z = self.handed.items[id]
@@ -175,6 +181,21 @@ class VolumeReturns:
         is_empty = self.states.get(id) == EMPTY and np.isin(plane, (0, NOT_ANNOTATED)).all()
         return np.zeros_like(plane) if is_empty else plane
 
+    def _tell_no_background(self, file: _File, ids: Sequence[str], found: Collected) -> None:
+        """Note the slices of a file whose strokes are of classes alone."""
+        if not self.scribbles:
+            return
+        planes = {id: self._plane(id, file) for id in ids}
+        without = [id for id, plane in planes.items() if (plane == NOT_ANNOTATED).any() and (plane != 0).all()]
+        if without:
+            slices = ", ".join(str((self.handed.items[id] or 0) + 1) for id in without)
+            where = f"slices {slices} in ITK-SNAP hold" if self.handed.items[without[0]] is not None else "it holds"
+            *_, name = FileValues(self.pool.classes, scribbles=True).shown_names
+            found.notes.append(
+                f"{file.shown}: {where} no {name}, so that the network learns no background there; add one ("
+                f"{len(self.pool.classes)}) where that is not meant"
+            )
+
     # -- slices that nobody asked for ------------------------------------------------------------------------------
 
     def _extra(self, files: Sequence[_File], found: Collected) -> dict[_File, list[str]]:
@@ -182,13 +203,14 @@ class VolumeReturns:
         asked = set(self.handed.items)
         others = [one for one in self.pool if one.volume == self.handed.volume and one.id not in asked]
         extra: dict[_File, list[str]] = {}
+        nothing = (NOT_ANNOTATED,) if self.scribbles else (0, NOT_ANNOTATED)
         for file in files:
             told = []
             for item in others if None not in self.handed.items.values() else ():
                 plane = plane_of(file.content.classes, item.slice, self._axis)
-                if np.isin(plane, (0, NOT_ANNOTATED)).all() or item.slice in file.content.wrong:
+                if np.isin(plane, nothing).all() or item.slice in file.content.wrong:
                     continue
-                if not self.recorded.is_there(item, plane):
+                if not self.recorded.is_there(item, plane, scribbles=self.scribbles):
                     told.append(item)
             if told:
                 extra[file] = [item.id for item in told]

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.places import OBLIQUE, PICTURE, PLANES
 from monai_al.records import shown
 from monai_al.records.work_list import WorkRow
 from monai_al.report.page_content import Swatch
-from monai_al.report.pictures import class_color
 from monai_al.report.work_list_page import ShownWork, WorkListPage, work_list_html
 
 __all__ = ["WORK_PAGE", "picture_name", "work_page"]
@@ -30,7 +30,7 @@ def picture_name(row: WorkRow) -> str:
     return f"pictures/{row.file.split('/')[0]}/{slice}.png"
 
 
-def work_page(folder: Path, rows: Sequence[WorkRow], *, run: str, round: int, classes: Sequence[str]) -> str:
+def work_page(folder: Path, rows: Sequence[WorkRow], *, run: str, round: int, values: FileValues) -> str:
     """The content of the page.
 
     Args:
@@ -38,16 +38,18 @@ def work_page(folder: Path, rows: Sequence[WorkRow], *, run: str, round: int, cl
         rows: the work list.
         run: name of the run.
         round: the round.
-        classes: names of the classes, background first.
+        values: what the values of the annotation files mean.
 
     Example:
         >>> row = WorkRow(1, "a/0007", "a", "a/annotation.nii.gz", "axial", 8, -3.5, 7)
-        >>> "S -3.5 mm" in work_page(Path("gone"), [row], run="demo", round=0, classes=["background", "liver"])
+        >>> values = FileValues(["background", "liver"])
+        >>> "S -3.5 mm" in work_page(Path("gone"), [row], run="demo", round=0, values=values)
         True
     """
-    swatches = [Swatch(name, class_color(number)) for number, name in enumerate(classes) if number]
+    named = list(zip(values.shown_names, values.colors, strict=True))[1:]
+    swatches = [Swatch(name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in named]
     work = [_shown(folder, row) for row in rows]
-    return work_list_html(WorkListPage(run, round, work, swatches))
+    return work_list_html(WorkListPage(run, round, work, swatches, values.task))
 
 
 def _shown(folder: Path, row: WorkRow) -> ShownWork:

@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_al.annotators import Answer
 from monai_al.records import TEST, RunFolder, round_title, shown
-from monai_al.records.work_list import WORK_LIST, WORK_PAGE, read_work_list, work_path
+from monai_al.records.work_list import WORK_LIST, WORK_PAGE, read_work_list, work_path, work_task
 from monai_al.sources import Source
 
 __all__ = [
@@ -125,11 +125,11 @@ def tell_waiting(
         return
     volumes = {row.volume for row in read_work_list(place) if row.id in set(waiting)}
     logger.info(
-        "%s: %d slices of %d volumes wait for labels%s. The work lies in %s. When it is saved there, run the same "
+        "%s: %d slices of %d volumes wait for labels%s%s. The work lies in %s. When it is saved there, run the same "
         "command again; to draw it in napari: python -m monai_al annotate %s; to take it in without training: "
         "python -m monai_al import-labels %s",
         round_title(number), len(waiting), len(volumes), ", and no round waits for them" * (number == TEST),
-        place / WORK_PAGE, run, run,
+        f": {task}" if (task := work_task(place)) else "", place / WORK_PAGE, run, run,
     )  # fmt: skip
 
 

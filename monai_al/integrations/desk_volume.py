@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from monai_al.annotators.editor_images import COLOURS
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedVolume, plane_of
-from monai_al.annotators.returned import read_returned
+from monai_al.annotators.returned import Returned, read_returned
 from monai_al.data.nifti import nifti_affines
 from monai_al.data.slice_axis import slices_last
 from monai_al.data.stored_formats import guarded
 from monai_al.records import NOT_ANNOTATED, DataError
 from monai_al.report.pictures import upright
 
-__all__ = ["DeskVolume", "read_desk_volume"]
+__all__ = ["DeskVolume", "read_desk_volume", "read_in"]
 
 _RGB = 3
 
@@ -31,7 +32,7 @@ class DeskVolume:
     Args:
         handed: what was handed out.
         images: name -> ``(slices, rows, columns)``, or ``(slices, rows, columns, 3)`` in colours, upright.
-        classes: uint8, in stored order: the class numbers of the annotation file, the background where it says nothing.
+        classes: uint8, in stored order: the values of the annotation file, 0 where it says nothing.
         labels: a view of ``classes`` in the order of the images, so that what is drawn there stands in both.
         spacing: millimetres between slices, rows and columns.
         slice_axis: the stored axis along which the slices lie.
@@ -52,11 +53,11 @@ class DeskVolume:
     slice_axis: int
 
     def plane(self, slice: int | None) -> np.ndarray:
-        """The class numbers of a slice in stored order, a view; of the whole volume where the slice is None."""
+        """The values of a slice in stored order, a view; of the whole volume where the slice is None."""
         return plane_of(self.classes, slice, self.slice_axis)
 
 
-def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slice_axis: int) -> DeskVolume:
+def read_desk_volume(place: Path, handed: HandedVolume, values: FileValues, slice_axis: int) -> DeskVolume:
     """Read a volume from the work of a round.
 
     Axial slices are shown with the front up and the patient's right on the left, others with the head up; slices keep
@@ -65,7 +66,7 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
     Args:
         place: the folder of the round.
         handed: what was handed out.
-        classes: names of the classes, background first.
+        values: what the values of the annotation file mean.
         slice_axis: the stored axis along which the slices lie.
 
     Raises:
@@ -73,7 +74,7 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
             it and says what to do.
 
     Example:
-        >>> read_desk_volume(Path("round_00"), HandedVolume("a", "a", {}), ["background", "organ"], 2)
+        >>> read_desk_volume(Path("round_00"), HandedVolume("a", "a", {}), FileValues(["background", "organ"]), 2)
         Traceback (most recent call last):
         ...
         monai_al.records.errors.DataError: round_00/a/image.nii.gz is missing: the command that began the run ...
@@ -83,7 +84,7 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
         if not (folder / name).is_file():
             raise DataError(f"{folder / name} is missing: the command that began the run makes it anew")
     affine = slices_last(np.empty((1, 1, 1)), guarded(folder / IMAGE, nifti_affines)[0], slice_axis)[1]
-    stored = read_returned(folder / ANNOTATION, folder / IMAGE, classes, slice_axis=slice_axis).classes
+    stored = values.to_values(read_in(folder, values, slice_axis).classes)
     drawn = np.where(stored == NOT_ANNOTATED, 0, stored).astype(np.uint8)
     labels = upright(np.moveaxis(drawn, slice_axis, 0), affine)
     colours = folder / COLOURS
@@ -95,6 +96,27 @@ def read_desk_volume(place: Path, handed: HandedVolume, classes: list[str], slic
     rows, columns, between = (float(np.linalg.norm(affine[:3, axis])) for axis in range(3))
     spacing = (between, columns, rows) if turned else (between, rows, columns)
     return DeskVolume(handed, images, drawn, labels, spacing, slice_axis)
+
+
+def read_in(folder: Path, values: FileValues, slice_axis: int) -> Returned:
+    """What the annotation file in a volume's folder says, in class numbers.
+
+    Args:
+        folder: that of the volume.
+        values: what the values of the file mean.
+        slice_axis: the stored axis along which the slices lie.
+
+    Raises:
+        DataError: the file cannot be read, or lies on another grid.
+
+    Example:
+        >>> read_in(Path("no/such/folder"), FileValues(["background", "organ"]), 2)
+        Traceback (most recent call last):
+        ...
+        monai_al.records.errors.DataError: ...
+    """
+    options = {"slice_axis": slice_axis, "scribbles": values.scribbles}
+    return read_returned(folder / ANNOTATION, folder / IMAGE, values.classes, **options)
 
 
 def _upright_image(path: Path, affine: np.ndarray, slice_axis: int) -> np.ndarray:

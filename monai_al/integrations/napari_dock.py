@@ -11,9 +11,8 @@ from monai_al.integrations.napari_session import TOOLS, NapariSession
 from monai_al.integrations.work_desk import DeskSlice, slice_name
 from monai_al.records import round_title
 from monai_al.records.work_list import EMPTY, WAITING
-from monai_al.report.outlines import class_rgb
 
-__all__ = ["NapariDock", "progress_text", "slice_text"]
+__all__ = ["NapariDock", "progress_text", "slice_text", "task_text"]
 
 _TIPS = {
     "brush": "Draw the chosen class",
@@ -48,6 +47,16 @@ def progress_text(round: int, slices: list[DeskSlice]) -> str:
     return f"{title[0].upper()}{title[1:]}: {n_done} of {len(slices)} slices done"
 
 
+def task_text(task: str) -> str:
+    """What people are asked to draw as a sentence.
+
+    Example:
+        >>> task_text("draw strokes"), task_text("")
+        ('Draw strokes.', '')
+    """
+    return f"{task[0].upper()}{task[1:]}." if task else ""
+
+
 def _state(one: DeskSlice) -> str:
     if one.problem:
         return "not taken"
@@ -68,6 +77,7 @@ class NapariDock:
         widget: the Qt widget.
         buttons: name -> the button of a tool, a class or a verdict.
         list: the Qt list of the requested slices.
+        task: the Qt label that says which strokes are asked for; empty where masks are.
 
     Example:
         >>> viewer.window.add_dock_widget(NapariDock(session).widget, name="slices")  # doctest: +SKIP
@@ -81,10 +91,13 @@ class NapariDock:
         self.buttons: dict[str, Any] = {}
         self.list: Any = QListWidget()
         self._progress, self._why, self._told = QLabel(), QLabel(), QLabel()
-        for label in (self._why, self._told):
+        self.task = QLabel(task_text(session.desk.values.task))
+        for label in (self._why, self._told, self.task):
             label.setWordWrap(True)
         layout = QVBoxLayout(self.widget)
         layout.addWidget(self._progress)
+        if self.task.text():
+            layout.addWidget(self.task)
         layout.addWidget(self.list, stretch=1)
         layout.addWidget(self._why)
         layout.addLayout(self._classes())
@@ -140,11 +153,12 @@ class NapariDock:
             if not number:
                 continue
             swatch = QPixmap(16, 16)
-            swatch.fill(QColor(*class_rgb(number)))
+            swatch.fill(QColor(*self.session.desk.values.colors[number]))
             button = self._button(name, lambda number=number: self.session.draw(number), key=f"class {name}")
             button.setIcon(QIcon(swatch))
             button.setCheckable(True)
-            button.setToolTip(f"Draw {name}, class {number}")
+            what = "class" if number < len(self.session.desk.values.classes) else "value"
+            button.setToolTip(f"Draw {name}, {what} {number}")
             layout.addWidget(button)
         return layout
 

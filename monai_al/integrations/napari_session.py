@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.integrations.desk_volume import DeskVolume
 from monai_al.integrations.work_desk import DeskSlice, WorkDesk, slice_name
 from monai_al.records import DataError, round_title
-from monai_al.report.outlines import class_rgb
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -25,21 +25,21 @@ TOOLS = {"brush": "paint", "fill": "fill", "eraser": "erase", "move": "pan_zoom"
 _DARKEST, _BRIGHTEST = 0.5, 99.5  # percentiles of an image that become black and white
 
 
-def class_colormap(n_classes: int) -> Any:
+def class_colormap(values: FileValues) -> Any:
     """The colours of the classes as napari takes them, those of the report and of the other programs.
 
     Args:
-        n_classes: with the background, which is transparent, as everything else is that is no class.
+        values: what can be drawn; 0 is transparent, as everything else is that means nothing.
 
     Example:
-        >>> class_colormap(2).color_dict[1]  # doctest: +SKIP
+        >>> class_colormap(FileValues(["background", "organ"])).color_dict[1]  # doctest: +SKIP
         array([0.9490196 , 0.6392157 , 0.22745098, 1.        ], dtype=float32)
     """
     from napari.utils.colormaps import DirectLabelColormap
 
     colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-    for number in range(1, n_classes):
-        colors[number] = [value / 255 for value in class_rgb(number)]
+    for number, color in enumerate(values.colors[1:], start=1):
+        colors[number] = [value / 255 for value in color]
     return DirectLabelColormap(color_dict=colors)
 
 
@@ -122,7 +122,8 @@ class NapariSession:
         if current is None or self._volume is None:
             return
         if not self._volume.plane(self.desk.slice_of(current.row.id)).any():
-            self._tell("Nothing is drawn here. Where there is truly nothing to annotate, press Empty.")
+            nothing = "No stroke" if self.desk.values.scribbles else "Nothing"
+            self._tell(f"{nothing} is drawn here. Where there is truly nothing to annotate, press Empty.")
             return
         self._leave(current)
 
@@ -218,10 +219,11 @@ class NapariSession:
                 more = {} if image.ndim > 3 else {"contrast_limits": _limits(image), "colormap": "gray"}
                 self.viewer.add_image(image, name=f"{handed.volume} {name}", visible=not number, **more, **ours)
             self._labels = self.viewer.add_labels(
-                volume.labels, name="annotation", opacity=0.5, colormap=class_colormap(len(self.desk.classes)), **ours
+                volume.labels, name="annotation", opacity=0.5, colormap=class_colormap(self.desk.values), **ours
             )
             self._volume = volume
-            self._labels.brush_size = max(3, round(min(volume.labels.shape[1:]) / 24))
+            thin = 4 if self.desk.values.scribbles else 1  # strokes are thinner than what fills a region
+            self._labels.brush_size = max(2 if thin > 1 else 3, round(min(volume.labels.shape[1:]) / 24 / thin))
             self._labels.events.n_edit_dimensions.connect(self._one_slice)
             self._labels.events.mode.connect(self._mode_changed)
             self._labels.events.selected_label.connect(self._class_changed)

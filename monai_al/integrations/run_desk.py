@@ -72,7 +72,7 @@ class RunDesk:
             say so.
 
     Raises:
-        DataError: it is no run folder.
+        DataError: it is no run folder, or the run asks for strokes.
 
     Example:
         >>> RunDesk("no/such/run")
@@ -85,6 +85,12 @@ class RunDesk:
         self.run = Path(run).expanduser()
         if not (self.run / "run.json").is_file():
             raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
+        if _asks_for_strokes(self.run):
+            raise DataError(
+                f"{run} asks for strokes (annotators/folder_scribbles), and MONAI Label's clients have no value for "
+                "strokes of the background: draw them in napari by 'python -m monai_al annotate', in ITK-SNAP or in 3D "
+                "Slicer, as docs/annotators.md tells"
+            )
         self.empty = empty
         self._seen: dict[str, tuple[float, int]] = {}
 
@@ -280,6 +286,14 @@ class RunDesk:
         if number is None:
             return f"{self.run} has handed out nothing: run it with the overlay annotators/folder"
         return f"{round_title(number)} is answered: the command that began the run goes on with it"
+
+
+def _asks_for_strokes(run: Path) -> bool:
+    """Whether a run hands out strokes, as it records it."""
+    found: Any = read_json(run / "run.json")
+    for key in ("config", "learner", "annotator_settings"):
+        found = found.get(key) or {}
+    return found.get("scribbles") is True
 
 
 def segment_names(told: object) -> tuple[tuple[str, ...] | None, str]:

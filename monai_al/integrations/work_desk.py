@@ -14,14 +14,14 @@ from typing import Any
 import filelock
 import numpy as np
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.handed_out import ANNOTATION, IMAGE, HandedOut, HandedVolume, plane_of
-from monai_al.annotators.returned import read_returned
 from monai_al.data.label_files import write_label_map
 from monai_al.data.nifti import nifti_affines
 from monai_al.data.slice_axis import slices_last
 from monai_al.data.stored_formats import guarded
 from monai_al.engines.label_import import import_labels
-from monai_al.integrations.desk_volume import DeskVolume, read_desk_volume
+from monai_al.integrations.desk_volume import DeskVolume, read_desk_volume, read_in
 from monai_al.integrations.drafts import DRAFTS, read_drafts, write_drafts
 from monai_al.integrations.work_rounds import settled_ids
 from monai_al.records import (
@@ -91,7 +91,8 @@ class WorkDesk:
 
     Attributes:
         slices: the requested slices, in the order of the work list.
-        classes: names of the classes, background first.
+        values: what the values of the annotation files mean.
+        classes: names of the values that can be drawn, by their numbers: the classes, and of strokes the background's.
 
     Raises:
         DataError: the work list or the record of what was handed out cannot be read, or another desk has the round.
@@ -113,7 +114,8 @@ class WorkDesk:
         if not self.slices:
             raise DataError(f"{self.place} holds no work: no slice of it is listed and handed out")
         self._pool: Pool = pool_from_json(read_json(run / "pool.json"))
-        self.classes = list(self._pool.classes)
+        self.values = FileValues(list(self._pool.classes), handed.scribbles)
+        self.classes = self.values.names
         self._lock = _locked(self.place)
         self._planes: dict[str, np.ndarray] = {}  # id -> what the annotation file holds, of the volumes that were read
         self._coming: dict[str, np.ndarray] = {}  # id -> what it will hold, of slices that are being written
@@ -148,7 +150,7 @@ class WorkDesk:
         wait([task.future for task in self._tasks if task.folder == folder])
         self._take_in()
         asked = self.of_volume(handed)
-        volume = read_desk_volume(self.place, handed, self.classes, self._axis(asked[0].row.id))
+        volume = read_desk_volume(self.place, handed, self.values, self._axis(asked[0].row.id))
         planes = {one.row.id: volume.plane(self.slice_of(one.row.id)) for one in asked}
         self._planes |= {id: plane.copy() for id, plane in planes.items()}
         if folder in self._unwritten:
@@ -295,11 +297,11 @@ class WorkDesk:
         """Put one slice into the annotation file, as it is now."""
         folder, axis, number = self.place / volume.handed.folder, volume.slice_axis, self.slice_of(id)
         path, image = folder / ANNOTATION, folder / IMAGE
-        returned = read_returned(path, image, self.classes, slice_axis=axis)
+        returned = read_in(folder, self.values, axis)
         for z, why in returned.wrong.items():
             if number not in (None, z):
                 raise DataError(f"{path}: slice {z} {why}; correct it with the program that saved it")
-        stored = returned.classes
+        stored = self.values.to_values(returned.classes)
         there = plane_of(stored, number, axis)
         shown = np.where(there == NOT_ANNOTATED, 0, there)
         if not any(np.array_equal(shown, one) for one in known):

@@ -26,6 +26,7 @@ __all__ = [
     "WorkRow",
     "read_work_list",
     "work_path",
+    "work_task",
     "write_notes",
     "write_state",
     "write_work_list",
@@ -55,6 +56,7 @@ class WorkRow:
         state: ``"waiting"``; ``"done"``: a person has looked, and it is right as it is; ``"empty"``: a person has
             looked, and nothing is there. In lower case and without blanks around it, otherwise as it was typed.
         note: what the last import said of it.
+        task: which strokes are asked for; empty where masks are.
 
     Example:
         >>> WorkRow(1, "a/0007", "a", "a/annotation.nii.gz").state
@@ -73,6 +75,7 @@ class WorkRow:
     score: float | None = None
     state: str = WAITING
     note: str = ""
+    task: str = ""
 
 
 _COLUMNS = tuple(one.name for one in fields(WorkRow))
@@ -89,7 +92,7 @@ def work_path(run: Path, number: int) -> Path:
 
 
 def write_work_list(folder: Path, rows: Sequence[WorkRow]) -> None:
-    """Write the work list of a round.
+    """Write the work list of a round; the column ``task`` stands there only where strokes are asked for.
 
     Args:
         folder: that of the round.
@@ -102,7 +105,8 @@ def write_work_list(folder: Path, rows: Sequence[WorkRow]) -> None:
         ...     print((Path(name) / WORK_LIST).read_text().splitlines()[1])
         1,a/0007,a,a/annotation.nii.gz,axial,8,-3.5,7,,,waiting,
     """
-    write_csv(folder / WORK_LIST, _COLUMNS, [[getattr(row, name) for name in _COLUMNS] for row in rows])
+    columns = [name for name in _COLUMNS if name != "task" or any(row.task for row in rows)]
+    write_csv(folder / WORK_LIST, columns, [[getattr(row, name) for name in columns] for row in rows])
 
 
 def read_work_list(folder: Path) -> list[WorkRow]:
@@ -190,6 +194,22 @@ def write_state(folder: Path, id: str, state: str) -> None:
         write_work_list(folder, changed)
 
 
+def work_task(folder: Path) -> str:
+    """Which strokes the work of a round asks for, as its work list says; empty where it asks for masks.
+
+    Args:
+        folder: that of the round.
+
+    Raises:
+        DataError: see :func:`read_work_list`.
+
+    Example:
+        >>> work_task(Path("no/such/folder"))
+        ''
+    """
+    return next((row.task for row in read_work_list(folder) if row.task), "")
+
+
 def _text(path: Path) -> str:
     content = path.read_bytes()
     for encoding in _ENCODINGS:
@@ -226,6 +246,7 @@ def _row(entry: dict[str, Any], number: int, path: Path) -> WorkRow:
         of_kind("score", float),
         text("state").lower() or WAITING,
         text("note"),
+        text("task"),
     )
 
 

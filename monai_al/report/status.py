@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from monai_al.records import TEST, UNDEFINED, Labels, read_labels, read_pseudo_labels, round_name, round_numbers, shown
-from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path
+from monai_al.records.work_list import WORK_LIST, WORK_PAGE, work_path, work_task
 from monai_al.report.annotations import describe_agreement, waiting_notes
 
 __all__ = ["describe_run"]
@@ -236,8 +236,9 @@ def _how_to_go_on(folder: Path, run: Mapping[str, Any], states: Sequence[_RoundS
         on = "To go on, start the same command with a larger --rounds."
         if not waiting:
             return [f"All {rounds} rounds are done. {on}"]
-        page = work_path(folder, len(states) - 1) / WORK_PAGE
-        lies = f", and lies in {page}" if page.is_file() else ""
+        place = work_path(folder, len(states) - 1)
+        lies = f", and lies in {place / WORK_PAGE}" if (place / WORK_PAGE).is_file() else ""
+        lies += f"; it asks for strokes: {task}" if (task := work_task(place)) else ""
         return [f"All {rounds} rounds are done. The query after them waits for {len(waiting)} labels{lies}. {on}"]
     again = f"Start the same command again with --output_dir {folder}: it goes on where it stopped."
     if waiting:
@@ -245,7 +246,8 @@ def _how_to_go_on(folder: Path, run: Mapping[str, Any], states: Sequence[_RoundS
         place = work_path(folder, len(states) - 1)
         if not (place / WORK_LIST).is_file():
             return [f"{left}: import them, or let the annotator answer.", again]
+        asked = f" Asked for: {task}." if (task := work_task(place)) else ""
         draw = f"To draw it in napari: python -m monai_al annotate {folder}"
         take = f"To take what came back without training: python -m monai_al import-labels {folder}"
-        return [f"{left}; the work lies in {place / WORK_PAGE}.", draw, take, again]
+        return [f"{left}; the work lies in {place / WORK_PAGE}.{asked}", draw, take, again]
     return [again]

@@ -51,7 +51,8 @@ class WorkListPage:
         run: name of the run.
         round: the round; -1 for the test set.
         work: the requested slices, in order.
-        classes: names and colours of the foreground classes.
+        classes: names and colours of what is drawn.
+        task: which strokes are asked for, a sentence without its full stop; empty: masks are.
 
     Example:
         >>> WorkListPage("demo", 1, []).classes
@@ -62,6 +63,7 @@ class WorkListPage:
     round: int
     work: Sequence[ShownWork]
     classes: Sequence[Swatch] = ()
+    task: str = ""
 
     @property
     def title(self) -> str:

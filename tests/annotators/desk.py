@@ -23,7 +23,8 @@ from monai_al.sources import SliceSource
 class Desk:
     """Four slices of two volumes, handed out; what a person does with them, and what the run then holds."""
 
-    def __init__(self, path, predicted=True):
+    def __init__(self, path, predicted=True, scribbles=False):
+        self.annotator = Folder(scribbles=scribbles)
         self.pool = phantom(
             path / "data", patients=2, volumes_per_patient=1, shape=(16, 18, 6), classes=["background", "organ"]
         )
@@ -35,7 +36,8 @@ class Desk:
         self.query = Query(0, "random", 0, tuple(QueryItem(id, 0.5, "random") for id in self.ids))
         self.run = RunFolder(path / "run")
         self.run.write_query(self.query)
-        write_json(self.run.path / "run.json", {"annotator": "folder", "sizes": [4, 4]})
+        config = {"learner": {"annotator_settings": vars(self.annotator)}}
+        write_json(self.run.path / "run.json", {"annotator": "folder", "sizes": [4, 4], "config": config})
         write_json(self.run.path / "pool.json", pool_to_json(self.pool, self.source.hashes()))
         self.place = work_path(self.run.path, 0)
         self.predicted = predicted
@@ -82,7 +84,7 @@ class Desk:
         predict = None
         if self.predicted:
             predict = lambda item: (self.truth(item.id) * 0 + np.arange(18)[:, None] // 12).astype(np.uint8)  # noqa: E731
-        answer = Folder().annotate(query, self.pool, Work(self.run.path, self.source, labels, predict))
+        answer = self.annotator.annotate(query, self.pool, Work(self.run.path, self.source, labels, predict))
         waiting, _ = record_answer(self.run, query, answer, "folder", self.source)
         assert set(answer.problems) <= set(waiting)
         return answer

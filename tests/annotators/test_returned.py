@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slicer_files import oblique, rearranged, write_itk, write_nifti, write_seg_nrrd
 
-from monai_al.annotators.returned import class_number, read_returned
+from monai_al.annotators.label_names import class_number
+from monai_al.annotators.returned import read_returned
 from monai_al.records import DataError
 
 CLASSES = ["background", "left lung", "heart"]

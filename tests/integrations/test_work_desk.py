@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.handed_out import HandedVolume
 from monai_al.integrations.desk_volume import read_desk_volume
 from monai_al.integrations.drafts import DRAFTS, read_drafts
@@ -170,21 +171,22 @@ def test_the_label_map_is_shown_as_its_image(tmp_path, slice_axis, signs, order)
     affine[:3, :3] = 0
     for axis, (towards, sign) in enumerate(zip(order, signs, strict=True)):
         affine[towards, axis] = sign * spacing[axis]
-    values = np.random.default_rng(0).integers(0, 3, shape).astype(np.uint8)
+    drawn = np.random.default_rng(0).integers(0, 3, shape).astype(np.uint8)
     (tmp_path / "a").mkdir()
     for name in ("image", "annotation"):
-        nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "a" / f"{name}.nii.gz")
-    volume = read_desk_volume(tmp_path, HandedVolume("a", "a"), ["background", "one", "two"], slice_axis)
+        nibabel.save(nibabel.Nifti1Image(drawn, affine), tmp_path / "a" / f"{name}.nii.gz")
+    values = FileValues(["background", "one", "two"])
+    volume = read_desk_volume(tmp_path, HandedVolume("a", "a"), values, slice_axis)
     np.testing.assert_array_equal(volume.labels, volume.images["image"])
     volume.labels[volume.images["image"] == 2] = 7
-    np.testing.assert_array_equal(volume.classes == 7, values == 2)
+    np.testing.assert_array_equal(volume.classes == 7, drawn == 2)
 
     centers = np.moveaxis(np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1), 3, 0).reshape(3, -1)
     mm = (affine[:3, :3] @ centers + affine[:3, 3:]).reshape(3, *shape)
     for of_axis, body in enumerate(mm):  # each coordinate as an image of its own
         nibabel.save(nibabel.Nifti1Image(body.astype(np.float32), affine), tmp_path / "a" / "image.nii.gz")
         mm[of_axis] = 0
-        shown = read_desk_volume(tmp_path, HandedVolume("a", "a"), ["background", "one", "two"], slice_axis).images
+        shown = read_desk_volume(tmp_path, HandedVolume("a", "a"), values, slice_axis).images
         steps = [np.diff(shown["image"], axis=axis).mean() for axis in range(3)]
         if abs(steps[1]) > 1e-6:  # along the rows, downwards
             assert steps[1] == pytest.approx(-volume.spacing[1])
