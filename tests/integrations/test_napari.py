@@ -244,3 +244,42 @@ def test_nothing_is_lost_by_a_kill(handed, what, seconds):
     desk.finish(volume, handed.ids[0])
     desk.close()
     assert handed.taken() == [handed.ids[0]]
+
+
+def test_strokes_have_their_colours_and_a_button_for_the_background(tmp_path):
+    """Without a window: the viewer's model, and the dock beside it."""
+    from desk import Desk
+    from napari.components import ViewerModel
+    from napari.qt import get_qapp
+
+    from monai_al.integrations.napari_dock import NapariDock
+    from monai_al.integrations.napari_session import NapariSession
+
+    get_qapp()
+    handed = Desk(tmp_path, scribbles=True)
+    handed.ask()
+    a, b, *_ = handed.ids
+    desk = WorkDesk(handed.run.path, 0, "Ada")
+    session = NapariSession(ViewerModel(), desk)
+    dock = NapariDock(session)
+    session.show(a)
+    assert "one of 2 background stroke through the background; no need to fill" in dock.task.text()
+    assert [name for name in dock.buttons if name.startswith("class ")] == ["class organ", "class background stroke"]
+    plane = session._volume.plane(desk.slice_of(a))
+    assert not plane.any()  # no prediction
+    session.finish()
+    assert session.message.startswith("No stroke is drawn here")
+    assert session.current.row.id == a
+    for name, at in (("organ", 4), ("background stroke", 12)):
+        dock.buttons[f"class {name}"].click()
+        session._labels.paint((desk.slice_of(a), at, 8), session._labels.selected_label)
+    assert set(plane.ravel().tolist()) == {0, 1, 2}
+    assert 0.5 < (plane == 0).mean() < 1
+    colors = session._labels.colormap.color_dict
+    assert colors[0][3] == 0
+    assert [round(255 * float(value)) for value in colors[2][:3]] == list(desk.values.colors[2])
+    session.finish()
+    assert session.current.row.id == b
+    session.empty()
+    session.close()
+    assert {id: label.kind for id, label in handed.run.labels(0).items()} == {a: "weak", b: "full"}

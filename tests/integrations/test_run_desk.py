@@ -267,3 +267,14 @@ def test_images_that_are_not_there_come_last_and_are_told(desk, studies, caplog)
         served(desk).next_image(studies)
     with pytest.raises(DataError, match="other: .* has asked for no slice of this image"):
         served(desk).receive(studies, "other")
+
+
+def test_a_run_that_asks_for_strokes_is_refused(tmp_path):
+    """Before anything is handed out, too; nothing is written."""
+    desk = Desk(tmp_path, scribbles=True)
+    before = sorted(desk.run.path.rglob("*"))
+    with pytest.raises(
+        DataError, match="asks for strokes .* have no value for strokes of the background: draw them in"
+    ):
+        served(desk)
+    assert sorted(desk.run.path.rglob("*")) == before

@@ -324,3 +324,57 @@ def test_a_slice_that_another_program_changed_is_not_replaced_unasked(handed):
     desk.finish(volume, a)
     assert desk.close() == []
     assert opened(handed)[1].plane(desk.slice_of(a)).all()
+
+
+# -- strokes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strokes_wanted(tmp_path):
+    from desk import Desk
+
+    desk = Desk(tmp_path, scribbles=True)
+    desk.ask()
+    return desk
+
+
+def test_strokes_from_the_first_one_to_the_run(strokes_wanted):
+    """0 is not annotated, 2 the background; an empty slice is all background; the prediction is nowhere."""
+    a, b, c, d = strokes_wanted.ids
+    desk, volume = opened(strokes_wanted)
+    assert desk.classes == ["not annotated", "organ", "background stroke"]
+    assert not volume.labels.any()
+    planes = {}
+    for id, values in ((a, (1, 2)), (b, (2,)), (c, (1,))):
+        volume = desk.open(desk.volume_of(id))
+        plane = volume.plane(desk.slice_of(id))
+        plane[2, 2:5] = values[0]
+        plane[5, 3:9] = values[-1]
+        planes[id] = np.array([255, 1, 0])[plane]
+        desk.keep(volume)
+    volume = desk.open(desk.volume_of(a))  # from the drafts
+    assert [one.drawing for one in desk.slices] == [True, True, True, False]
+    for id in (a, b, c):
+        volume = desk.open(desk.volume_of(id))
+        desk.finish(volume, id)
+    volume.plane(desk.slice_of(d))[1, 1] = 3
+    desk.finish(volume, d)
+    assert desk.slices[3].problem == "holds 3, which is no class; erase it"
+    volume.plane(desk.slice_of(d))[...] = 0
+    desk.finish(volume, d)
+    (note,) = desk.close()
+    assert "no background stroke" in note
+    planes[d] = np.zeros_like(planes[a])
+    labels = strokes_wanted.run.labels(0)
+    assert {id: labels[id].kind for id in labels} == {a: "weak", b: "weak", c: "weak", d: "full"}
+    for id, plane in planes.items():
+        stored = np.asarray(nibabel.load(labels[id].under(strokes_wanted.run.round_path(0)).where).dataobj)
+        np.testing.assert_array_equal(stored[..., desk.slice_of(id)], plane)
+    desk, volume = opened(strokes_wanted)  # a correction goes on from what was drawn
+    assert volume.plane(desk.slice_of(a))[2, 2] == 1
+    volume.plane(desk.slice_of(a))[7, 7] = 2
+    desk.finish(volume, a)
+    desk.close()
+    planes[a][7, 7] = 0
+    label = strokes_wanted.run.labels(0)[a].under(strokes_wanted.run.round_path(0))
+    np.testing.assert_array_equal(np.asarray(nibabel.load(label.where).dataobj)[..., desk.slice_of(a)], planes[a])
