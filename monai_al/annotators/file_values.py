@@ -82,8 +82,8 @@ class FileValues:
         names = self.shown_names
         classes = ", ".join(f"{number} {name}" for number, name in enumerate(names[1:-1], start=1))
         return (
-            f"draw strokes, no masks: one through each connected region of each class ({classes}), and one of "
-            f"{len(names) - 1} {names[-1]} through the background; no need to fill, 0 is not annotated"
+            f"draw strokes, no masks: one through each connected region of each class ({classes}), and one through the "
+            f"background ({len(names) - 1} {names[-1]}); no need to fill, and 0 is not annotated"
         )
 
     def value_of(self, name: str) -> int | None:

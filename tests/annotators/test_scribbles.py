@@ -100,8 +100,8 @@ def test_everything_that_people_see_asks_for_strokes(desk, caplog, capsys):
     table = "Layers/Layer[000]/ProjectMetaData/IRIS/LabelTable/Element[1]/"
     assert (workspace[table + "Label"], workspace[table + "Index"]) == ("background stroke", "2")
     asked = (
-        "draw strokes, no masks: one through each connected region of each class (1 organ), and one of 2 background "
-        "stroke through the background; no need to fill, 0 is not annotated"
+        "draw strokes, no masks: one through each connected region of each class (1 organ), and one through the "
+        "background (2 background stroke); no need to fill, and 0 is not annotated"
     )
     with (desk.place / "worklist.csv").open(newline="") as file:
         assert {row["task"] for row in csv.DictReader(file)} == {asked}

@@ -213,6 +213,13 @@ def test_what_cannot_be_handed_out_is_said(bundle, data, tmp_path, name, message
         learner(bundle(name), data, tmp_path / "run", annotator=Folder()).run()
 
 
+def test_strokes_are_refused_before_anything_is_written(bundle, data, tmp_path):
+    """A bundle's own loss counts every pixel, what strokes leave open, too."""
+    with pytest.raises(DataError, match="counts them all: let people draw masks, by the overlay annotators/folder"):
+        learner(bundle("hippocampus_3d"), data, tmp_path / "run", annotator=Folder(scribbles=True)).run()
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_round_whose_items_are_all_refused_scores_no_answers(bundle, data, tmp_path):
     class Refuses(Copies):
         def annotate(self, query, pool, work=None):

@@ -263,7 +263,7 @@ def test_strokes_have_their_colours_and_a_button_for_the_background(tmp_path):
     session = NapariSession(ViewerModel(), desk)
     dock = NapariDock(session)
     session.show(a)
-    assert "one of 2 background stroke through the background; no need to fill" in dock.task.text()
+    assert "one through the background (2 background stroke); no need to fill" in dock.task.text()
     assert [name for name in dock.buttons if name.startswith("class ")] == ["class organ", "class background stroke"]
     plane = session._volume.plane(desk.slice_of(a))
     assert not plane.any()  # no prediction
