@@ -87,9 +87,9 @@ class RunDesk:
             raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
         if _asks_for_strokes(self.run):
             raise DataError(
-                f"{run} asks for strokes (annotators/folder_scribbles), and MONAI Label's clients have no value for "
-                "strokes of the background: draw them in napari by 'python -m monai_al annotate', in ITK-SNAP or in 3D "
-                "Slicer, as docs/annotators.md tells"
+                f"{run} asks for strokes (annotators/folder_scribbles), and MONAI Label's clients know the classes "
+                "alone, and no strokes of the background: draw them in napari by 'python -m monai_al annotate', in "
+                "ITK-SNAP or in 3D Slicer, as docs/annotators.md tells"
             )
         self.empty = empty
         self._seen: dict[str, tuple[float, int]] = {}
