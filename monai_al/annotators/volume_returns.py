@@ -189,11 +189,11 @@ class VolumeReturns:
         without = [id for id, plane in planes.items() if (plane == NOT_ANNOTATED).any() and (plane != 0).all()]
         if without:
             slices = ", ".join(str((self.handed.items[id] or 0) + 1) for id in without)
-            where = f"slices {slices} in ITK-SNAP hold" if self.handed.items[without[0]] is not None else "it holds"
+            where = f"on slice {slices} in ITK-SNAP" if self.handed.items[without[0]] is not None else "on the volume"
             *_, name = FileValues(self.pool.classes, scribbles=True).shown_names
             found.notes.append(
-                f"{file.shown}: {where} no {name}, so that the network learns no background there; add one ("
-                f"{len(self.pool.classes)}) where that is not meant"
+                f"{file.shown}: there is no {name} {where}, so that the network learns no background there; draw one "
+                f"({len(self.pool.classes)}) where that is not meant"
             )
 
     # -- slices that nobody asked for ------------------------------------------------------------------------------

@@ -168,7 +168,9 @@ def test_strokes_of_one_kind(desk):
     check(desk, a, change=only(BACKGROUND))
     desk.paint(b, change=only(ORGAN))
     (note,) = desk.ask().notes
-    assert "slices 4 in ITK-SNAP hold no background stroke, so that the network learns no background there" in note
+    assert (
+        "there is no background stroke on slice 4 in ITK-SNAP, so that the network learns no background there" in note
+    )
     check(desk, b, change=only(ORGAN))
 
 

@@ -273,8 +273,6 @@ def test_a_run_that_asks_for_strokes_is_refused(tmp_path):
     """Before anything is handed out, too; nothing is written."""
     desk = Desk(tmp_path, scribbles=True)
     before = sorted(desk.run.path.rglob("*"))
-    with pytest.raises(
-        DataError, match="asks for strokes .* alone, and no strokes of the background: draw them in"
-    ):
+    with pytest.raises(DataError, match="asks for strokes .* alone, and no strokes of the background: draw them in"):
         served(desk)
     assert sorted(desk.run.path.rglob("*")) == before
