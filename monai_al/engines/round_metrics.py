@@ -23,6 +23,7 @@ from monai_al.engines.settings import LoopSettings
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import answer_dice, evaluate_items
 from monai_al.records import FULL, TEST, WEAK, Item, Labels, RunFolder, config_hash, kind_of, rng
+from monai_al.records.cost_model import AreaScale
 from monai_al.sources import Source, summary_of
 
 __all__ = ["RoundMetrics"]
@@ -77,7 +78,7 @@ class RoundMetrics:
         return {
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
-            "cost": self.source.cost(labeled, [label.kind for label in labels.values()]),
+            "cost": self._cost(number, labels, labeled),
             "pseudo": len(pseudo_labeled(self.folder, number, self.pool)),
             "test_labels": test_labels,
             **scores,
@@ -86,6 +87,13 @@ class RoundMetrics:
             **self._model_choice(number),
             **choice,
         }
+
+    def _cost(self, number: int, labels: Labels, labeled: Sequence[Item]) -> dict[str, Any]:
+        """What everything labeled costs; by area with the mean of the round before, so that no cost changes later."""
+        before = (self.folder.metrics(number - 1) or {}) if number else {}
+        scale = AreaScale.of_cost(before.get("cost") or {})
+        kinds = [label.kind for label in labels.values()]
+        return self.source.cost(labeled, kinds, self.settings.costs, scale)
 
     @property
     def deciding_on_test(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import MEAN
 from monai_al.metrics import check_empty_policy
+from monai_al.records.cost_model import CostSettings
 from monai_al.uncertainty import check_activation
 
 __all__ = ["INITIAL_SETS", "LoopSettings"]
@@ -49,6 +50,10 @@ class LoopSettings:
         scoring_batch_size: items per batch where nothing is trained.
         threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
         progress: show progress bars.
+        scribble_speed: how many times faster a weak label is given than a full one, as costs are counted; see
+            :class:`monai_al.records.cost_model.CostSettings`.
+        slice_overhead: the share of an average slice's cost that does not grow with its foreground.
+        opening_cost: what opening a volume costs, in full slices.
 
     Raises:
         ValueError: a setting is out of range.
@@ -76,6 +81,9 @@ class LoopSettings:
     scoring_batch_size: int = 64
     threads: int | None = None
     progress: bool = True
+    scribble_speed: float = CostSettings.scribble_speed
+    slice_overhead: float = CostSettings.slice_overhead
+    opening_cost: float = CostSettings.opening_cost
 
     def __post_init__(self) -> None:
         for name in ("members", "rounds", "scoring_batch_size", "threads"):
@@ -100,9 +108,17 @@ class LoopSettings:
         if self.activation is not None:
             check_activation(self.activation)
         check_empty_policy(self.empty_policy)
+        _ = self.costs  # which checks its numbers
+
+    @property
+    def costs(self) -> CostSettings:
+        """What the models of annotation cost assume."""
+        return CostSettings(self.scribble_speed, self.slice_overhead, self.opening_cost)
 
     def results(self) -> dict[str, Any]:
         """What the results of a run depend on, beside how many items and rounds were asked for.
+
+        What costs are counted with stands there only where it is not the default, so that runs from before go on.
 
         Example:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
@@ -111,4 +127,8 @@ class LoopSettings:
         apart = {"budget", "rounds", "threads", "progress", "warm_start"}
         if self.validate_on == VALIDATION_PART:  # as in runs of before there was a choice
             apart.add("validate_on")
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
+        costs, default = dataclasses.asdict(self.costs), dataclasses.asdict(CostSettings())
+        names = (field.name for field in dataclasses.fields(self) if field.name not in {*apart, *costs})
+        return {name: getattr(self, name) for name in names} | {
+            name: float(value) for name, value in costs.items() if value != default[name]
+        }

@@ -19,6 +19,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.utils import optional_import
 
+from monai_al.records.cost_model import COST_COLUMNS, cost_in_column
+
 __all__ = ["LateSummaryWriter", "learning_curve_values", "with_labeled_as_step", "write_learning_curve_scalars"]
 
 SCORES = ("dice_3d", "dice_2d", "hd95_3d")
@@ -32,8 +34,8 @@ def learning_curve_values(metrics: Mapping[str, Any]) -> dict[str, float]:
         metrics: content of a round's ``metrics.json``; nothing for a round that waits for labels.
 
     Returns:
-        ``labeled``, ``fraction``, ``cost``, the mean of each score as ``dice_3d`` and so on, and its classes as
-        ``dice_3d_<class>``; what is undefined is left out.
+        ``labeled``, ``fraction``, ``cost`` and those of the other models (``cost_slices`` and so on), the mean of each
+        score as ``dice_3d`` and so on, and its classes as ``dice_3d_<class>``; what is undefined is left out.
 
     Example:
         >>> learning_curve_values({"labeled": 8, "dice_3d": {"mean": 0.5, "per_class": {"liver": None}}})
@@ -42,7 +44,7 @@ def learning_curve_values(metrics: Mapping[str, Any]) -> dict[str, float]:
     values = {
         "labeled": metrics.get("labeled"),
         "fraction": metrics.get("fraction"),
-        "cost": metrics.get("cost", {}).get("total"),
+        **{column: cost_in_column(metrics.get("cost", {}), column) for column in COST_COLUMNS},
     }
     for score in SCORES:
         entry = metrics.get(score, {})

@@ -91,6 +91,28 @@ def _declared() -> Iterator[Option]:
         name="scoring_batch_size", kind="whole", low=1, high=_MANY, help="items per batch where nothing is trained"
     )
     yield loop(
+        name="scribble_speed",
+        kind="number",
+        low=1,
+        high=_MANY,
+        help="how many times faster a weak label is given than a full one, as costs count: a figure of the literature",
+    )
+    yield loop(
+        name="slice_overhead",
+        kind="number",
+        low=0,
+        high=1,
+        help="share of an average slice's cost that does not grow with its foreground, an empty slice's cost (an "
+        "assumption)",
+    )
+    yield loop(
+        name="opening_cost",
+        kind="number",
+        low=0,
+        high=_MANY,
+        help="what opening a volume costs, in full slices, where costs count that (an assumption)",
+    )
+    yield loop(
         name="selector",
         kind="config",
         optional=True,

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import filelock
 
+from monai_al.records.cost_model import COST_COLUMNS, cost_in_column
 from monai_al.records.csv_files import write_csv
 from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
@@ -443,7 +444,7 @@ def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) 
         "round": number,
         "labeled": metrics["labeled"],
         "fraction": metrics["fraction"],
-        "cost": metrics["cost"]["total"],
+        **{column: cost_in_column(metrics["cost"], column) for column in COST_COLUMNS},
         "dice_3d": dice["mean"],
         "dice_2d": metrics["dice_2d"]["mean"],
         "hd95_3d": metrics["hd95_3d"]["mean"],

@@ -15,6 +15,7 @@ from monai_al.data import VolumeCache
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import Item, Pool
+from monai_al.records.cost_model import AreaScale, CostSettings
 from monai_al.uncertainty import Measure
 
 __all__ = ["EvaluationPass", "KeepsScores", "Source"]
@@ -109,8 +110,21 @@ class Source(Protocol):
     def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64) -> EvaluationPass:
         """How every volume of the items gets scored on its stored grid."""
 
-    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
-        """What items with these kinds of labels cost; see :func:`monai_al.sources.annotation_cost`."""
+    def cost(
+        self,
+        labeled: Sequence[Item],
+        kinds: Sequence[str],
+        settings: CostSettings | None = None,
+        scale: AreaScale | None = None,
+    ) -> dict[str, Any]:
+        """What items with these kinds of labels cost; see :func:`monai_al.sources.annotation_cost`.
+
+        Args:
+            labeled: the labeled items, with their labels.
+            kinds: the kind of each label.
+            settings: what the models assume.
+            scale: the mean area that costs by area were found with before; None finds one.
+        """
 
     def annotated_share(self, item: Item) -> float:
         """Which share of an item's stored pixels its label annotates, in [0, 1].

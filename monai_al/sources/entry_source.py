@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from tqdm import tqdm
 from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
-from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.records.cost_model import AreaScale, CostSettings
+from monai_al.sources.annotation_cost import annotation_cost, full_mask_areas, pool_area_scale
 from monai_al.sources.base import EvaluationPass
 from monai_al.sources.entry_items import (
     IMAGE,
@@ -85,7 +86,7 @@ class EntrySource:
         self._entries = {item.id: dict(entry) for item, entry in zip(items, [*train, *test], strict=True)}
         self.data = Pool(items, classes or ("background", "foreground"))
         self._channels: int | None = None
-        self._voxels: dict[tuple[str, str | None], tuple[int, int, int]] = {}
+        self._counts: dict[tuple[str, str | None], _Counts] = {}
 
     def prepare(self, items: Sequence[Item] | None = None) -> None:
         """Check that the files are there.
@@ -219,24 +220,56 @@ class EntrySource:
             overlapping=self.overlapping,
         )
 
-    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
-        """See :func:`monai_al.sources.annotation_cost`."""
-        return annotation_cost(labeled, kinds, lambda item: self._counted(item)[:2])
+    def cost(
+        self,
+        labeled: Sequence[Item],
+        kinds: Sequence[str],
+        settings: CostSettings | None = None,
+        scale: AreaScale | None = None,
+    ) -> dict[str, Any]:
+        """See :func:`monai_al.sources.annotation_cost`; without ``scale`` that of the pool, where it has all masks.
+
+        The slices of a volume lie along the last axis of its stored label.
+        """
+        return annotation_cost(
+            labeled,
+            kinds,
+            lambda item: (self._counted(item).voxels, sum(self._counted(item).areas)),
+            lambda item: len(self._counted(item).areas),
+            areas=lambda item, kind: full_mask_areas(item, kind, self.data, self._full_areas),
+            settings=settings,
+            scale=scale or self._pool_scale,
+        )
+
+    @functools.cached_property
+    def _pool_scale(self) -> AreaScale | None:
+        items = self.data.part("train")
+        return pool_area_scale(
+            tqdm(items, desc="measuring labels", unit="item", disable=None, leave=False), self._full_areas
+        )
+
+    def _full_areas(self, item: Item) -> Sequence[int] | None:
+        """Foreground pixels of each slice; None where the label leaves pixels out or cannot be read."""
+        try:
+            counts = None if item.label is None else self._counted(item)
+        except DataError:  # it is told once the item is asked for
+            return None
+        return None if counts is None or counts.annotated < counts.voxels else counts.areas
 
     def annotated_share(self, item: Item) -> float:
         """Which share of an item's stored pixels its label annotates."""
-        total, _, annotated = self._counted(item)
-        return annotated / total
+        counts = self._counted(item)
+        return counts.annotated / counts.voxels
 
-    def _counted(self, item: Item) -> tuple[int, int, int]:
-        """How many voxels an item's label has, how many of them are foreground, and how many are annotated."""
+    def _counted(self, item: Item) -> _Counts:
         key = (item.id, item.label)
-        if key not in self._voxels:
+        if key not in self._counts:
             truth, _ = self._truth(item)
             known = np.ones(truth.shape[1:], bool) if self.overlapping else truth != NOT_ANNOTATED
-            foreground = truth.any(0) if self.overlapping else (truth > 0) & known
-            self._voxels[key] = (known.size, int(foreground.sum()), int(known.sum()))
-        return self._voxels[key]
+            foreground = np.asarray(truth.any(0) if self.overlapping else (truth > 0) & known)
+            areas = np.atleast_3d(foreground).sum(axis=(0, 1)).tolist()
+            self._counts[key] = _Counts(known.size, int(known.sum()), tuple(areas))
+        return self._counts[key]
 
     def present(self, items: Sequence[Item]) -> np.ndarray:
         """Which classes the ground truth of each item holds, bool ``(N, C)``.
@@ -281,6 +314,14 @@ class EntrySource:
 
     def _seen(self, item: Item, with_label: bool) -> dict[str, Any]:
         return self.transforms.network_input(self._entry(item), item.id, with_label=with_label)
+
+
+class _Counts(NamedTuple):
+    """How many voxels an item's label has, how many are annotated, and the foreground pixels of each slice."""
+
+    voxels: int
+    annotated: int
+    areas: tuple[int, ...]
 
 
 class _EntryScorer:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from monai_al.data import SliceDataset, VolumeCache, slice_loader
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.inferers import TrainedNetwork
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
-from monai_al.sources.annotation_cost import annotation_cost
+from monai_al.records.cost_model import AreaScale, CostSettings
+from monai_al.sources.annotation_cost import annotation_cost, full_mask_areas, pool_area_scale
 from monai_al.sources.base import EvaluationPass
 from monai_al.sources.first_try import check_samples, output_channels
 from monai_al.uncertainty import Measure
@@ -102,9 +104,27 @@ class SliceSource:
         scorer = VolumeScoresHandler(items, self.cache, len(self.data.classes), trained.activation)
         return EvaluationPass(self.loader(items, batch_size=batch_size), scorer, [scorer])
 
-    def cost(self, labeled: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
-        """See :func:`monai_al.sources.annotation_cost`."""
-        return annotation_cost(labeled, kinds, self._voxels, self._slices)
+    def cost(
+        self,
+        labeled: Sequence[Item],
+        kinds: Sequence[str],
+        settings: CostSettings | None = None,
+        scale: AreaScale | None = None,
+    ) -> dict[str, Any]:
+        """See :func:`monai_al.sources.annotation_cost`; without ``scale`` that of the pool, where it has all masks."""
+        return annotation_cost(
+            labeled,
+            kinds,
+            self._voxels,
+            self._slices,
+            areas=lambda item, kind: full_mask_areas(item, kind, self.data, self._areas),
+            settings=settings,
+            scale=scale or self._pool_scale,
+        )
+
+    @functools.cached_property
+    def _pool_scale(self) -> AreaScale | None:
+        return pool_area_scale(self.data.part("train"), self._areas)
 
     def annotated_share(self, item: Item) -> float:
         """Which share of an item's stored pixels its label annotates; 0 without a label."""
@@ -142,6 +162,16 @@ class SliceSource:
         if plane is None:
             return 0, 0
         return plane.size, int(np.count_nonzero((plane > 0) & (plane != NOT_ANNOTATED)))
+
+    def _areas(self, item: Item) -> list[int] | None:
+        """Stored foreground pixels of each slice of an item; None where its label leaves pixels out."""
+        truth = self._truth(item)
+        if truth is None:
+            return None
+        planes = truth[None] if item.slice is not None else truth
+        if any((plane == NOT_ANNOTATED).any() for plane in planes):
+            return None
+        return [int(np.count_nonzero(plane)) for plane in planes]
 
     def _slices(self, item: Item) -> int:
         return 1 if item.slice is not None else self.cache.get(item).geometry.stored_shape[2]

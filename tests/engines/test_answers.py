@@ -132,7 +132,11 @@ def test_kinds_follow_what_is_annotated(learner, tmp_path, caplog):
     assert cost["per_kind"]["weak"]["items"] == 4
     assert cost["voxels"] == 4 * 32 * 32
     assert active.folder.metrics(1)["labeled"] == 4
-    assert [row["cost"] for row in active.folder.curve()] == pytest.approx([2 / 15, 4 / 15])
+    rows = active.folder.curve()
+    assert [row["cost"] for row in rows] == [row["cost_slices"] for row in rows] == pytest.approx([2 / 15, 4 / 15])
+    means = [active.folder.metrics(number)["cost"]["parameters"]["mean_area"] for number in range(2)]
+    assert means[0] == means[1] > 0
+    assert 0 < rows[0]["cost_area"] < rows[1]["cost_area"]  # of the masks that the data set has
 
 
 def test_two_files_of_one_name_are_both_kept(learner, tmp_path):

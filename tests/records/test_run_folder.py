@@ -189,16 +189,20 @@ def test_a_model_is_complete_or_absent(started):
 def test_curve(started):
     folder = started
     folder.write_metrics(0, metrics(1, None, None))
-    folder.write_metrics(1, metrics(3, 0.5))
+    models = {"slices": 3.0, "area": None, "volumes": 5.0}
+    folder.write_metrics(1, metrics(3, 0.5) | {"cost": {"total": 3.0, "models": models}})
     folder.add_timing(1, train_s=4.126, evaluate_s=1)
     rows = folder.write_curve()
     with open(folder.path / "curve.csv", encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    names = "round,labeled,fraction,cost,dice_3d,dice_2d,hd95_3d,dice_query,train_s,score_s,select_s,evaluate_s"
-    assert list(table[0]) == [*names.split(","), "dice_3d_liver", "dice_3d_spleen"]
+    names = "round,labeled,fraction,cost,cost_slices,cost_area,cost_volumes,dice_3d,dice_2d,hd95_3d,dice_query"
+    steps = ("train_s", "score_s", "select_s", "evaluate_s")
+    assert list(table[0]) == [*names.split(","), *steps, "dice_3d_liver", "dice_3d_spleen"]
     assert [row["dice_3d"] for row in table] == ["", "0.5"]
     assert [row["hd95_3d"] for row in table] == ["", "1.5"]
+    assert [table[1][f"cost_{model}"] for model in models] == ["3.0", "", "5.0"]
     assert table[1]["dice_3d_spleen"] == table[1]["score_s"] == ""
+    assert (table[0]["cost"], table[0]["cost_slices"]) == ("1.0", "")  # as runs have it from before there were models
     assert (table[1]["train_s"], table[1]["round"], table[1]["labeled"]) == ("4.13", "1", "3")
     assert rows == folder.curve()
     assert rows[0]["dice_3d"] is None

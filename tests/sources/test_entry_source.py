@@ -298,7 +298,7 @@ def test_classes_that_overlap(entries):
     assert data.data.classes == ("background", "any", "inner")
     assert found["dice_3d"]["per_class"] == {"any": 1.0, "inner": 1.0}
     label = nib.load(entries[2]["label"]).get_fdata()
-    counted = data.cost([data.data[2]], [])
+    counted = data.cost([data.data[2]], ["full"])
     assert (counted["voxels"], counted["foreground_voxels"]) == (label.size, (label > 0).sum())
 
 

@@ -1,0 +1,20 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from monai_al.engines.settings import LoopSettings
+
+
+def test_assumptions_about_costs_stand_in_a_record_where_they_are_not_the_defaults():
+    """So that runs from before there were any go on, and others are told apart."""
+    before = LoopSettings().results()
+    assert not {"scribble_speed", "slice_overhead", "opening_cost"} & set(before)
+    assert LoopSettings(scribble_speed=15, opening_cost=1.0).results() == before
+    assert LoopSettings(scribble_speed=20).results() == before | {"scribble_speed": 20.0}
+
+
+def test_assumptions_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="slice_overhead must be a number of at least 0 and at most 1, got 2"):
+        LoopSettings(slice_overhead=2)
