@@ -20,6 +20,7 @@ from monai_al.records.files import read_json, write_file
 from monai_al.records.manifest import check_intact
 from monai_al.report import write_learning_curve
 from monai_al.report.annotations import describe_agreement, waiting_notes
+from monai_al.report.cost_curve import write_cost_curve
 from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, page_html
 
@@ -89,6 +90,7 @@ def write_report(
         record=record,
         rounds=rounds,
         curve=_curve(folder, record),
+        cost_curve=_cost_curve(folder),
         embedding=_embedding_map(folder),
         restoration=_restoration(folder),
         notes=notes,
@@ -146,6 +148,13 @@ def _curve(folder: RunFolder, record: Mapping[str, Any]) -> Picture | None:
     score = "not defined" if last["dice_3d"] is None else f"{last['dice_3d']:.3f}"
     alt = f"Learning curve: 3D Dice against labeled items; {score} with {last['labeled']} items after the last round"
     return _written(path, alt)
+
+
+def _cost_curve(folder: RunFolder) -> Picture | None:
+    """None where the rounds tell the cost by no model but the number of items."""
+    path = folder.path / "report" / "cost_curve.png"
+    drawn = write_cost_curve(folder.curve(), path)
+    return _written(path, "3D Dice against what the labels cost, by several models") if drawn else None
 
 
 def _embedding_map(folder: RunFolder) -> Picture | None:

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monai_al.records import UNDEFINED
+from monai_al.records import UNDEFINED, WEAK
+from monai_al.records.cost_model import (
+    COST_COLUMNS,
+    SENSITIVITY_SPEEDS,
+    cost_assumptions,
+    cost_at_speed,
+    cost_in_column,
+)
+from monai_al.records.cost_text import COST_TITLES
 from monai_al.report._page_numbers import (
     average_of,
     class_names,
@@ -26,7 +34,16 @@ from monai_al.report._page_numbers import (
 )
 from monai_al.report.page_content import RunPage, ShownRound
 
-__all__ = ["PageTable", "TableCell", "class_table", "item_table", "key_table", "round_table", "volume_table"]
+__all__ = [
+    "PageTable",
+    "TableCell",
+    "class_table",
+    "item_table",
+    "key_table",
+    "round_table",
+    "sensitivity_table",
+    "volume_table",
+]
 
 
 @dataclass(frozen=True)
@@ -88,23 +105,33 @@ def round_table(page: RunPage) -> PageTable | None:
         return None
     classes = class_names(page)
     per_class = classes if len(classes) > 1 else []
-    head = ["round", "labeled", "share", "cost", "3D Dice", *per_class, "2D Dice"]
+    told = {column for column in COST_COLUMNS for one in page.rounds if _cost(one, column) is not None}
+    models = [column for column in COST_COLUMNS if column in told - {"cost"}]
+    costs = ["cost", *(COST_TITLES[column].removeprefix("cost in full ") for column in models)]
+    head = ["round", "labeled", "share", *costs, "3D Dice", *per_class, "2D Dice"]
     head.append(hd95_title(last_metrics(page)))
     apart = {key: text for key, text in _APART.items() if any((one.metrics or {}).get(key) for one in page.rounds)}
     head += [*(name for name, _ in apart.values()), "training", "evaluating", "scoring"]
     caption = "After each round: everything labeled so far and its cost in full items, the scores on the test volumes, "
     caption += "and the time that the round took."
     caption += "".join(f" {name.capitalize()}: {about}." for name, about in apart.values())
-    return PageTable(caption, head, [_round_row(shown, per_class, apart) for shown in page.rounds])
+    caption += f" {', '.join(costs[1:]).capitalize()}: the cost by other models, in full slices." if models else ""
+    return PageTable(caption, head, [_round_row(shown, per_class, apart, models) for shown in page.rounds])
 
 
-def _round_row(shown: ShownRound, classes: Sequence[str], apart: Iterable[str]) -> list[str | TableCell]:
+def _cost(shown: ShownRound, column: str) -> float | None:
+    return cost_in_column((shown.metrics or {}).get("cost") or {}, column)
+
+
+def _round_row(
+    shown: ShownRound, classes: Sequence[str], apart: Iterable[str], models: Sequence[str]
+) -> list[str | TableCell]:
     own = shown.metrics or {}
     return [
         TableCell(str(shown.number), anchor=f"round-{shown.number}"),
         whole(own.get("labeled")),
         percent(own.get("fraction")),
-        significant((own.get("cost") or {}).get("total")),
+        *(significant(_cost(shown, column)) for column in ("cost", *models)),
         TableCell(digits(mean_score(own, "dice_3d"), 3), strong=True),
         *(digits(class_score(own, "dice_3d", name), 3) for name in classes),
         digits(mean_score(own, "dice_2d"), 3),
@@ -112,6 +139,21 @@ def _round_row(shown: ShownRound, classes: Sequence[str], apart: Iterable[str]) 
         *(digits(mean_score(own, key), 3) for key in apart),
         *(seconds(shown.timings.get(step)) for step in ("train_s", "evaluate_s", "score_s")),
     ]
+
+
+def sensitivity_table(page: RunPage) -> PageTable | None:
+    """The cost of all labels if weak ones were given faster or slower; None where none is weak."""
+    found = [(number, own["cost"]) for number, own in evaluated_rounds(page) if own.get("cost")]
+    if not found or WEAK not in (found[-1][1].get("per_kind") or {}):
+        return None
+    number, cost = found[-1]
+    speeds = sorted({*SENSITIVITY_SPEEDS, cost_assumptions(cost, "cost")["scribble_speed"]})
+    rows: list[list[str | TableCell]] = [
+        [title, *(significant(cost_at_speed(cost, column, speed)) for speed in speeds)]
+        for column, title in COST_TITLES.items()
+    ]
+    caption = f"What all labels cost after round {number} if a weak label is given r times as fast as a full one."
+    return PageTable(caption, ["model", *(f"r = {speed:g}" for speed in speeds)], rows)
 
 
 def item_table(shown: ShownRound) -> PageTable | None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monai_al.records.cost_text import assumptions_text
 from monai_al.report._page_numbers import (
     UNDEFINED,
     digits,
@@ -24,7 +25,15 @@ from monai_al.report._page_numbers import (
     significant,
     whole,
 )
-from monai_al.report._page_tables import PageTable, class_table, item_table, key_table, round_table, volume_table
+from monai_al.report._page_tables import (
+    PageTable,
+    class_table,
+    item_table,
+    key_table,
+    round_table,
+    sensitivity_table,
+    volume_table,
+)
 from monai_al.report.page_content import RunPage, ShownItem, ShownRound, ShownVolume
 
 __all__ = ["page_view"]
@@ -43,6 +52,7 @@ def page_view(page: RunPage) -> dict[str, Any]:
         "page": page,
         "head": _head(page),
         "round_table": round_table(page),
+        "costs": _costs(page),
         "rounds": [_round(shown) for shown in page.rounds],
         "volumes": _volumes(page),
         "classes": _classes(page),
@@ -130,6 +140,12 @@ def _links(page: RunPage) -> list[tuple[str, str]]:
     links += [("embedding", "Embedding map")] if page.embedding else []
     links += [("restoration", "Pretraining")] if page.restoration else []
     return [*links, ("volumes", "Test volumes"), ("classes", "Scores per class"), ("settings", "Settings")]
+
+
+def _costs(page: RunPage) -> dict[str, Any]:
+    """What the costs of the last evaluated round assume, and how they depend on it."""
+    parameters = (last_metrics(page).get("cost") or {}).get("parameters")
+    return {"about": assumptions_text(parameters) if parameters else "", "table": sensitivity_table(page)}
 
 
 # -- rounds ------------------------------------------------------------------------------------------------------------

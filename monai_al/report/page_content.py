@@ -147,6 +147,7 @@ class RunPage:
         record: content of ``run.json``, with what was extended later.
         rounds: what was done, in order; the last may be under way.
         curve: the learning curve, or None where no round is evaluated.
+        cost_curve: the same over what the labels cost, or None where no model but the number of items tells it.
         embedding: the pool as a pretrained encoder sees it, or None where there is none.
         restoration: what that encoder restored while it was trained, or None where it was trained otherwise.
         volumes: test volumes with the predictions of :attr:`volumes_round`.
@@ -165,6 +166,7 @@ class RunPage:
     record: Mapping[str, Any]
     rounds: Sequence[ShownRound] = ()
     curve: Picture | None = None
+    cost_curve: Picture | None = None
     embedding: Picture | None = None
     restoration: Picture | None = None
     volumes: Sequence[ShownVolume] = ()

@@ -65,11 +65,11 @@ class TestRealRun:
     def test_pictures_of_all_rounds_and_volumes(self, folder):
         page = write_report(folder, items=2, volumes=2, progress=False)
         assert page == folder / "report" / "index.html"
-        expected = ["learning_curve.png"]
+        expected = ["learning_curve.png", "cost_curve.png"]
         expected += [f"round_{r:02d}_item_{i:03d}.png" for r in (0, 1) for i in (0, 1)] + ["test_00.png", "test_01.png"]
         assert pictures_of(page) == expected
         assert {path.name for path in page.parent.iterdir()} == {"index.html", *expected}
-        assert imread(page.parent / "round_01_item_000.png").shape[1] > 1.8 * imread(page.parent / expected[1]).shape[1]
+        assert imread(page.parent / "round_01_item_000.png").shape[1] > 1.8 * imread(page.parent / expected[2]).shape[1]
         assert "image, uncertainty, prediction and label" in page.read_text(encoding="utf-8")  # whoever gave it
         words = words_of(page)
         query = json.loads((folder / "round_01" / "query.json").read_text())["items"]
@@ -111,6 +111,7 @@ class TestRealRun:
         names = {path.name for path in page.parent.iterdir()}
         assert names == {
             "index.html",
+            "cost_curve.png",
             "learning_curve.png",
             "mine.png",
             "round_00_item_000.png",
@@ -119,7 +120,7 @@ class TestRealRun:
 
     def test_no_pictures_asked_for(self, folder):
         page = write_report(folder, items=0, volumes=0, progress=False)
-        assert pictures_of(page) == ["learning_curve.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png"]
         assert "There are no pictures" not in words_of(page)
 
     def test_weights_that_are_gone(self, folder):
@@ -128,8 +129,8 @@ class TestRealRun:
         words = words_of(page)
         assert "The pictures have neither prediction nor uncertainty: " in words
         assert "model_0.pt" in words
-        assert pictures_of(page)[1:] == ["round_00_item_000.png", "round_01_item_000.png", "test_00.png"]
-        sizes = [imread(page.parent / name).shape[1] for name in pictures_of(page)[1:3]]
+        assert pictures_of(page)[2:] == ["round_00_item_000.png", "round_01_item_000.png", "test_00.png"]
+        sizes = [imread(page.parent / name).shape[1] for name in pictures_of(page)[2:4]]
         assert sizes[0] == sizes[1]
         (folder / "round_01" / "model_0.pt").unlink()
         page = write_report(folder, items=1, volumes=1, progress=False)
@@ -156,10 +157,10 @@ class TestRealRun:
         words = words_of(page)
         assert "There are no pictures of images: " in words
         assert str(folder / "gone") in words
-        assert pictures_of(page) == ["learning_curve.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png"]
         assert "All 2 rounds are done." in words
         restored = write_report(folder, items=1, volumes=1, progress=False)
-        assert len(pictures_of(restored)) == 4
+        assert len(pictures_of(restored)) == 5
 
     def test_run_that_was_stopped_in_its_first_round(self, folder):
         shutil.rmtree(folder / "round_01")
@@ -455,7 +456,7 @@ class TestEmbeddingMap:
 
     def test_a_picture_of_its_own(self, with_encoder):
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
-        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png", "embedding_map.png"]
         assert "Embedding map Every point is an item of the pool" in words_of(page)
         width, height = re.findall(
             r'embedding_map.png"[^>]* width="(\d+)" height="(\d+)"', page.read_text(encoding="utf-8")
@@ -478,7 +479,7 @@ class TestEmbeddingMap:
         picture = tmp_path / "cache" / "encoders" / "0123" / "restoration.png"
         RestorationPictures(picture)(restored())
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
-        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png", "restoration.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png", "embedding_map.png", "restoration.png"]
         assert (page.parent / "restoration.png").read_bytes() == picture.read_bytes()
         height, width = imread(picture).shape[:2]
         html = page.read_text(encoding="utf-8")
@@ -486,13 +487,13 @@ class TestEmbeddingMap:
         assert 'href="#restoration"' in html
         picture.unlink()
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
-        assert pictures_of(page) == ["learning_curve.png", "embedding_map.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png", "embedding_map.png"]
         assert "restoration" not in page.read_text(encoding="utf-8").split("</style>")[1]
 
     def test_embeddings_that_are_gone(self, with_encoder, tmp_path):
         shutil.rmtree(tmp_path / "cache")
         page = write_report(with_encoder, items=0, volumes=0, progress=False)
-        assert pictures_of(page) == ["learning_curve.png"]
+        assert pictures_of(page) == ["learning_curve.png", "cost_curve.png"]
         assert "Embedding map" not in words_of(page)
 
 

@@ -296,6 +296,21 @@ class TestNumbers:
         assert rows_of(html, "curve")[1][3] == "12345"
         assert "; cost 12345." in Reader(html).words
 
+    def test_costs_by_several_models_and_what_they_assume(self):
+        kinds = {"full": {"items": 1, "cost": 1.0}, "weak": {"items": 30, "cost": 2.0}}
+        models = {"slices": 3.0, "area": None, "volumes": 5.0}
+        parameters = {"scribble_speed": 15.0, "slice_overhead": 0.2, "opening_cost": 1.0, "mean_area": None}
+        faster = {"20": {"total": 2.5, "slices": 2.5, "area": None, "volumes": 4.5}}
+        cost = {"total": 3.0, "per_kind": kinds, "models": models, "parameters": parameters, "sensitivity": faster}
+        html = page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), metrics() | {"cost": cost})]))
+        head, row, *of_speeds = rows_of(html, "curve")
+        assert head[3:6] == ["cost", "slices", "slices with opened volumes"]  # no column of dashes
+        assert row[3:6] == ["3", "3", "5"]
+        assert of_speeds[0] == ["model", "r = 5", "r = 10", "r = 15", "r = 20"]
+        assert of_speeds[1] == ["cost in full items", "7", "4", "3", "2.5"]
+        assert of_speeds[3] == ["cost in full slices by foreground area", *["–"] * 4]
+        assert "r = 15 (scribble_speed): a figure of the literature, no measurement." in html
+
     @pytest.mark.parametrize("dice", [None, 0.0])
     def test_undefined_is_never_zero_nor_nan(self, dice):
         shown = ShownRound(0, "random", (), (), metrics(dice=dice, hd95=None))
