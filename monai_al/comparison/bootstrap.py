@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from monai_al.comparison.config import Comparison
-from monai_al.comparison.metric import summarized
+from monai_al.comparison.metric import Interval, common_interval, summarized
 from monai_al.metrics import bootstrap_means
 from monai_al.records import DataError, RunFolder
 
@@ -54,22 +54,29 @@ def bootstrap_spreads(comparison: Comparison, folders: Folders) -> Spreads:
     """
     volumes = _volumes(folders)
     found = Spreads({metric: {} for metric in comparison.metrics}, {})
+    interval = common_interval(
+        (run.curve() for of_seed in folders.values() for run in of_seed.values()), comparison.axis
+    )
     for name, of_seed in folders.items():
         for number, metric in enumerate(comparison.metrics):
             means = np.stack([bootstrap_means(_values(run, metric, volumes)) for run in of_seed.values()], axis=1)
             curves = [run.curve() for run in of_seed.values()]
-            found.summary[metric][name] = _spread(_summaries(comparison, metric, means, curves))
+            found.summary[metric][name] = _spread(_summaries(comparison, metric, means, curves, interval))
             if not number:
                 found.rounds[name] = [_spread(means[:, :, round].mean(axis=1)) for round in range(means.shape[2])]
     return found
 
 
-def _summaries(comparison: Comparison, metric: str, means: np.ndarray, curves: Sequence[Any]) -> np.ndarray:
+def _summaries(
+    comparison: Comparison, metric: str, means: np.ndarray, curves: Sequence[Any], interval: Interval | None
+) -> np.ndarray:
     """One number for each draw, from the means ``(draws, seeds, rounds)`` and the curves of the seeds."""
     kind, axis = comparison.summary or "mean", comparison.axis
     numbers = [
         [
-            summarized([row | {metric: _number(x)} for row, x in zip(curve, own, strict=True)], metric, kind, axis)
+            summarized(
+                [row | {metric: _number(x)} for row, x in zip(curve, own, strict=True)], metric, kind, axis, interval
+            )
             for curve, own in zip(curves, draw, strict=True)
         ]
         for draw in means

@@ -44,7 +44,8 @@ class Comparison:
         baseline: name of the run that all others are tested against.
         against: name of a run -> name of the one that it is tested against.
         axis: what the curves stand over, a key of :data:`monai_al.comparison.metric.AXES`: the number of ``"labeled"``
-            items, or their ``"cost"``.
+            items, or their cost by a model: ``"cost"``, ``"cost_slices"``, ``"cost_area"`` or ``"cost_volumes"``.
+        log_axis: whether the figure shows that axis logarithmically.
         figures: more figures and what is asked of each, see :func:`monai_al.comparison.asked_figures.asked_figures`.
 
     Example:
@@ -70,6 +71,12 @@ class Comparison:
     against: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     axis: str = "labeled"
+    log_axis: bool = False
+
+    @property
+    def is_over_cost(self) -> bool:
+        """Whether the curves stand over what the labels cost."""
+        return self.axis != "labeled"
 
     @property
     def tested(self) -> tuple[tuple[str, str], ...]:
@@ -131,7 +138,7 @@ class PlannedRun:
 
 
 _KEYS = {"title", "bundle", "overlays", "options", "seeds", "runs", "everything", "published"}
-_KEYS |= {"metrics", "summary", "spread", "baseline", "against", "figures", "axis"}
+_KEYS |= {"metrics", "summary", "spread", "baseline", "against", "figures", "axis", "log_axis"}
 _NAME = re.compile(r"[\w+-][\w .+-]*")  # of a folder and of a row
 _SEED = re.compile(r"seed_(-?\d+)")  # a run folder
 _NOT_OPTIONS = {"seed": "seeds", "output_dir": "--output_dir"}
@@ -187,6 +194,7 @@ def read_comparison(path: str | Path, find: Callable[[str], str | Path]) -> Comp
         against=content.get("against", {}),
         figures=asked_figures(content.get("figures") or {}),
         axis=content.get("axis") or "labeled",
+        log_axis=content.get("log_axis") or False,
     )
 
 
@@ -279,8 +287,9 @@ def _check_summary(content: Mapping[str, Any], need: Callable[[bool, str], None]
     need(different, f"metrics must be a list of different ones of {', '.join(METRICS)}, got {metrics!r}")
     need(summary in (None, *SUMMARIES), f"summary must be one of {', '.join(SUMMARIES)}, got {summary!r}")
     need(spread in (None, *SPREADS), f"spread must be one of {', '.join(SPREADS)}, got {spread!r}")
-    axis = content.get("axis")
+    axis, log_axis = content.get("axis"), content.get("log_axis")
     need(axis in (None, *AXES), f"axis must be one of {', '.join(AXES)}, got {axis!r}")
+    need(log_axis is None or isinstance(log_axis, bool), f"log_axis must be true or false, got {log_axis!r}")
     of_rounds = spread != "all" or summary in (None, "mean")
     need(of_rounds, f"spread: all is that of all rounds, so summary must be mean, not {summary!r}")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,14 @@ from typing import Any
 from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.options import literal_of
 from monai_al.records import RunFolder, config_hash
+from monai_al.records.cost_model import CostSettings, cost_assumptions
 from monai_al.records.files import read_json
 
 __all__ = ["DoneRun", "said_by"]
 
 RANDOM = "random"  # how an initial set is recorded that no strategy chose
 _OF_STRATEGY = {"strategy", "strategy_settings", "uses_truth", "encoder"}
+_OF_COST = {field.name for field in dataclasses.fields(CostSettings)}  # they change no query and no network
 
 
 class DoneRun:
@@ -82,6 +85,26 @@ class DoneRun:
         pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": ()}
         tested = (item for item in pool["items"] if item.get("split") == "test")
         return config_hash({item["id"]: pool.get("files", {}).get(item.get("label")) for item in tested})
+
+    def labels_by_volume(self) -> str | None:
+        """What tells the labels of the test volumes from others, whatever the items are; None where they changed."""
+        if self.test_labels != {self._first_test_labels()}:
+            return None
+        pool = read_json(self.path / "pool.json")
+        tested = (item for item in pool["items"] if item.get("split") == "test")
+        return config_hash({item["volume"]: pool.get("files", {}).get(item.get("label")) for item in tested})
+
+    @functools.cached_property
+    def asks_for_volumes(self) -> bool:
+        """Whether its items are whole volumes or images."""
+        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": ()}
+        return bool(pool["items"]) and all(item.get("slice") is None for item in pool["items"])
+
+    def assumed(self, column: str) -> dict[str, Any]:
+        """What its costs by one model assume; None for what is not known."""
+        last = (self.folder.metrics(number) for number in range(len(self.asked) - 1, -1, -1))
+        metrics = next((found for found in last if found is not None), {})
+        return cost_assumptions(metrics.get("cost") or {}, column)
 
     @property
     def on_cpu(self) -> bool:
@@ -157,7 +180,7 @@ def said_by(own: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, list
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
     """(part, id) -> value, of all that decides a training and its evaluation."""
-    apart = _OF_STRATEGY | {"seed"}
+    apart = _OF_STRATEGY | _OF_COST | {"seed"}
     for part in ("learner", "training"):
         yield from (((part, id), value) for id, value in config.get(part, {}).items() if id not in apart)
 

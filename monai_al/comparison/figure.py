@@ -80,7 +80,7 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
     """Draw the first metric against the number of labeled items, or their cost, as a PNG.
 
     A line is the mean over the seeds, its band one standard deviation (ddof = 1) to both sides, with two seeds or more.
-    Rounds where a seed is undefined are gaps. A dotted line shows the mean of the run on everything.
+    Rounds where a seed is undefined, or what it cost, are gaps. A dotted line shows the mean of the run on everything.
 
     Args:
         comparison: what is compared.
@@ -103,6 +103,7 @@ def write_comparison_figure(comparison: Comparison, table: Mapping[str, Any], pa
     if not table["curves"]:
         raise ValueError("no run is done yet, so there is nothing to draw")
     shown = [comparison.title, comparison.metrics[0], comparison.axis, comparison.against, comparison.everything]
+    shown += [comparison.log_axis, table.get("assumed")]
     inputs = [*shown, table["curves"], table["everything"]]
     draw_once(path, inputs, lambda: _write(comparison, table, Path(path)))
 
@@ -124,20 +125,40 @@ def _write(comparison: Comparison, table: Mapping[str, Any], path: Path) -> str:
     n_seeds = [len(of_seed) for of_seed in curves.values()]
     spread = f", mean and standard deviation over {span(n_seeds)} seeds" if max(n_seeds) > 1 else ""
     axes.set_title(f"{comparison.title}{spread}")
-    axes.set_xlabel(AXES[comparison.axis])
+    axes.set_xlabel(_under(comparison, table))
     axes.set_ylabel(metric.name if metric.higher_is_better else f"{metric.name}, lower is better")
     axes.grid(True, alpha=0.3)
     axes.margins(y=0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=comparison.axis == "labeled", steps=[1, 2, 2.5, 5, 10]))
+    if comparison.log_axis:
+        _draw_logarithmic(axes)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=not comparison.is_over_cost, steps=[1, 2, 2.5, 5, 10]))
     figure.legend(loc="outside right upper", fontsize="small", handlelength=3.5)
     write_file(path, lambda file: figure.savefig(file, format="png"))
     return comparison.title
 
 
+def _under(comparison: Comparison, table: Mapping[str, Any]) -> str:
+    """The title of the axis, with what costs assume."""
+    assumed = table.get("assumed")
+    if not comparison.is_over_cost or not assumed:
+        return AXES[comparison.axis]
+    return f"{AXES[comparison.axis]}, a weak label costing 1/{assumed['scribble_speed']:g} of a full one"
+
+
+def _draw_logarithmic(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _draw(
     axes: Axes, name: str, curves: Sequence[Sequence[Mapping[str, Any]]], metric: str, style: CurveStyle, axis: str
 ) -> None:
-    labeled = np.mean([[row[axis] for row in curve] for curve in curves], axis=0)
+    labeled = np.array([[row.get(axis) for row in curve] for curve in curves], dtype=np.float64).mean(axis=0)
     values = np.array([[row[metric] for row in curve] for curve in curves], dtype=np.float64)  # None becomes NaN
     mean = values.mean(axis=0)
     look = {"color": style.color, "linestyle": style.line, "marker": style.marker}

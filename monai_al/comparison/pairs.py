@@ -30,6 +30,7 @@ class _Found:
 
     own_training: dict[str, set[str]] = field(default_factory=dict)
     own_initial: list[str] = field(default_factory=list)
+    own_budget: list[str] = field(default_factory=list)
     first_models: list[float] = field(default_factory=list)
 
     def notes(self) -> list[str]:
@@ -40,6 +41,9 @@ class _Found:
         if self.own_initial:
             names = ", ".join(dict.fromkeys(self.own_initial))
             told.append(f"These choose their initial set themselves, that of all others is random: {names}.")
+        if self.own_budget:
+            names = ", ".join(dict.fromkeys(self.own_budget))
+            told.append(f"These have budgets of their own: {names}.")
         apart = [difference for difference in self.first_models if difference]
         if apart:
             told.append(
@@ -56,7 +60,9 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
     and have the same pool (ids, splits, classes and images), labels of the test part, threads, versions and settings,
     except for settings that overlays or options of their own set; where those of both say the same of a setting, it
     must be the same, too. Where curves stand over the cost, what stored label values mean may differ, as it does
-    between masks and scribbles. Where all settings of the training and the initial set are the same, the model of round
+    between masks and scribbles; the items may be slices of some runs and the same volumes of others; and the numbers of
+    items may differ where overlays or options of a run itself set its ``budget``. What these costs assume must be the
+    same. Where all settings of the training and the initial set are the same, the model of round
     0 must be, too: that of a CPU to the bit, that of a GPU is reported. The run on everything has an initial set,
     rounds and a first model of its own. All runs must have the same number of rounds, and those of one name the same
     settings for every seed.
@@ -82,7 +88,7 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
         others: list[DoneRun] = by_seed.setdefault(run.seed, [])
         _check_seed(own)
         _check_row(own, rows.setdefault(run.name, own))
-        for what, other in _differences(own, others, found, codes=comparison.axis == "labeled"):
+        for what, other in _differences(own, others, found, over_cost=comparison.is_over_cost):
             raise DataError(
                 f"{run.name} and {other.run.name} of seed {run.seed} differ in {what}, so they cannot be compared "
                 f"({own.path} and {other.path})"
@@ -91,11 +97,28 @@ def check_pairs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[str]
         if own.is_everything:
             continue
         first = first or own
+        if comparison.is_over_cost:
+            _check_costs(own, [first, *others[:1]], comparison.axis)
         if len(own.asked) != len(first.asked):
             raise DataError(
                 f"{own.path} holds {len(own.asked)} rounds and {first.path} {len(first.asked)}: they must agree"
             )
     return found.notes()
+
+
+def _check_costs(own: DoneRun, others: Sequence[DoneRun], axis: str) -> None:
+    """Costs that assume different things are no places on one axis; a mean area must be that of the seed alone."""
+    ours = own.assumed(axis)
+    for other in others:
+        theirs = other.assumed(axis)
+        for name, value in ours.items():
+            told = value is not None and theirs[name] is not None
+            same_seed = own.run.seed == other.run.seed
+            if told and value != theirs[name] and (same_seed or name != "mean_area"):
+                raise DataError(
+                    f"{own.path} counts costs with {name} {value:g} and {other.path} with {theirs[name]:g}, so they do "
+                    "not stand over one cost: do one of them again, or take axis: labeled"
+                )
 
 
 def _check_seed(own: DoneRun) -> None:
@@ -105,24 +128,34 @@ def _check_seed(own: DoneRun) -> None:
 
 
 def _differences(
-    own: DoneRun, others: Sequence[DoneRun], found: _Found, *, codes: bool
+    own: DoneRun, others: Sequence[DoneRun], found: _Found, *, over_cost: bool
 ) -> Iterator[tuple[str, DoneRun]]:
     """What makes a run no partner of those of its seed, the first thing of each."""
     for other in others[:1]:  # these are the same for all others
         for key in ("threads", "versions"):
             yield from ((what, other) for what in _of_record(own, other, key))
-        difference = _of_pools(own.path / "pool.json", other.path / "pool.json", codes)
+        of_volumes = over_cost and own.asks_for_volumes != other.asks_for_volumes
+        difference = _of_pools(
+            own.path / "pool.json", other.path / "pool.json", codes=not over_cost, of_volumes=of_volumes
+        )
         if difference:
             yield f"their pool: {difference}", other
-        if own.test_labels != other.test_labels:
+        ours, theirs = ((one.labels_by_volume() if of_volumes else one.test_labels) for one in (own, other))
+        if ours != theirs or ours is None:
             yield "the labels of their test part", other
     strategies = [other for other in others if not other.is_everything and not own.is_everything]
     if own.chose_initial and not own.is_everything:
         found.own_initial.append(own.run.name)
     for other in strategies[:1]:
         if own.asked != other.asked:
-            yield "how many items their rounds ask for", other
-    drawn = [other for other in strategies if not (own.chose_initial or other.chose_initial)]
+            if not over_cost or not any("budget" in one.said for one in (own, other)):
+                yield "how many items their rounds ask for", other
+            found.own_budget += [one.run.name for one in (other, own) if "budget" in one.said]
+    drawn = [
+        other
+        for other in strategies
+        if not (own.chose_initial or other.chose_initial) and _draw_alike(own, other, over_cost)
+    ]
     yield from (("their initial set", other) for other in drawn[:1] if own.initial != other.initial)
     for other in others:
         yield from ((what, other) for what in _of_settings(own, other, found))
@@ -130,6 +163,11 @@ def _differences(
     twin = next((other for other in twins if other.initial == own.initial), None)
     if twin is not None:
         yield from ((what, twin) for what in _of_first_models(own, twin, found))
+
+
+def _draw_alike(own: DoneRun, other: DoneRun, over_cost: bool) -> bool:
+    """Whether chance gives two runs the same initial set."""
+    return not over_cost or (own.asked[:1] == other.asked[:1] and own.asks_for_volumes == other.asks_for_volumes)
 
 
 def _of_record(own: DoneRun, other: DoneRun, key: str) -> Iterator[str]:
@@ -146,30 +184,32 @@ def _of_record(own: DoneRun, other: DoneRun, key: str) -> Iterator[str]:
 # -- pools -------------------------------------------------------------------------------------------------------------
 
 
-def _of_pools(own: Path, other: Path, codes: bool) -> str | None:
-    """What tells their pools apart; what stored label values mean only where that counts."""
+def _of_pools(own: Path, other: Path, *, codes: bool, of_volumes: bool) -> str | None:
+    """What tells their pools apart; what stored label values mean, and which items are volumes, where that counts."""
     if not (own.exists() and other.exists()) or filecmp.cmp(own, other, shallow=False):
         return None
     ours, theirs = read_json(own), read_json(other)
     for key in ("classes", "label_values") if codes else ("classes",):
         if ours.get(key) != theirs.get(key):
             return f"{key} {ours.get(key)} and {theirs.get(key)}"
-    ours, theirs = _items(ours), _items(theirs)
+    what = "volume" if of_volumes else "item"
+    ours, theirs = _items(ours, of_volumes), _items(theirs, of_volumes)
     for id in {**ours, **theirs}:
         if (id in ours) != (id in theirs):
-            return f"only one of them holds the item {id!r}"
+            return f"only one of them holds the {what} {id!r}"
         for key, value in ours[id].items():
             if value != theirs[id][key]:
-                return f"the {key} of the item {id!r}"
-    return None if list(ours) == list(theirs) else "the order of its items"
+                return f"the {key} of the {what} {id!r}"
+    return None if list(ours) == list(theirs) else f"the order of its {what}s"
 
 
-def _items(pool: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Id -> what is told of an item, its files by their content."""
+def _items(pool: Mapping[str, Any], of_volumes: bool) -> dict[str, dict[str, Any]]:
+    """Id -> what is told of an item, its files by their content; or the same of the volumes."""
     files = pool.get("files", {})
     kept = {"volume": None, "patient": None, "slice": None, "split": None, "slice_axis": SLICE_AXIS}
+    kept = {key: unsaid for key, unsaid in kept.items() if not of_volumes or key != "slice"}
     return {
-        item["id"]: {key: item.get(key, unsaid) for key, unsaid in kept.items()}
+        item["volume" if of_volumes else "id"]: {key: item.get(key, unsaid) for key, unsaid in kept.items()}
         | {"content of the image": files.get(item.get("image"), item.get("image"))}
         for item in pool["items"]
     }

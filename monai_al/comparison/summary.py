@@ -12,7 +12,7 @@ import numpy as np
 
 from monai_al.comparison.bootstrap import Spreads
 from monai_al.comparison.config import Comparison
-from monai_al.comparison.metric import METRICS, summarized
+from monai_al.comparison.metric import METRICS, common_interval, summarized
 from monai_al.metrics import PairedTests, holm, paired_tests, seeds_needed, smallest_p
 
 __all__ = ["ALPHA", "MeanAndSpread", "PairTest", "mean_and_spread", "pair_tests", "seeds_warning", "summary_values"]
@@ -89,10 +89,11 @@ def summary_values(comparison: Comparison, curves: Curves) -> dict[str, dict[str
         >>> summary_values(Comparison("a", "al.yaml", summary="final"), curves)
         {'dice_3d': {'random': {3: 0.75}}}
     """
-    kind = comparison.summary or "mean"
+    kind, axis = comparison.summary or "mean", comparison.axis
+    interval = common_interval((curve for of_seed in curves.values() for curve in of_seed.values()), axis)
     return {
         metric: {
-            name: {seed: summarized(curve, metric, kind, comparison.axis) for seed, curve in of_seed.items()}
+            name: {seed: summarized(curve, metric, kind, axis, interval) for seed, curve in of_seed.items()}
             for name, of_seed in curves.items()
         }
         for metric in comparison.metrics

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
-from monai_al.comparison.metric import AXES, METRICS, SUMMARIES
+from monai_al.comparison.metric import AXES, METRICS, SUMMARIES, Interval
 from monai_al.comparison.summary import MeanAndSpread, PairTest, seeds_warning
 from monai_al.metrics.bootstrap import RESAMPLES
 from monai_al.records import UNDEFINED
 
-__all__ = ["summary_text", "tests_text"]
+__all__ = ["interval_text", "summary_text", "tests_text"]
 
 _STAR = "*"
 
@@ -23,6 +23,7 @@ def summary_text(
     cells: Mapping[str, Mapping[str, MeanAndSpread]],
     tests: Sequence[PairTest],
     marked: Callable[[str], str],
+    interval: Interval | None = None,
 ) -> str:
     """A row for each metric, a column for each run.
 
@@ -33,6 +34,7 @@ def summary_text(
         cells: metric -> name -> mean and standard deviation.
         tests: of :func:`monai_al.comparison.summary.pair_tests`.
         marked: from a run's name to how it stands in the table.
+        interval: the part of the axis that areas are over, where it is not all of it.
 
     Example:
         >>> cells = {"dice_3d": {"random": MeanAndSpread(0.7, 0.01, 5)}}
@@ -50,11 +52,28 @@ def summary_text(
         for metric, of_name in cells.items()
     ]
     notes = [_what(comparison, cells)]
+    if comparison.summary == "aubc" and interval is not None:
+        notes.append(interval_text(interval))
     if any(not METRICS[metric].higher_is_better for metric in cells):
         notes.append("Lower is better for HD95.")
     if any(_STAR in cell for row in rows for cell in row):
         notes.append(f"{_STAR} significantly better than every run that it is tested against.")
     return f"{' '.join(notes)}\n\n{markdown_table(['summary', *map(marked, names)], rows)}"
+
+
+def interval_text(interval: Interval) -> str:
+    """Over which part of the axis the areas are.
+
+    Example:
+        >>> interval_text((2.0, 9.5))
+        'Areas are over the part that all curves share, from 2 to 9.5, linearly interpolated at its ends.'
+        >>> interval_text((12.0, 9.5))
+        'No part of the axis is shared by all curves: one begins at 12, one ends at 9.5; no areas.'
+    """
+    low, high = (f"{end:.4g}" for end in interval)
+    if interval[0] > interval[1]:
+        return f"No part of the axis is shared by all curves: one begins at {low}, one ends at {high}; no areas."
+    return f"Areas are over the part that all curves share, from {low} to {high}, linearly interpolated at its ends."
 
 
 def tests_text(comparison: Comparison, tests: Sequence[PairTest], marked: Callable[[str], str]) -> str:

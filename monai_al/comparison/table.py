@@ -11,12 +11,14 @@ from typing import Any
 from monai_al.comparison.bootstrap import Spreads, bootstrap_spreads
 from monai_al.comparison.config import Comparison
 from monai_al.comparison.markdown import markdown_table, span
-from monai_al.comparison.metric import AXES, METRICS, CurveMetric
+from monai_al.comparison.metric import AXES, METRICS, CurveMetric, common_interval
 from monai_al.comparison.pairs import check_pairs
 from monai_al.comparison.runs import asked_otherwise, is_done
+from monai_al.comparison.sensitivity import assumed_costs, sensitivity_text, speed_sensitivity
 from monai_al.comparison.summary import mean_and_spread, pair_tests
 from monai_al.comparison.summary_text import summary_text, tests_text
 from monai_al.records import UNDEFINED, RunFolder
+from monai_al.records.cost_text import assumptions_text
 from monai_al.records.files import read_json
 
 __all__ = ["comparison_table", "comparison_text"]
@@ -36,14 +38,17 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
 
     Returns:
         ``columns``: for each round the labeled items, or what they cost (fewest and most over the runs), and their
-        share; ``rows``: name -> ``values`` (one list over the seeds per column), ``best`` (the best of all rounds, per
-        seed), ``labels`` (for each seed whose run on everything is done, the smallest number of labeled items, or cost,
-        whose round reaches it; None for never) and ``seeds``; ``everything``: its last value per seed; all of these of
+        share (None where curves stand over the cost and it differs); ``rows``: name -> ``values`` (one list over the
+        seeds per column), ``best`` (the best of all rounds, per seed), ``labels`` (for each seed whose run on
+        everything is done, the smallest number of labeled items, or cost, whose round reaches it; None for never) and
+        ``seeds``; ``everything``: its last value per seed; all of these of
         the first metric, the mean over the test set, None where it is undefined. ``curves``: name -> seed -> a row per
         round; ``missing``: how many runs are not done; ``otherwise``: how many of the others were done with other
         configs or options; ``notes``: what else is to be known of the pairs; ``spreads``: with ``spread: bootstrap``
         those of :func:`monai_al.comparison.bootstrap.bootstrap_spreads`, otherwise None; ``truth``: names of the runs
-        whose strategy uses the truth.
+        whose strategy uses the truth. Where curves stand over the cost ``assumed``: what it assumes; ``interval``: the
+        part that all curves share; ``no_cost``: names of the runs that do not tell it in all rounds; ``sensitivity``:
+        of :func:`monai_al.comparison.sensitivity.speed_sensitivity`.
 
     Raises:
         DataError: runs differ in their number of rounds, or those of one seed in more than what was chosen, so that
@@ -67,7 +72,7 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
     drawn_anew = comparison.spread == "bootstrap"
     rounds = zip(*(curve for of_seed in curves.values() for curve in of_seed.values()), strict=True)
     return {
-        "columns": [(_range([row[comparison.axis] for row in rows]), rows[0]["fraction"]) for rows in rounds],
+        "columns": [_column(rows, comparison.axis) for rows in rounds],
         "rows": {name: _row(of_seed, everything, metric, comparison.axis) for name, of_seed in curves.items()},
         "everything": everything,
         "curves": curves,
@@ -76,6 +81,28 @@ def comparison_table(comparison: Comparison, output_dir: str | Path) -> dict[str
         "notes": notes,
         "spreads": bootstrap_spreads(comparison, _without(folders, comparison.everything)) if drawn_anew else None,
         "truth": {run.name for run in done if _uses_truth(run.folder)},
+        **_of_costs(comparison, _without(folders, comparison.everything)),
+    }
+
+
+def _column(rows: Sequence[Mapping[str, Any]], axis: str) -> tuple[tuple[float, float] | None, float | None]:
+    """Where a round stands on the axis, None where no run tells it; its share, None where runs differ."""
+    places = [row[axis] for row in rows if row.get(axis) is not None]
+    one_share = axis == "labeled" or len({row["fraction"] for row in rows}) == 1
+    return _range(places) if places else None, rows[0]["fraction"] if one_share else None
+
+
+def _of_costs(comparison: Comparison, folders: Mapping[str, Mapping[int, RunFolder]]) -> dict[str, Any]:
+    """What is to be known where curves stand over the cost."""
+    if not comparison.is_over_cost or not folders:
+        return {"assumed": None, "interval": None, "no_cost": [], "sensitivity": None}
+    axis = comparison.axis
+    curves = {name: [folder.curve() for folder in of_seed.values()] for name, of_seed in folders.items()}
+    return {
+        "assumed": assumed_costs(folders, axis),
+        "interval": common_interval((curve for own in curves.values() for curve in own), axis),
+        "no_cost": [n for n, own in curves.items() if any(row.get(axis) is None for curve in own for row in curve)],
+        "sensitivity": speed_sensitivity(comparison, folders),
     }
 
 
@@ -98,7 +125,7 @@ def _labels_to_reach(curve: Curve, target: float | None, name: str, axis: str) -
     if target is None:
         return None
     rows = (row for row in curve if row[name] is not None and METRICS[name].reaches(row[name], target))
-    return next((row[axis] for row in rows), None)
+    return next((row.get(axis) for row in rows), None)
 
 
 def _uses_truth(folder: Path) -> bool:
@@ -132,15 +159,21 @@ def comparison_text(comparison: Comparison, table: Mapping[str, Any]) -> str:
         tests = pair_tests(comparison, table["curves"])
         cells = mean_and_spread(comparison, table["curves"], table["spreads"])
         after = f"{METRICS[comparison.metrics[0]].name} after each round."
-        parts = [" ".join([title, *state]), summary_text(comparison, cells, tests, marked)]
+        parts = [" ".join([title, *state]), summary_text(comparison, cells, tests, marked, table["interval"])]
         parts += [tests_text(comparison, tests, marked)] if tests else []
         parts += [" ".join([after, *of_rounds]), rounds]
+    if table["sensitivity"] is not None:
+        parts.append(sensitivity_text(comparison, table["sensitivity"], marked))
     return "\n\n".join([*parts, *_published(comparison)])
 
 
 def _state(table: Mapping[str, Any]) -> list[str]:
     """What is to be known of the runs."""
     told = list(table["notes"])
+    if table["assumed"] is not None:
+        told.append(assumptions_text(table["assumed"]))
+    if table["no_cost"]:
+        told.append(f"Not all rounds of these tell their cost by this model: {', '.join(table['no_cost'])}.")
     if table["truth"]:
         told.append(
             f"{_MARK} chooses by the truth of items that nobody has labeled: a reference, no strategy for real use."
@@ -166,7 +199,7 @@ def _about_rounds(comparison: Comparison, table: Mapping[str, Any]) -> list[str]
 def _rounds(comparison: Comparison, table: Mapping[str, Any], marked: Callable[[str], str]) -> str:
     """A row for each run and a column for each round; the other way round where there are many rounds."""
     metric = METRICS[comparison.metrics[0]]
-    shares = [f"{100 * share:.1f} % ({span(n)})" for n, share in table["columns"]]
+    shares = [_title(number, *column) for number, column in enumerate(table["columns"])]
     lines = [[metric.name, *shares, "best", "labels"]]
     for name, row in table["rows"].items():
         cells = _of_rounds(row["values"], name, metric, table["spreads"])
@@ -175,6 +208,12 @@ def _rounds(comparison: Comparison, table: Mapping[str, Any], marked: Callable[[
     if len(shares) > _WIDE:
         lines = [list(column) for column in zip(*lines, strict=True)]
     return markdown_table(lines[0], lines[1:])
+
+
+def _title(number: int, places: tuple[float, float] | None, share: float | None) -> str:
+    """What a column says of its round."""
+    name = f"round {number}" if share is None else f"{100 * share:.1f} %"
+    return f"{name} ({UNDEFINED if places is None else span(places)})"
 
 
 def _of_rounds(

@@ -183,6 +183,47 @@ def test_runs_of_different_seeds_may_differ(tmp_path, write_run):
     assert check_pairs(comparison, comparison.planned(tmp_path)) == []
 
 
+# -- slices beside whole volumes, over the cost ------------------------------------------------------------------------
+
+
+def slices_and_volumes(tmp_path, write_run, *, axis="cost_slices", volume=None, files=None, own=None, sizes=(1, 1)):
+    """One run on slices, one on the volumes that hold them; of a test volume, too."""
+    tested = {**ITEMS[0], "id": "b/0000", "volume": "b", "patient": "q", "image": "b.nii", "label": "bl.nii"}
+    stored = {**POOL["files"], "b.nii": "3", "bl.nii": "4"}
+    slices = {**POOL, "items": [*ITEMS, tested | {"split": "test"}], "files": stored}
+    whole = [{**item, "id": item["volume"], "slice": None, **(volume or {})} for item in slices["items"][-2:]]
+    volumes = {**slices, "items": whole, "files": stored | (files or {})}
+    runs = {"slices": {}, "volumes": {"options": {"budget": 1}} if own is None else own}
+    runs = {name: {"overlays": (), "options": {}, **said} for name, said in runs.items()}
+    comparison = Comparison("a", "al.yaml", seeds=(0,), runs=runs, axis=axis)
+    planned = comparison.planned(tmp_path)
+    common = {"seed": 0, "config": config(), "threads": 1, "places": CPU}
+    write_run(planned[0].folder, [0.5, 0.6], pool=slices, **common)
+    write_run(planned[1].folder, [0.5, 0.6], pool=volumes, sizes=list(sizes), initial=("a",), **common)
+    return comparison, planned
+
+
+def test_slices_and_volumes_are_pairs_over_the_cost_alone(tmp_path, write_run):
+    told = check_pairs(*slices_and_volumes(tmp_path, write_run))
+    assert told == ["These have budgets of their own: volumes."]
+    with pytest.raises(DataError, match="differ in their pool: only one of them holds the item 'a/0000'|'a'"):
+        check_pairs(*slices_and_volumes(tmp_path, write_run, axis="labeled"))
+
+
+@pytest.mark.parametrize(
+    ("difference", "message"),
+    [
+        ({"volume": {"patient": "x"}}, "their pool: the patient of the volume 'a'"),
+        ({"files": {"a.nii": "9"}}, "their pool: the content of the image of the volume 'a'"),
+        ({"files": {"bl.nii": "9"}}, "the labels of their test part"),
+        ({"own": {}}, "how many items their rounds ask for"),
+    ],
+)
+def test_slices_and_volumes_that_are_no_pairs(tmp_path, write_run, difference, message):
+    with pytest.raises(DataError, match=message):
+        check_pairs(*slices_and_volumes(tmp_path, write_run, **difference))
+
+
 # -- settings of its own -----------------------------------------------------------------------------------------------
 
 
