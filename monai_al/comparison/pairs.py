@@ -143,14 +143,15 @@ def _differences(
         ours, theirs = ((one.labels_by_volume() if of_volumes else one.test_labels) for one in (own, other))
         if ours != theirs or ours is None:
             yield "the labels of their test part", other
+    if over_cost and not own.is_everything and "budget" in own.said:
+        found.own_budget.append(own.run.name)
     strategies = [other for other in others if not other.is_everything and not own.is_everything]
     if own.chose_initial and not own.is_everything:
         found.own_initial.append(own.run.name)
     for other in strategies[:1]:
-        if own.asked != other.asked:
-            if not over_cost or not any("budget" in one.said for one in (own, other)):
-                yield "how many items their rounds ask for", other
-            found.own_budget += [one.run.name for one in (other, own) if "budget" in one.said]
+        budgets_of_their_own = over_cost and any("budget" in one.said for one in (own, other))
+        if own.asked != other.asked and not budgets_of_their_own:
+            yield "how many items their rounds ask for", other
     drawn = [
         other
         for other in strategies

@@ -55,6 +55,19 @@ def test_every_field_is_read(tmp_path, name):
     )
 
 
+def test_the_axis_is_read_and_checked(tmp_path):
+    comparison = read(tmp_path, {**CONTENT, "axis": "cost_volumes", "log_axis": True})
+    assert (comparison.axis, comparison.log_axis, comparison.is_over_cost) == ("cost_volumes", True, True)
+    plain = read(tmp_path, CONTENT)
+    assert (plain.axis, plain.log_axis, plain.is_over_cost) == ("labeled", False, False)
+    for wrong, message in (
+        ({"axis": "volumes"}, "axis must be one of labeled, cost, cost_slices, cost_area"),
+        ({"log_axis": "log"}, "log_axis must be true or false, got 'log'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path, {**CONTENT, **wrong})
+
+
 def test_defaults(tmp_path):
     comparison = read(tmp_path, CONTENT)
     assert (comparison.title, comparison.seeds, comparison.everything, comparison.published) == (
@@ -275,7 +288,7 @@ class TestShipped:
             if name == comparison.everything:
                 assert (options["rounds"], options["budget"]) == (1, 1.0)
             else:
-                assert not {"rounds", "budget"} & set(own["options"])
+                assert not ({"rounds"} if comparison.is_over_cost else {"rounds", "budget"}) & set(own["options"])
                 assert not isinstance(options["budget"], list) or options["rounds"] == len(options["budget"])
 
     def test_the_published_table_stands_beside_ours(self, path):
