@@ -5,7 +5,8 @@
 Times the slices of a phantom and prints the fastest repeat, in the processor's time of one thread. ``--panel FILE``
 draws some of these slices: image, mask, and the scribbles of two seeds. ``--acdc FOLDER`` compares the scribbles made
 from all masks of ACDC with the experts', which lie beside them (``*_gt.nii.gz`` and ``*_scribble.nii.gz``): the share
-of pixels that agree with the mask, and the share of the pixels that is annotated, of all and of each class.
+of pixels that agree with the mask, and the share of the pixels that is annotated, of all and of each class;
+``--acdc_panel FILE`` draws both side by side.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ COLOURS = np.array(
     [(0.95, 0.9, 0.2), (0.3, 0.65, 1), (0.2, 0.9, 0.35), (1, 0.4, 0.35), (0.9, 0.5, 1), (0.3, 0.95, 0.95)]
 )
 UNSCRIBBLED = 4  # in the experts' files
+ROWS, EVERY_PATIENT, MARGIN = 5, 7, 25  # of the panel of ACDC; the margin in pixels
 
 
 def main() -> None:
@@ -44,6 +46,8 @@ def main() -> None:
         draw_panel(image, mask, args.panel)
     if args.acdc:
         print_comparison(args.acdc)
+        if args.acdc_panel:
+            draw_experts_panel(args.acdc, args.acdc_panel)
 
 
 def print_times(mask: np.ndarray, repeats: int) -> None:
@@ -55,18 +59,37 @@ def print_times(mask: np.ndarray, repeats: int) -> None:
 
 
 def draw_panel(image: np.ndarray, mask: np.ndarray, path: str) -> None:
-    """Slices of the phantom side by side with what is made of them."""
+    """Slices of the phantom beside what is made of them."""
+    both = [ScribblesFromMask(seed=seed)(mask[None], "phantom")[0] for seed in (0, 1)]
+    grey = np.clip((image + 160) / 400, 0, 1)
+    rows = [[part[..., z] for part in (grey, mask, *both)] for z in SHOWN]
+    draw_rows(rows, ("image", "mask", "scribbles", "of another seed"), path)
+
+
+def draw_experts_panel(folder: str, path: str) -> None:
+    """A slice of each of some volumes of ACDC, around the heart: mask, the experts' scribbles, and ours."""
+    rows = []
+    for place, mask, experts, ours in list(volumes(Path(folder)))[:: 2 * EVERY_PATIENT][:ROWS]:
+        image = stored(place).astype(float)
+        z = mask.shape[2] * (2 + len(rows)) // (ROWS + 3)  # from base to apex
+        inside = np.argwhere(mask[..., z] > 0)
+        low, high = (inside.min(0) - MARGIN).clip(0), inside.max(0) + MARGIN
+        view = (slice(low[0], high[0]), slice(low[1], high[1]), z)
+        grey = np.clip(image[view] / np.percentile(image, 99), 0, 1)
+        rows.append([grey, *(part[view] for part in (mask, experts, ours))])
+    draw_rows(rows, ("image", "mask", "an expert's scribbles", "made from the mask"), path)
+
+
+def draw_rows(rows: list[list[np.ndarray]], titles: tuple[str, ...], path: str) -> None:
+    """Rows of an image ``(h, w)`` of 0 to 1, its mask, and scribbles."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    both = [ScribblesFromMask(seed=seed)(mask[None], "phantom")[0] for seed in (0, 1)]
-    columns = {"image": None, "mask": mask, "scribbles": both[0], "of another seed": both[1]}
-    figure, axes = pyplot.subplots(len(SHOWN), len(columns), figsize=(9, 2.3 * len(SHOWN)), layout="constrained")
-    for row, z in zip(axes, SHOWN, strict=True):
-        for axis, (title, labels) in zip(row, columns.items(), strict=True):
-            grey = np.clip((image[..., z] + 160) / 400, 0, 1)
-            axis.imshow(coloured(grey, None if labels is None else labels[..., z], title == "mask").transpose(1, 0, 2))
-            axis.set_title(title if z == SHOWN[0] else "", fontsize=9)
+    figure, axes = pyplot.subplots(len(rows), len(titles), figsize=(9, 2.3 * len(rows)), layout="constrained")
+    for number, (row, (grey, *labels)) in enumerate(zip(axes, rows, strict=True)):
+        for axis, title, own in zip(row, titles, (None, *labels), strict=True):
+            axis.imshow(coloured(grey, own, title == "mask").transpose(1, 0, 2))
+            axis.set_title("" if number else title, fontsize=9)
             axis.axis("off")
     figure.savefig(path, dpi=100)
 
@@ -84,7 +107,7 @@ def print_comparison(folder: str) -> None:
     """Print what of the pixels is annotated over all volumes, and how much of it agrees with the masks."""
     of_class, all_pixels, n_volumes = np.zeros(4), 0, 0
     drawn, agreeing = np.zeros((2, 4)), np.zeros((2, 4))
-    for mask, experts, ours in volumes(Path(folder)):
+    for _, mask, experts, ours in volumes(Path(folder)):
         n_volumes, all_pixels = n_volumes + 1, all_pixels + mask.size
         for number in range(4):
             of_class[number] += (mask == number).sum()
@@ -103,8 +126,8 @@ def print_row(name: str, each: np.ndarray, total: float) -> None:
     print(f"{name:20s}" + "".join(f"{number:11.3f}" for number in (*each, total)))
 
 
-def volumes(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Mask, experts' scribbles and ours of each volume, uint8 ``(h, w, d)``."""
+def volumes(folder: Path) -> Iterator[tuple[Path, np.ndarray, np.ndarray, np.ndarray]]:
+    """Image file of each volume; mask, experts' scribbles and ours, uint8 ``(h, w, d)``."""
     paths = sorted(folder.rglob("*_scribble.nii.gz"))
     if not paths:
         raise SystemExit(f"{folder}: no *_scribble.nii.gz is in there; give the folder of ACDC with scribbles")
@@ -113,7 +136,7 @@ def volumes(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
         volume = path.name.removesuffix("_scribble.nii.gz")
         mask, experts = stored(path.with_name(f"{volume}_gt.nii.gz")).astype(np.uint8), stored(path).astype(np.uint8)
         experts = np.where(experts == UNSCRIBBLED, NOT_ANNOTATED, experts)
-        yield mask, experts, np.asarray(scribbles(mask[None], volume))[0]
+        yield path.with_name(f"{volume}.nii.gz"), mask, experts, np.asarray(scribbles(mask[None], volume))[0]
 
 
 def stored(path: str | Path) -> np.ndarray:
@@ -126,6 +149,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=10, help="repeats (default: 10)")
     parser.add_argument("--panel", metavar="FILE", help="draw slices of the phantom into this PNG")
     parser.add_argument("--acdc", metavar="FOLDER", help="compare with the experts' scribbles in this folder")
+    parser.add_argument("--acdc_panel", metavar="FILE", help="and draw some of both side by side into this PNG")
     return parser.parse_args()
 
 
