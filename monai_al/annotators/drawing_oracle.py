@@ -85,10 +85,13 @@ def _truth(item: Item, source: Source) -> np.ndarray:
     truth = source.cache.get(item).truth
     if truth is None:
         raise DataError(f"{item.id}: has no ground truth to draw scribbles on; add its label to the data set")
-    rows_and_columns = truth.shape[1:]
-    if source.data.sizes_tolerated and stored_shape(item.image)[:2] != rows_and_columns:
-        raise DataError(
-            f"{item.label}: has {rows_and_columns} rows and columns, its image {stored_shape(item.image)[:2]}; "
-            "scribbles are drawn on the pixels of the image, so store both in one size"
-        )
-    return truth.transpose(1, 2, 0)
+    truth = truth.transpose(1, 2, 0)
+    if source.data.sizes_tolerated:  # both show the whole view
+        truth = _resized(truth, stored_shape(item.image)[:2])
+    return truth
+
+
+def _resized(truth: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A label map of other rows and columns, each pixel that of the nearest centre."""
+    picks = [(np.arange(n) + 0.5) * old // n for n, old in zip(size, truth.shape[:2], strict=True)]
+    return truth[np.ix_(*(pick.astype(int) for pick in picks))]

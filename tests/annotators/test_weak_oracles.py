@@ -214,17 +214,25 @@ def test_no_strokes_without_a_mask(masks):
         DrawingOracle().check(weak)
 
 
-def test_other_sizes_are_refused(tmp_path):
+def test_a_mask_of_another_size_than_its_picture(tmp_path):
+    """As in collections of photographs: both show the whole view."""
     from PIL import Image
 
-    for name, size in (("a", (20, 16)), ("a_mask", (10, 8))):
-        Image.fromarray(np.full(size[::-1], 255 * (name != "a"), np.uint8)).save(tmp_path / f"{name}.png")
+    mask = np.zeros((8, 10), np.uint8)
+    mask[2:6, 5:] = 255
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(mask).save(tmp_path / "a_mask.png")
     item = Item("a", str(tmp_path / "a.png"), "a", "a", str(tmp_path / "a_mask.png"))
     pool = Pool([item], label_values={0: 0, 255: 1}, sizes_tolerated=True)
     options = {"transform": PlaneGridd(["image", "label"], (16, 16)), "sizes_tolerated": True, "progress": False}
-    cache = VolumeCache(tmp_path / "cache", label_values=pool.label_values, **options)
-    with pytest.raises(DataError, match="store both in one size"):
-        answered(DrawingOracle(), SliceSource(pool, cache))
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, **options))
+    oracle = DrawingOracle()
+    oracle.check(source)
+    answer = answered(oracle, source)
+    drawn = np.asarray(nibabel.load(answer.labels[0].where).dataobj)
+    enlarged = (mask > 0).repeat(2, 0).repeat(2, 1)
+    assert drawn.shape == (16, 20)
+    assert np.array_equal(drawn, ScribblesFromMask()(enlarged[None].astype(np.uint8), "a")[0])
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, True, "half"])
