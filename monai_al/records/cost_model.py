@@ -65,11 +65,7 @@ class CostSettings:
     opening_cost: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("scribble_speed", 1, math.inf),
-            ("slice_overhead", 0, 1),
-            ("opening_cost", 0, math.inf),
-        ):
+        for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
             if not number or not low <= value <= high:

@@ -28,7 +28,7 @@ _WRITTEN = (
     *("test/labels/[0-9]*.json", "test/query.json"),
     *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
     *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png", "restoration.png")),
-    *(f"report/{name}" for name in ("round_*_item_*.png", "test_*.png")),
+    *(f"report/{name}" for name in ("cost_curve.png", "round_*_item_*.png", "test_*.png")),
     "curve.csv", "extension_*.json", "encoder.json", "warm_start.json", "run.json", "pool.json",
 )  # fmt: skip
 _FOLDERS = (  # of these files, the inner ones first

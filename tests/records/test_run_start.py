@@ -19,7 +19,7 @@ SOMEBODYS = (
 OURS = (
     "round_00/query.json", "round_00/labels/0000.json", "round_00/timings.json", "round_00/pseudo.json",
     "round_00/pseudo/a.nii.gz", "report/index.html", "report/round_00_item_01.png", "curve.csv", "extension_00.json",
-    "encoder.json", "warm_start.json", "pool.json", "report/restoration.png",
+    "encoder.json", "warm_start.json", "pool.json", "report/restoration.png", "report/cost_curve.png",
     "round_00/answers/0000/000.nii.gz", "round_00/answers/0000/returned/001/001.nii.gz",
 )  # fmt: skip
 
