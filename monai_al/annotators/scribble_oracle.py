@@ -12,7 +12,9 @@ import numpy as np
 
 from monai_al.annotators.weak_oracle import WeakOracle
 from monai_al.data import read_volume
-from monai_al.data.reading import name_without_suffix, stored_label_values
+from monai_al.data.composed_images import stored_format
+from monai_al.data.reading import name_without_suffix, whole_numbers
+from monai_al.data.stored_formats import guarded
 from monai_al.datasets.files import existing_folder, listed_error, readable_files
 from monai_al.records import NOT_ANNOTATED, DataError, Item
 from monai_al.records.label_values import whole_label_values
@@ -32,7 +34,8 @@ class ScribbleOracle(WeakOracle):
         folder: where the files lie, on any level. Default: beside the images.
         suffix: what follows the name.
         values: stored value -> class number, or 255 for "not annotated". Default: 0 is background that somebody drew,
-            1 and so on are the classes, and the number above the last class and 255 are not annotated.
+            1 and so on are the classes, and the number above the last class and 255 are not annotated; a file of which
+            this makes most pixels annotated is refused.
         share: of the items that are answered with scribbles; the others get the data set's own label.
         seed: draws these.
 
@@ -115,16 +118,24 @@ class ScribbleOracle(WeakOracle):
 
     def _check_values(self, path: Path, source: Source) -> dict[int, int]:
         """What the values of a file of scribbles mean."""
-        values, found = self.values or self._usual(len(source.data.classes)), stored_label_values(path)
+        values = self.values or self._usual(len(source.data.classes))
+        stored = whole_numbers(guarded(path, stored_format(path).label).values, path)
+        found = {int(value): int(count) for value, count in zip(*np.unique(stored, return_counts=True), strict=True)}
         if unknown := sorted(set(found) - set(values)):
             raise DataError(
                 f"{path}: unexpected label values {', '.join(map(str, unknown[:10]))} in scribbles; expected "
                 f"{sorted(values)}; say what each means by --scribble_values, such as {{0: 0, 1: 1, 9: 255}}"
             )
-        if NOT_ANNOTATED not in (values[value] for value in found):
+        n_open = sum(count for value, count in found.items() if values[value] == NOT_ANNOTATED)
+        if not n_open:
             raise DataError(
                 f"{path}: annotates every pixel, so it is a mask, or its background and its pixels without annotation "
                 "have one value; take the file of scribbles, or say by --scribble_values which value is not annotated"
+            )
+        if self.values is None and n_open < stored.size / 2:
+            raise DataError(
+                f"{path}: annotates most pixels, as no strokes do, if its 0 is background; where 0 means not "
+                "annotated, say what each value means by --scribble_values, such as {0: 255, 1: 1, 2: 0}"
             )
         return values
 

@@ -188,6 +188,7 @@ def test_missing_scribbles_are_told_before_the_start(masks, oracle, message):
     [
         (lambda array: array * (array != NOT_ANNOTATED), "annotates every pixel"),
         (lambda array: np.where(array == 1, 7, array), "unexpected label values 7.*--scribble_values"),
+        (np.vectorize({0: 3, 1: 1, 2: 2, 255: 0}.get), "annotates most pixels.*--scribble_values"),  # people's strokes
     ],
 )
 def test_files_that_are_no_scribbles(masks, change, message):
