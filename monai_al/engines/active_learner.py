@@ -36,7 +36,7 @@ from monai_al.engines.components import check_components
 from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.initial_set import first_strategy
-from monai_al.engines.labeled_validation import LABELED, split_labeled
+from monai_al.engines.labeled_validation import LABELED, split_labeled, without_patients_of
 from monai_al.engines.loop_log import (
     tell_answer,
     tell_answered,
@@ -45,6 +45,7 @@ from monai_al.engines.loop_log import (
     tell_refused,
     tell_round,
     tell_start,
+    tell_unused_validation,
     tell_waiting,
 )
 from monai_al.engines.members import Members
@@ -204,6 +205,8 @@ class ActiveLearner(Engine):
     def _run_rounds(self) -> Any:
         self._annotate_test()
         tell_start(self.strategy.name, self.source, sum(self.sizes), self.metrics.deciding_on_test)
+        if self.settings.validate_on == LABELED and not self.metrics.validates:
+            tell_unused_validation()
         tell_budget(self.settings.budget, self.settings.rounds, self.sizes, len(self.pool))
         hidden = None if self.settings.progress else True
         with (
@@ -376,7 +379,7 @@ class ActiveLearner(Engine):
         validation = None
         if self.settings.validate_on == LABELED:
             items, validation = split_labeled(items, self.settings.seed)
-        items += pseudo_labeled(self.folder, number, self.pool)
+        items += without_patients_of(validation or (), pseudo_labeled(self.folder, number, self.pool))
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from monai_al.records import DataError, Item, rng
 
-__all__ = ["LABELED", "VALIDATION_PART", "split_labeled"]
+__all__ = ["LABELED", "VALIDATION_PART", "split_labeled", "without_patients_of"]
 
 VALIDATION_PART, LABELED = "validation_part", "labeled"
 SHARE = 0.2  # of the labeled patients
@@ -45,3 +45,19 @@ def split_labeled(items: Sequence[Item], seed: int) -> tuple[list[Item], list[It
         [item for item in items if item.patient not in validated],
         [item for item in items if item.patient in validated],
     )
+
+
+def without_patients_of(validation: Sequence[Item], items: Sequence[Item]) -> list[Item]:
+    """The items of patients who are not validated on, such as those with pseudo labels.
+
+    Args:
+        validation: the items that are validated on.
+        items: any items.
+
+    Example:
+        >>> items = [Item(f"{name}{z}", name, name, name) for name in "ab" for z in range(2)]
+        >>> [item.id for item in without_patients_of(items[:1], items)]
+        ['b0', 'b1']
+    """
+    validated = {item.patient for item in validation}
+    return [item for item in items if item.patient not in validated]

@@ -22,6 +22,7 @@ __all__ = [
     "tell_round",
     "tell_start",
     "tell_test_labels",
+    "tell_unused_validation",
     "tell_waiting",
 ]
 
@@ -57,6 +58,18 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
         "%s: %d items of %d patients may be annotated, %d in the end; %s",
         strategy, len(pool), len(pool.patients), n_labeled, tested,
     )  # fmt: skip
+
+
+def tell_unused_validation() -> None:
+    """Warn where labeled patients are left out of the training, and nothing is decided by them.
+
+    Example:
+        >>> tell_unused_validation()  # warns
+    """
+    logger.warning(
+        "--validate_on labeled leaves a fifth of the labeled patients out of each training, and nothing is chosen by "
+        "them: give --model best, --early_stopping or --tested best, or leave it out"
+    )
 
 
 def tell_budget(budget: int | float | Sequence[int | float], rounds: int, sizes: Sequence[int], n_items: int) -> None:

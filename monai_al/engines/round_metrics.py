@@ -14,7 +14,7 @@ import torch
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.cross_validation import cross_validated
-from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled
+from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled, without_patients_of
 from monai_al.engines.loop_log import tell_test_labels
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.pseudo_labeling import pseudo_labeled
@@ -79,7 +79,7 @@ class RoundMetrics:
             "labeled": len(labeled),
             "fraction": len(labeled) / len(self.pool),
             "cost": self._cost(number, labels, labeled),
-            "pseudo": len(pseudo_labeled(self.folder, number, self.pool)),
+            "pseudo": self._pseudo(number),
             "test_labels": test_labels,
             **scores,
             "dice_query": self._dice_of_query(number, labels),
@@ -87,6 +87,12 @@ class RoundMetrics:
             **self._model_choice(number),
             **choice,
         }
+
+    def _pseudo(self, number: int) -> int:
+        """How many pseudo labels took part in the round's training."""
+        items = pseudo_labeled(self.folder, number, self.pool)
+        on_labeled = bool(items) and self.settings.validate_on == LABELED
+        return len(without_patients_of(self._validation_items(number) if on_labeled else (), items))
 
     def _cost(self, number: int, labels: Labels, labeled: Sequence[Item]) -> dict[str, Any]:
         """What everything labeled costs; by area with the mean of the round before, so that no cost changes later."""
@@ -100,6 +106,13 @@ class RoundMetrics:
         """What of the bundle lets the test set decide, which is its validation set, too."""
         on_test = self.source.validates_on_test and self.settings.validate_on == VALIDATION_PART
         return decides_on_validation(self.training.raw()) if on_test else []
+
+    @property
+    def validates(self) -> bool:
+        """Whether a validation decides anything: weights, when a training ends, or the member that is tested."""
+        raw = self.training.raw()
+        asked = raw.get("model") == "best" or raw.get("early_stopping") is not None or self.members.tested == BEST
+        return asked or (self.source.validates_on_test and bool(decides_on_validation(raw)))
 
     def _tested_items(self) -> tuple[list[Item], str]:
         """The items to test on, with their labels, and what tells these labels from others."""
@@ -188,9 +201,7 @@ class RoundMetrics:
         on_labeled = self.settings.validate_on == LABELED
         if self.source.validates_on_test and not on_labeled:
             return {"model": "last", "validation_labeled": len(self.test) if self.deciding_on_test else 0}
-        best = raw.get("model") == "best"
-        validated = best or raw.get("early_stopping") is not None or self.members.tested == BEST
-        validated = validated or (self.source.validates_on_test and bool(decides_on_validation(raw)))
+        best, validated = raw.get("model") == "best", self.validates
         items = self._validation_items(number) if validated or on_labeled else []
         kinds = Counter(kind_of(self.source.annotated_share(item)) for item in items)
         return {

@@ -300,7 +300,7 @@ def test_best_on_validation_is_told_and_its_labels_are_charged(learner):
     assert metrics["validation_labeled"] == len(active.source.data.part("validation")) == 12
 
 
-def test_weights_are_chosen_by_labeled_items_alone(learner):
+def test_weights_are_chosen_by_labeled_items_alone(learner, caplog):
     """No label of a validation part is used, and nobody is trained and validated on."""
     best = {"model": "best", "validation_fraction": 0.0, "steps_per_epoch": 2}
     active = learner(
@@ -308,6 +308,7 @@ def test_weights_are_chosen_by_labeled_items_alone(learner):
         annotator=DrawingOracle(share=0.5),
     )  # fmt: skip
     active.run()
+    assert "nothing is chosen by them" not in caplog.text
     metrics, labels = active.folder.metrics(0), active.folder.labels(0)
     train, held_out = split_labeled([active.pool[active.pool.index(id)] for id in labels], seed=0)
     assert not {item.patient for item in train} & {item.patient for item in held_out}
@@ -321,9 +322,10 @@ def test_weights_are_chosen_by_labeled_items_alone(learner):
     assert metrics["validation_dice_2d"][metrics["tested_member"]] == expected == max(metrics["validation_dice_2d"])
 
 
-def test_one_labeled_patient_cannot_be_trained_and_validated_on(learner):
+def test_one_labeled_patient_cannot_be_trained_and_validated_on(learner, caplog):
     with pytest.raises(DataError, match="--validate_on labeled: all 1 labeled items are of one patient"):
         learner(Random(), rounds=1, budget=1, validate_on="labeled").run()
+    assert "nothing is chosen by them: give --model best" in caplog.text
 
 
 def test_killed_between_answer_and_training_the_other_oracle_starts_afresh(learner, tmp_path, monkeypatch):

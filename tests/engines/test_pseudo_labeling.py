@@ -19,6 +19,7 @@ from monai_al.bundle import RoundTraining
 from monai_al.data import Item, Pool, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, active_learner
 from monai_al.engines.checks import check_parts
+from monai_al.engines.labeled_validation import split_labeled
 from monai_al.engines.pseudo_labeling import without_foreground
 from monai_al.passes import predict_volume
 from monai_al.records import read_pseudo_labels
@@ -46,6 +47,15 @@ class FirstOnes(Strategy):
         return round.unlabeled[[-1, -2, 0]] if round.number == 1 else []
 
 
+class AllOthers(Random):
+    """Items by chance; all others get a pseudo label."""
+
+    gives_pseudo_labels = True
+
+    def pseudo_labels(self, round):
+        return round.unlabeled
+
+
 @pytest.fixture
 def learner(small, tmp_path):
     def make(strategy=None, folder="run", **arguments):
@@ -69,6 +79,19 @@ def trained_on(monkeypatch):
 
     monkeypatch.setattr(RoundTraining, "run", watched)
     return seen
+
+
+def test_patients_who_are_validated_on_train_with_none(learner, trained_on):
+    run = learner(AllOthers(), rounds=2, budget=8, validate_on="labeled")
+    run.run()
+    labels = run.folder.labels(1)
+    _, validated = split_labeled([run.pool[run.pool.index(id)] for id in labels], seed=0)
+    patients = {item.patient for item in validated}
+    pseudo = [run.pool[run.pool.index(label.id)] for label in read_pseudo_labels(run.folder.round_path(1))]
+    assert patients & {item.patient for item in pseudo}  # who are left out
+    expected = {item.id for item in pseudo if item.patient not in patients}
+    assert {item.id for item in trained_on[1]} - set(labels) == expected
+    assert run.folder.metrics(1)["pseudo"] == len(expected) > 0
 
 
 def content_of(path: Path) -> dict[str, bytes]:
