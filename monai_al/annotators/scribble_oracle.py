@@ -72,16 +72,19 @@ class ScribbleOracle(WeakOracle):
 
         Raises:
             ValueError: a foreign bundle reads the data.
-            DataError: the folder is missing; volumes have no scribbles, several files of them, or one with other
-                values; all are listed.
+            DataError: the folder is missing; volumes have no scribbles, several files of them, that of another volume,
+                or one with other values; all are listed.
         """
         super().check(source)
         firsts = {item.volume: item for item in source.data.part("train")}
         known, problems = self._files(firsts.values()), []
+        owners: dict[Path, str] = {}
         for item in firsts.values():
             try:
                 path = self._file(item, known)
                 if path is not None:
+                    if (other := owners.setdefault(path, item.volume)) != item.volume:
+                        raise DataError(f"{path}: is of {other} or of {item.volume}, whose images have one name")
                     self._check_values(path, source)
                 elif not _leaves_pixels_out(item, source):
                     problems.append(f"{item.volume}: {self._place(item)} holds no {_names(item)[0]}{self.suffix}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,6 +205,21 @@ def test_two_files_of_scribbles(masks, tmp_path):
         rewritten(masks, lambda array: array, folder=tmp_path / "found" / name)
     with pytest.raises(DataError, match="several files of scribbles"):
         ScribbleOracle(tmp_path / "found").check(masks)
+
+
+def test_one_file_of_scribbles_for_two_volumes(masks, tmp_path):
+    label = masks.data[0].label
+    (tmp_path / "found").mkdir()
+    shutil.copy(beside(label), tmp_path / "found" / "image_scribble.nii.gz")
+    items = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(masks.data[0].image, tmp_path / name / "image.nii.gz")
+        items.append(
+            replace(masks.data[0], id=f"{name}/0000", volume=name, image=str(tmp_path / name / "image.nii.gz"))
+        )
+    with pytest.raises(DataError, match="image_scribble.nii.gz: is of a or of b, whose images have one name"):
+        ScribbleOracle(tmp_path / "found").check(source_of(Pool(items, CLASSES)))
 
 
 def test_no_strokes_without_a_mask(masks):
