@@ -43,8 +43,7 @@ class DrawingOracle(WeakOracle):
         """The items that may be annotated have masks.
 
         Raises:
-            ValueError: a foreign bundle reads the data.
-            DataError: items have no ground truth, or one that is no mask.
+            DataError: a foreign bundle reads the data; items have no ground truth, or one that is no mask.
         """
         super().check(source)
         items = source.data.part("train")

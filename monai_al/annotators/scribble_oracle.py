@@ -33,9 +33,9 @@ class ScribbleOracle(WeakOracle):
     Args:
         folder: where the files lie, on any level. Default: beside the images.
         suffix: what follows the name.
-        values: stored value -> class number, or 255 for "not annotated". Default: 0 is background that somebody drew,
-            1 and so on are the classes, and the number above the last class and 255 are not annotated; a file of which
-            this makes most pixels annotated is refused.
+        values: stored value -> class number, or 255 for "not annotated". Default: the values of the data set's masks,
+            of which 0 is background that somebody drew; the one above them, and 255 where it is no class, are not
+            annotated. A file that annotates most pixels then is refused: its 0 is hardly background that was drawn.
         share: of the items that are answered with scribbles; the others get the data set's own label.
         seed: draws these.
 
@@ -71,9 +71,8 @@ class ScribbleOracle(WeakOracle):
         """Every volume that may be annotated has scribbles.
 
         Raises:
-            ValueError: a foreign bundle reads the data.
-            DataError: the folder is missing; volumes have no scribbles, several files of them, that of another volume,
-                or one with other values; all are listed.
+            DataError: a foreign bundle reads the data; the folder is missing; volumes have no scribbles, several files of
+                them, that of another volume, or one with other values; all are listed.
         """
         super().check(source)
         firsts = {item.volume: item for item in source.data.part("train")}
@@ -121,7 +120,7 @@ class ScribbleOracle(WeakOracle):
 
     def _check_values(self, path: Path, source: Source) -> dict[int, int]:
         """What the values of a file of scribbles mean."""
-        values = self.values or self._usual(len(source.data.classes))
+        values = self.values or _usual(source.data.label_values)
         stored = whole_numbers(guarded(path, stored_format(path).label).values, path)
         found = {int(value): int(count) for value, count in zip(*np.unique(stored, return_counts=True), strict=True)}
         if unknown := sorted(set(found) - set(values)):
@@ -141,10 +140,6 @@ class ScribbleOracle(WeakOracle):
                 "annotated, say what each value means by --scribble_values, such as {0: 255, 1: 1, 2: 0}"
             )
         return values
-
-    @staticmethod
-    def _usual(classes: int) -> dict[int, int]:
-        return {number: number for number in range(classes)} | {classes: NOT_ANNOTATED, NOT_ANNOTATED: NOT_ANNOTATED}
 
     def _given(self) -> Path:
         assert self.folder is not None
@@ -173,9 +168,17 @@ class ScribbleOracle(WeakOracle):
         own = [
             path for name in _names(item) for path in known.get(name, ()) if self.folder or path.parent == _beside(item)
         ]
+        if len(set(own)) > 1:  # in folders like those of the images
+            own = [path for path in own if path.parent.name == _beside(item).name] or own
         if len(set(own)) > 1:
             raise DataError(f"{item.volume}: has several files of scribbles, {' and '.join(map(str, own))}; keep one")
         return own[0] if own else None
+
+
+def _usual(label_values: Mapping[int, int]) -> dict[int, int]:
+    """The data set's own codes; the one above them and 255 are not annotated, where they are no class."""
+    above = 1 + max(value for value, number in label_values.items() if number != NOT_ANNOTATED)
+    return {above: NOT_ANNOTATED, NOT_ANNOTATED: NOT_ANNOTATED} | dict(label_values)
 
 
 def _names(item: Item) -> list[str]:

@@ -17,7 +17,7 @@ from monai_al.annotators.base import Answer
 from monai_al.annotators.oracle import Oracle
 from monai_al.annotators.work import Work
 from monai_al.data.label_files import write_label_map
-from monai_al.records import ORACLE, TEST, WEAK, Item, Label, Pool, Query, rng
+from monai_al.records import ORACLE, TEST, WEAK, DataError, Item, Label, Pool, Query, rng
 from monai_al.sources import Source
 
 __all__ = ["WeakOracle"]
@@ -55,11 +55,11 @@ class WeakOracle(Oracle):
         """The data can take scribbles.
 
         Raises:
-            ValueError: a foreign bundle reads them, whose loss would take pixels without annotation for a class.
-            DataError: see the subclass.
+            DataError: a foreign bundle reads them, whose loss would take pixels without annotation for a class; or see
+                the subclass.
         """
         if not source.reads_class_numbers:
-            raise ValueError(
+            raise DataError(
                 f"the annotator {self.name} needs a training config with a pool and a cache of its own: the loss of "
                 "another bundle does not leave out pixels that are not annotated; take the data set's full labels"
             )

@@ -27,6 +27,7 @@ def training_length(
     *,
     needs_validation: bool = False,
     validated: bool = False,
+    validation_fraction: float = 0.0,
 ) -> tuple[int, int | None]:
     """How long to train: optimizer steps with replacement, or epochs as passes over the labeled items.
 
@@ -37,6 +38,7 @@ def training_length(
         steps_per_epoch: steps between two validations; None counts all steps as one epoch.
         needs_validation: the best model is asked for, or early stopping.
         validated: there is something to validate on.
+        validation_fraction: above 0 says the same, in configs of bundles before version 0.1.7.
 
     Returns:
         ``(max_epochs, steps per epoch)``; the second is None where epochs are passes over the data.
@@ -58,7 +60,7 @@ def training_length(
         if number is not None and (not isinstance(number, int) or number < 1):
             raise BundleConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
     length = (epochs or 0, None) if total is None else _in_epochs(total, steps_per_epoch)
-    if needs_validation and not validated:
+    if needs_validation and not (validated or validation_fraction):
         raise BundleConfigError(
             "model: best and early_stopping need validation labels: give --validation_fraction, such as 0.15, or in a "
             "loop --validate_on labeled, which leaves some of the labeled patients out of the training"

@@ -153,12 +153,6 @@ def _declared() -> Iterator[Option]:
     )
 
     data = _section("data")
-    yield data(
-        name="test_patients",
-        kind="names",
-        optional=True,
-        help="of train_weak.yaml: who keep their masks to be tested on",
-    )
     yield data(name="dataset_dir", kind="path", optional=True, help="the data set's folder; null: the built-in phantom")
     yield data(
         name="test_fraction",

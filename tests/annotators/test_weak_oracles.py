@@ -207,6 +207,38 @@ def test_two_files_of_scribbles(masks, tmp_path):
         ScribbleOracle(tmp_path / "found").check(masks)
 
 
+def test_scribbles_in_folders_like_those_of_the_images(masks, tmp_path):
+    items, labels = [], sorted({item.label for item in masks.data})
+    for name, label in zip("ab", labels, strict=True):
+        for place in (tmp_path / "images" / name, tmp_path / "found" / name):
+            place.mkdir(parents=True)
+        shutil.copy(label.replace("_label", ""), tmp_path / "images" / name / "image.nii.gz")
+        shutil.copy(beside(label), tmp_path / "found" / name / "image_scribble.nii.gz")
+        image = str(tmp_path / "images" / name / "image.nii.gz")
+        items += [replace(masks.data[z], id=f"{name}/{z:04d}", volume=name, image=image, label=None) for z in range(8)]
+    source, oracle = source_of(Pool(items, CLASSES)), ScribbleOracle(tmp_path / "found")
+    oracle.check(source)
+    for id, plane in planes(answered(oracle, source)).items():
+        stored = np.asarray(nibabel.load(beside(labels["ab".index(id[0])])).dataobj)
+        assert np.array_equal(plane, stored[..., int(id[2:])])
+
+
+def test_values_of_the_masks_are_those_of_the_scribbles(tmp_path):
+    """A picture's mask has 255 for its foreground, which is no missing annotation then."""
+    from PIL import Image
+
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "a.png")
+    strokes = np.full((16, 20), 256, np.uint16)
+    strokes[3, 2:9], strokes[12, 4:15] = 255, 0
+    nibabel.save(nibabel.Nifti1Image(strokes, np.eye(4)), tmp_path / "a_scribble.nii.gz")
+    item = Item("a", str(tmp_path / "a.png"), "a", "a")
+    pool = Pool([item], label_values={0: 0, 255: 1})
+    source = SliceSource(pool, VolumeCache(tmp_path / "cache", label_values=pool.label_values, progress=False))
+    answer = answered(ScribbleOracle(), source)
+    found = np.asarray(nibabel.load(answer.labels[0].where).dataobj)
+    assert np.array_equal(found, np.select([strokes == 255, strokes == 0], [1, 0], NOT_ANNOTATED))
+
+
 def test_one_file_of_scribbles_for_two_volumes(masks, tmp_path):
     label = masks.data[0].label
     (tmp_path / "found").mkdir()
@@ -265,5 +297,5 @@ def test_values_without_not_annotated():
 
 def test_a_foreign_bundle_is_refused(masks):
     masks.reads_class_numbers = False
-    with pytest.raises(ValueError, match="does not leave out pixels"):
+    with pytest.raises(DataError, match="does not leave out pixels"):
         DrawingOracle().check(masks)
