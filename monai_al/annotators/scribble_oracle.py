@@ -71,8 +71,8 @@ class ScribbleOracle(WeakOracle):
         """Every volume that may be annotated has scribbles.
 
         Raises:
-            DataError: a foreign bundle reads the data; the folder is missing; volumes have no scribbles, several files of
-                them, that of another volume, or one with other values; all are listed.
+            DataError: a foreign bundle reads the data; the folder is missing; volumes have no scribbles, several files
+                of them, that of another volume, or one with other values; all are listed.
         """
         super().check(source)
         firsts = {item.volume: item for item in source.data.part("train")}
