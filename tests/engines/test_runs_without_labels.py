@@ -107,7 +107,16 @@ def test_equal_labels_give_equal_networks_whoever_answers(learner, person, small
     learner(Oracle(), strategy=Random(), folder="oracle", overrides=known, initial_set="central_stratified").run()
     for name in ("round_00/model_0.pt", "round_01/model_0.pt"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "oracle" / name).read_bytes()
-    assert metrics_of(tmp_path / "run") == metrics_of(tmp_path / "oracle")
+    person, oracle = metrics_of(tmp_path / "run"), metrics_of(tmp_path / "oracle")
+    costs = [[metrics.pop("cost") for metrics in both] for both in (person, oracle)]
+    assert person == oracle
+    for own, of_oracle in zip(*costs, strict=True):
+        for cost, area_of in ((own, "the first full labels"), (of_oracle, "the pool")):  # the unit of costs by area
+            assert cost["parameters"].pop("mean_area_of") == area_of
+            for costs_by_area in (cost["models"], *cost["sensitivity"].values()):
+                assert costs_by_area.pop("area") > 0
+            assert cost["parameters"].pop("mean_area") > 0
+        assert own == of_oracle
     assert not (tmp_path / "oracle" / "round_02").exists()  # nobody is asked
 
 
