@@ -83,7 +83,14 @@ def test_it_is_evaluated_and_applied_as_any_other_run(done, tmp_path):
     np.testing.assert_allclose(mask.affine, image.affine)
 
 
-@pytest.mark.parametrize("configs", OF_PAPERS, ids=lambda configs: configs.parent.name)
+@pytest.mark.parametrize(
+    "configs",
+    [
+        pytest.param(configs, marks=pytest.mark.nightly if configs.parent.name.startswith("ssl_cluster") else ())
+        for configs in OF_PAPERS
+    ],
+    ids=lambda configs: configs.parent.name,
+)
 def test_after_the_settings_of_the_paper(configs, tmp_path):
     """What the paper's overlay says of the 2D network and its augmentation no longer counts."""
     few = {"steps": 2, "epochs": "$None", "steps_per_epoch": 1, "validation_fraction": 0.2, "members": 1, "budget": 2}
