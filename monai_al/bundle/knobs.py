@@ -4,20 +4,28 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
+from pydoc import locate
 from typing import Any
+
+from monai.bundle import ConfigComponent
+
+from monai_al.bundle.engine_ids import engine_ids
 
 __all__ = ["KNOBS", "has_place_for", "targets_of"]
 
+# the names in braces are those of engine_ids
 KNOBS: Mapping[str, tuple[str, ...]] = {
-    "epochs": ("train#trainer#max_epochs",),
-    "batch_size": ("train#dataloader#batch_size",),
-    "learning_rate": ("optimizer#lr", "train#optimizer#lr"),
-    "num_workers": ("train#dataloader#num_workers", "validate#dataloader#num_workers"),
-    "dropout": ("network_def#dropout", "network_def#dropout_prob", "network_def#dropout_rate"),
-    "amp": ("train#trainer#amp", "validate#evaluator#amp"),
+    "epochs": ("{trainer}#max_epochs",),
+    "batch_size": ("{train_loader}#batch_size",),
+    "learning_rate": ("{optimizer}#lr", "optimizer#lr", "train#optimizer#lr"),
+    "num_workers": ("{train_loader}#num_workers", "{val_loader}#num_workers"),
+    "dropout": ("{network}#dropout", "{network}#dropout_prob", "{network}#dropout_rate", "{network}#drop_rate"),
+    "amp": ("{trainer}#amp", "{evaluator}#amp"),
 }
+_OF_THE_NETWORK = {"dropout"}  # which takes it whether or not the config says so
 _REFERENCE = re.compile(r"@([\w#:]+)$")
 
 
@@ -34,10 +42,32 @@ def targets_of(knob: str, config: Any, train_map: Mapping[str, Any] | None = Non
         ['max_epochs']
         >>> targets_of("epochs", {})
         []
+
+        >>> from monai.bundle import ConfigParser
+        >>> config = ConfigParser({"network_def": {"_target_": "UNet", "spatial_dims": 2}})
+        >>> targets_of("dropout", config)
+        ['network_def#dropout']
     """
     places = {**KNOBS, **(train_map or {})}.get(knob, ())
     places = (places,) if isinstance(places, str) else tuple(places)
-    return list(dict.fromkeys(_followed(id, config) for id in places if id in config))
+    engines = {name: id.replace("::", "#") for name, id in engine_ids(config).items()}
+    ids = [id.format_map(engines) for id in places]
+    found = list(dict.fromkeys(_followed(id, config) for id in ids if id in config))
+    if found or knob not in _OF_THE_NETWORK:
+        return found
+    taken = _arguments(config[engines["network"]]) if engines["network"] in config else ()
+    return [id for id in ids if id.rpartition("#")[2] in taken][:1]
+
+
+def _arguments(component: Any) -> tuple[str, ...]:
+    """The names of the arguments that a component of a config takes."""
+    if not ConfigComponent.is_instantiable(component):
+        return ()
+    try:
+        made: Any = locate(str(ConfigComponent(config=dict(component)).resolve_module_name()))
+        return tuple(inspect.signature(made).parameters)
+    except Exception:  # what cannot be imported is told where it is built
+        return ()
 
 
 def has_place_for(id: str, config: Any) -> bool:

@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RUN_IDS", "scratch_overrides", "without_seeding"]
+__all__ = ["RUN_IDS", "scratch_overrides"]
 
 RUN_IDS = ("run", "training")  # bundles of the first MONAI releases that had any call it training
 _FOLDER_IDS = ("output_dir", "ckpt_dir")
 _FOLDER_ARGUMENTS = ("save_dir", "log_dir", "output_dir")  # of MONAI's handlers and transforms
 _CACHE_ARGUMENT, _PARTS = "cache_dir", ("train", "validate")  # of MONAI's data sets
 _READING_ARGUMENTS = ("load_path", "checkpoint", "ckpt_path")
-_SEEDING = re.compile(r"\bset_determinism\(|\bmanual_seed\(|\bseed_everything\(")
 
 
 def scratch_overrides(config: Mapping[str, Any], folder: str) -> dict[str, str]:
@@ -49,26 +47,6 @@ def _reads_weights(key: str, value: Any) -> bool:
     """Whether an argument or expression loads a file of the bundle's folder of weights."""
     text = value if isinstance(value, str) else ""
     return "@ckpt_dir" in text and (key in _READING_ARGUMENTS or "load(" in text)
-
-
-def without_seeding(config: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The lists ``initialize``, ``run`` and ``training`` without the expressions that set a seed, where there are any.
-
-    A seed of its own would start every round and every seed of an experiment from the same weights.
-
-    Example:
-        >>> without_seeding({"initialize": ["$monai.utils.set_determinism(seed=123)", "$print(1)"], "run": "$f()"})
-        {'initialize': ['$print(1)']}
-    """
-    changed = {}
-    for id in ("initialize", *RUN_IDS):
-        entries = config.get(id)
-        entries = [entries] if isinstance(entries, str) else entries
-        if isinstance(entries, list):
-            kept = [entry for entry in entries if not (isinstance(entry, str) and _SEEDING.search(entry))]
-            if len(kept) < len(entries):
-                changed[id] = kept
-    return changed
 
 
 def _leaves(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, Any]]:

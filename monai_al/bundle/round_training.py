@@ -4,35 +4,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import gc
-import logging
-import random
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from ignite.engine import Events
+from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
 from monai_al.bundle.config_files import read_config
+from monai_al.bundle.dataset_entries import put_entries, uncached
+from monai_al.bundle.engine_ids import run_entries
 from monai_al.bundle.errors import BundleConfigError, own_errors
-from monai_al.bundle.overrides import RUN_IDS, scratch_overrides, without_seeding
+from monai_al.bundle.loaded_weights import LoadedWeights, refuse_loaded, weights_watched
+from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
+from monai_al.bundle.process_state import close_handlers, quiet, untouched_process
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
+from monai_al.bundle.training_parts import stop_validating, unwrapped
+from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.networks import load_pretrained
 from monai_al.options import literal
 
 __all__ = ["RoundTraining"]
 
-ITEMS_ID = "train::dataset::data"
-TRAINER_ID = "train::trainer"
-REQUIRED = (ITEMS_ID, TRAINER_ID, "network_def")
-VALIDATION_ITEMS_ID = "validate::dataset::data"
+ITEMS_ID, TRAINER_ID, NETWORK_ID = "train::dataset::data", "train::trainer", "network_def"
+REQUIRED = (ITEMS_ID, TRAINER_ID, NETWORK_ID)
+VALIDATION_ITEMS_ID, VALIDATION_INTERVAL = "validate::dataset::data", "val_interval"
 
 
 class RoundTraining(TrainingConfig):
@@ -40,12 +41,15 @@ class RoundTraining(TrainingConfig):
 
     Each run builds a fresh ``ConfigWorkflow``: network, optimizer, schedulers, handlers and data sets are new, and
     nothing but the returned weights stays. A config that seeds for itself, as those of the Model Zoo do, gets the
-    round's seed all the same.
+    round's seed all the same. One that was written without this package does not validate while it trains, unless
+    something depends on it or ``val_interval`` is among the overrides.
 
     Args:
         config_file: the training config and its overlays; later files win.
         overrides: id -> value, unresolved as in a config file; see :class:`TrainingConfig`.
         train_map: see :class:`TrainingConfig`.
+        bundle_ids: see :class:`TrainingConfig`.
+        own_weights: let trainings start from weights that the config itself loads into the network.
 
     Raises:
         BundleConfigError: a config file is missing, the config lacks a required id, or an override names an id that it
@@ -63,7 +67,11 @@ class RoundTraining(TrainingConfig):
         config_file: str | Path | Sequence[str | Path],
         overrides: Mapping[str, Any] | None = None,
         train_map: Mapping[str, Any] | None = None,
+        bundle_ids: Mapping[str, str] | None = None,
+        *,
+        own_weights: bool = False,
     ) -> None:
+        self.own_weights = own_weights
         files = [config_file] if isinstance(config_file, (str, Path)) else list(config_file)
         self.config_file = [str(file) for file in files]
         for file in self.config_file:
@@ -77,10 +85,12 @@ class RoundTraining(TrainingConfig):
             root=bundle_root(Path(self.config_file[0])),
             name=self.config_file[0],
             train_map=train_map,
+            bundle_ids=bundle_ids,
         )
-        for id in REQUIRED:
-            if not self.declares(id):
-                raise BundleConfigError(_lacks(self.config_file[0], id.replace("::", "#")))
+        if self.has_pool:
+            for id in REQUIRED:
+                if not self.declares(id):
+                    raise BundleConfigError(_lacks(self.config_file[0], id.replace("::", "#")))
         run_ids = [id for id in RUN_IDS if self.declares(id)]
         if not run_ids:
             raise BundleConfigError(_lacks(self.config_file[0], "run"))
@@ -110,33 +120,37 @@ class RoundTraining(TrainingConfig):
             overrides: further overrides of this run alone.
 
         Returns:
-            The ``state_dict`` of ``network_def`` on the CPU.
+            The ``state_dict`` of the network on the CPU.
 
         Raises:
-            BundleConfigError: the workflow does not train on the items it was given.
+            BundleConfigError: the workflow does not train on the items it was given, or starts from weights that it
+                loads by itself.
         """
-        with own_errors(), _untouched_process(seed), self.importing():
-            workflow = self._workflow(self._of_a_round(scratch, overrides or {}))
+        if not (self.has_pool or self.ids or all(map(self.declares, REQUIRED))):
+            self.find()
+        entries = tuple(items)  # opaque to the parser: it is neither copied nor evaluated
+        with own_errors(), untouched_process(seed), self.importing(), uncached(but=entries), weights_watched() as seen:
+            workflow = self._workflow(self._of_a_round(scratch, overrides or {}), seed)
             try:
-                # a tuple is opaque to the parser: it is neither copied nor evaluated
-                workflow.train_dataset_data = tuple(items)
-                if validation:
-                    _require(workflow, VALIDATION_ITEMS_ID)
-                    workflow.val_dataset_data = tuple(validation)
+                self._set(workflow, entries, validation)
                 workflow.initialize()
-                set_determinism(seed)  # after initialize, which may seed for itself
-                network = workflow.network_def
+                set_determinism(seed)
+                network = self._network(workflow)
+                loaded = seen.reached(network)
                 if state is not None:
                     network.load_state_dict(state)
                 elif pretrained is not None:
                     load_pretrained(network, pretrained)
-                _check_length(workflow.train_dataset, items)
+                if self.has_pool:
+                    _check_length(workflow.train_dataset, items)
+                else:
+                    self._ready(workflow, network, entries, _Start(seed, loaded, seen))
                 workflow.run()
-                _check_steps(workflow, items)
+                _check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
                 workflow.finalize()
             finally:
-                _close_handlers(workflow.parser)
+                close_handlers(list(workflow.parser.ref_resolver.resolved_content.values()))
                 del workflow
                 gc.collect()  # engines, handlers and network refer to each other
         return weights
@@ -144,13 +158,71 @@ class RoundTraining(TrainingConfig):
     def _of_a_round(self, scratch: str | Path | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raw = self.raw()
         places = {} if scratch is None else scratch_overrides(raw, literal(str(scratch)))
-        return self.all_overrides({**without_seeding(raw), **places, **overrides})
+        return self.all_overrides({**places, **overrides})
 
-    def _workflow(self, overrides: Mapping[str, Any]) -> ConfigWorkflow:
+    def _set(self, workflow: ConfigWorkflow, entries: tuple[Any, ...], validation: Sequence[Any]) -> None:
+        """Put the entries where the config has its own, as far as an id holds them."""
+        id = self.ids.get("train_data", ITEMS_ID)
+        if id is not None:
+            _require(workflow, id)
+            workflow.parser[id] = entries
+        if validation:
+            _require(workflow, VALIDATION_ITEMS_ID)
+            workflow.val_dataset_data = tuple(validation)
+
+    def _part(self, workflow: ConfigWorkflow, role: str, usual: str) -> Any:
+        """The object of a part in a workflow; None where it stands in another object alone."""
+        id = self.ids.get(role, usual)
+        return None if id is None else workflow.parser.get_parsed_content(id)
+
+    def _network(self, workflow: ConfigWorkflow) -> torch.nn.Module:
+        network = self._part(workflow, "network", NETWORK_ID)
+        return unwrapped(self._trainer(workflow).network if network is None else network)
+
+    def _trainer(self, workflow: ConfigWorkflow) -> Any:
+        trainer = self._part(workflow, "trainer", TRAINER_ID)
+        if trainer is None:  # an expression of the run builds it, each time anew
+            raise BundleConfigError(f"{self.name}: no id holds the trainer that its run starts: give it one")
+        return trainer
+
+    def _ready(
+        self, workflow: ConfigWorkflow, network: torch.nn.Module, entries: tuple[Any, ...], start: _Start
+    ) -> None:
+        """Make a trainer that was written without this package train on the entries, from the round's start."""
+        trainer = self._trainer(workflow)
+        loader = trainer.data_loader
+        if self.ids.get("train_data", ITEMS_ID) is None:
+            before = len(loader)
+            put_entries(loader.dataset, entries)
+            if trainer.state.epoch_length == before:
+                trainer.state.epoch_length = len(loader)
+        _check_length(loader.dataset, entries)
+        if not self._validates():
+            stop_validating(trainer)
+        before = {key: value.detach().clone() for key, value in network.state_dict().items()}
+
+        def started() -> None:  # after the handlers of the bundle, which load weights now
+            if torch.initial_seed() != start.seed:
+                set_determinism(start.seed)
+            moved = any(not torch.equal(value, before[key]) for key, value in network.state_dict().items())
+            if start.loaded or moved:
+                refuse_loaded(self.name, start.seen.files, "bundle" if self.own_weights else "scratch")
+
+        trainer.add_event_handler(Events.STARTED, started)
+
+    def _validates(self) -> bool:
+        """Whether the training needs its own validation, or it was asked for."""
+        raw = self.raw()
+        entries = [entry for entry in run_entries(raw) if isinstance(entry, str)]
+        last = max((i for i, entry in enumerate(entries) if ".run(" in entry), default=len(entries))
+        loads = any("load" in entry for entry in entries[last + 1 :])
+        return VALIDATION_INTERVAL in self.overrides or loads or bool(decides_on_validation(raw))
+
+    def _workflow(self, overrides: Mapping[str, Any], seed: int) -> ConfigWorkflow:
         """As MONAI makes it from the config files, which were read once, when this object was made."""
         folder = Path(self.config_file[0]).parent
-        with _quiet("monai.bundle.workflows"):
-            workflow = ConfigWorkflow(
+        with quiet("monai.bundle.workflows"):
+            workflow = _SeededWorkflow(
                 config_file=None,  # type: ignore[arg-type]
                 meta_file=str(folder / "metadata.json"),
                 logging_file=False,
@@ -161,7 +233,31 @@ class RoundTraining(TrainingConfig):
         workflow.parser.read_config(copy.deepcopy({**self._meta, **self._declared}))
         workflow.parser.update(dict(overrides))
         setattr(workflow, OF_A_ROUND, True)
+        workflow.seed = seed
         return workflow
+
+
+class _SeededWorkflow(ConfigWorkflow):
+    """A workflow whose own seeds do not stay: each would start every round and every seed of an experiment alike."""
+
+    seed: int
+
+    def _run_expr(self, id: str, **kwargs: Any) -> list[Any]:
+        listed = isinstance(self.parser[id], list) if id in self.parser else False
+        results = []
+        for one in [f"{id}::{number}" for number in range(len(self.parser[id]))] if listed else [id]:
+            results += super()._run_expr(one, **kwargs)
+            if torch.initial_seed() != self.seed:
+                set_determinism(self.seed)
+        return results
+
+
+class _Start(NamedTuple):
+    """How a training is to start: its seed, whether weights were loaded already, and what was seen of that."""
+
+    seed: int
+    loaded: bool
+    seen: LoadedWeights
 
 
 def _lacks(name: str, id: str) -> str:
@@ -185,45 +281,10 @@ def _check_length(dataset: Any, items: Sequence[Any]) -> None:
         )
 
 
-def _check_steps(workflow: ConfigWorkflow, items: Sequence[Any]) -> None:
-    state = getattr(workflow.parser.get_parsed_content(TRAINER_ID), "state", None)
+def _check_steps(trainer: Any, items: Sequence[Any]) -> None:
+    state = getattr(trainer, "state", None)
     if getattr(state, "iteration", None) == 0:
         raise BundleConfigError(
             f"the training did no step with its {len(items)} labeled items: lower --batch_size, raise --budget, or "
             "turn off drop_last in train#dataloader"
         )
-
-
-def _close_handlers(parser: ConfigParser) -> None:
-    """Close what a workflow leaves open, such as the threads of TensorBoard's writers."""
-    for found in parser.ref_resolver.resolved_content.values():
-        for handler in found if isinstance(found, (list, tuple)) else [found]:
-            if callable(getattr(handler, "attach", None)) and callable(getattr(handler, "close", None)):
-                handler.close()
-
-
-@contextlib.contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    log = logging.getLogger(logger)
-    before = log.disabled
-    log.disabled = True
-    try:
-        yield
-    finally:
-        log.disabled = before
-
-
-@contextlib.contextmanager
-def _untouched_process(seed: int) -> Iterator[None]:
-    """Seed everything, and put back afterwards what a training workflow changes in the process."""
-    path, python, numpy_state = list(sys.path), random.getstate(), np.random.get_state()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    with torch.random.fork_rng():
-        set_determinism(seed)
-        try:
-            yield
-        finally:
-            sys.path[:] = path
-            random.setstate(python)
-            np.random.set_state(numpy_state)
-            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn

@@ -16,6 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.bundle.component_checks import wrong_arguments
 from monai_al.bundle.config_files import read_config, values_of
+from monai_al.bundle.engine_ids import run_entries
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
@@ -157,7 +158,7 @@ class RunningBundle:
             known |= _OF_TRAINING
         else:
             inner = self.read(training, overlays)
-            if "trainer" not in (inner.get("train") or ()):
+            if not run_entries(inner) and "trainer" not in (inner.get("train") or ()):
                 raise BundleConfigError(
                     f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
                     "name a training config, such as train.yaml, and change a part of one by --nested_overrides"

@@ -15,7 +15,9 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SimpleInferer
 
+from monai_al.bundle.engine_ids import engine_ids
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
+from monai_al.bundle.found_parts import FoundParts, find_parts
 from monai_al.bundle.knobs import has_place_for, targets_of
 from monai_al.bundle.training_options import infer_activation
 from monai_al.inferers import TrainedNetwork
@@ -24,14 +26,17 @@ from monai_al.uncertainty import ACTIVATIONS
 
 __all__ = ["TrainingConfig"]
 
-# what the workflow itself uses comes first: it may stand in the engine alone
-DEVICE_IDS = ("device", "train::trainer::device")
-INFERER_IDS = ("validate::evaluator::inferer", "validate::inferer", "train::trainer::inferer", "train::inferer")
-POSTPROCESSING_IDS = (
-    "validate::evaluator::postprocessing", "validate::postprocessing", "train::trainer::postprocessing",
-    "train::postprocessing",
-)  # fmt: skip
-LOSS_IDS = ("train::trainer::loss_function", "loss", "train::loss")
+# MONAI's standard ids of what is not found as an object; the engine's own come first
+_USUAL = {
+    "network": ("network_def",),
+    "device": ("device", "{trainer}::device"),
+    "inferer": ("{evaluator}::inferer", "validate::inferer", "{trainer}::inferer", "train::inferer"),
+    "postprocessing": (
+        "{evaluator}::postprocessing", "validate::postprocessing", "{trainer}::postprocessing", "train::postprocessing",
+    ),
+    "loss": ("{trainer}::loss_function", "loss", "train::loss"),
+}  # fmt: skip
+POOL_ID, CACHE_ID = "pool", "cache"
 
 
 class TrainingConfig:
@@ -44,6 +49,8 @@ class TrainingConfig:
         name: what errors call it.
         train_map: knob -> the id, or ids, that it sets where the config has no id of the knob's name, beside the usual
             ones (``epochs``, ``batch_size``, ``learning_rate``, ``num_workers``).
+        bundle_ids: role of :data:`monai_al.bundle.found_parts.ROLES` -> id, where it is not found by what it is.
+        ids: role -> id as they were found before; a role whose id is None is found anew.
 
     Raises:
         BundleConfigError: an override names an id that the config does not declare, and no knob.
@@ -63,8 +70,13 @@ class TrainingConfig:
         root: Path | None = None,
         name: str = "the training config",
         train_map: Mapping[str, Any] | None = None,
+        bundle_ids: Mapping[str, str] | None = None,
+        ids: Mapping[str, str | None] | None = None,
     ) -> None:
         self.name, self.root = name, root
+        self.ids: dict[str, str | None] = dict(ids or {})
+        self.weights: list[dict[str, Any]] | None = None  # the files that it loads into its network by itself
+        self._bundle_ids = dict(bundle_ids or {})
         self._declared = {key: value for key, value in config.items() if key != "_meta_"}
         self._ids = ConfigParser(self._declared)
         self._shared: dict[str, Any] = {}
@@ -80,6 +92,27 @@ class TrainingConfig:
     def declares(self, id: str) -> bool:
         """Whether the config holds this id (``#`` or ``::`` between its levels)."""
         return id in self._ids
+
+    @property
+    def has_pool(self) -> bool:
+        """Whether the config gives its items itself; one that was written without this package does not."""
+        return self.declares(POOL_ID) and self.declares(CACHE_ID)
+
+    def find(self) -> FoundParts:
+        """What a config that was written without this package trains, reads and validates by; see :func:`find_parts`.
+
+        Raises:
+            BundleConfigError: it lacks a part that active learning needs.
+        """
+        found = find_parts(self, self._bundle_ids)
+        self.ids, self.weights = found.ids, found.weights
+        return found
+
+    def places_of(self, role: str) -> list[str]:
+        """The ids of the config that may hold a part, the one that was found first."""
+        engines = {**engine_ids(self._ids), **{key: id for key, id in self.ids.items() if id}}
+        usual = [id.format_map(engines) for id in _USUAL.get(role, ())]
+        return [id for id in dict.fromkeys([*filter(None, [self.ids.get(role)]), *usual]) if id in self._ids]
 
     def raw(self) -> dict[str, Any]:
         """The config with the overrides, unresolved."""
@@ -117,16 +150,34 @@ class TrainingConfig:
         Raises:
             BundleConfigError: the activation is not given and cannot be read off the config.
         """
+        hidden = [role for role in ("network", "inferer") if role in self.ids and self.ids[role] is None]
+        built = self.find().parts if hidden else None  # they stand in other objects alone
         parser = self.parser(self.all_overrides())
         with own_errors(), self.importing():
-            device = torch.device(_first_of(parser, DEVICE_IDS) or "cpu")
+            device = torch.device(_first_of(parser, self.places_of("device")) or "cpu")
             with torch.random.fork_rng():  # its first weights are drawn, and dropped
-                network = parser.get_parsed_content("network_def")
-            inferer = _first_of(parser, INFERER_IDS)
-            found = activation or _activation(parser)
+                network = _first_of(parser, self.places_of("network")) if "network" not in hidden else built.network
+            if network is None:
+                raise BundleConfigError(f"{self.name} declares no 'network_def', the network that is trained")
+            inferer = built.inferer if "inferer" in hidden else _first_of(parser, self.places_of("inferer"))
+            found = activation or self._activation(parser)
         if state is not None:
             network.load_state_dict(state)
         return TrainedNetwork(network.to(device), device, inferer or SimpleInferer(), found)
+
+    def _activation(self, parser: ConfigParser) -> str:
+        given = parser.get_parsed_content("activation") if "activation" in parser else None
+        if given in ACTIVATIONS:  # a bundle may call something else so
+            return given
+        postprocessing = _first_of(parser, self.places_of("postprocessing"))
+        losses = (parser.get_parsed_content(id) for id in self.places_of("loss"))
+        found = next(filter(None, (infer_activation(postprocessing, loss) for loss in (*losses, None))), None)
+        if found is None:
+            raise BundleConfigError(
+                "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
+                "multilabel or none"
+            )
+        return found
 
     def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The overrides, the shared objects and where the bundle lies."""
@@ -165,18 +216,3 @@ def _first_of(parser: ConfigParser, ids: Sequence[str]) -> Any:
     """The object behind the first of some ids that stands for one."""
     found = (parser.get_parsed_content(id) for id in ids if id in parser)
     return next((one for one in found if one is not None), None)
-
-
-def _activation(parser: ConfigParser) -> str:
-    given = parser.get_parsed_content("activation") if "activation" in parser else None
-    if given in ACTIVATIONS:  # a bundle may call something else so
-        return given
-    postprocessing = _first_of(parser, POSTPROCESSING_IDS)
-    losses = (parser.get_parsed_content(id) for id in LOSS_IDS if id in parser)
-    found = next(filter(None, (infer_activation(postprocessing, loss) for loss in (*losses, None))), None)
-    if found is None:
-        raise BundleConfigError(
-            "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
-            "multilabel or none"
-        )
-    return found

@@ -26,6 +26,7 @@ from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import (
     check_annotator,
     check_encoder,
+    check_initial_weights,
     check_members,
     check_parts,
     check_truth,
@@ -53,7 +54,7 @@ from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_label
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
 from monai_al.engines.round_weights import trained_weights
-from monai_al.engines.settings import LoopSettings
+from monai_al.engines.settings import BUNDLE, PREVIOUS, LoopSettings
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
 from monai_al.engines.warm_start import WarmStart
@@ -97,14 +98,16 @@ class ActiveLearner(Engine):
     Args:
         config_file: name of a standard training config and its overlays; built anew in each round. It declares
             ``pool`` (:class:`monai_al.records.Pool` with all splits) and ``cache``
-            (:class:`monai_al.data.VolumeCache`), or is a bundle that knows nothing of active learning: then its
-            ``train#dataset#data`` is the pool and its ``validate#dataset#data`` the test set, scored through its own
+            (:class:`monai_al.data.VolumeCache`), or is a bundle that knows nothing of active learning: then the pool is
+            what the trainer reads that it runs, and the test set what its evaluator reads, scored through its own
             inferer and postprocessing.
         strategy: chooses the items of the next query.
         output_dir: the run folder.
         overrides: id -> value for the training config, unresolved.
         train_map: knob -> the id, or ids, of the training config that it sets; see
             :class:`monai_al.bundle.TrainingConfig`.
+        bundle_ids: part of a training -> its id, where it is not found by what it is; see
+            :data:`monai_al.bundle.found_parts.ROLES`.
         annotator: who labels; the ground truth by default.
         encoder: name of the config, and of its overlays, that trains the encoder of a strategy or a warm start that
             needs one; see :class:`monai_al.engines.EncoderTraining`. It is trained before the first round, on all items
@@ -140,6 +143,7 @@ class ActiveLearner(Engine):
         *,
         overrides: Mapping[str, Any] | None = None,
         train_map: Mapping[str, Any] | None = None,
+        bundle_ids: Mapping[str, str] | None = None,
         annotator: Annotator | None = None,
         encoder: Sequence[str | Path] | None = None,
         encoder_overrides: Mapping[str, Any] | None = None,
@@ -150,9 +154,10 @@ class ActiveLearner(Engine):
         super().__init__(self._round)
         self.register_events(*RoundEvents)
         self.settings = LoopSettings(**settings)
-        self.training = RoundTraining(config_file, overrides, train_map)
+        own = {"bundle_ids": bundle_ids, "own_weights": self.settings.initial_weights == BUNDLE}
+        self.training = RoundTraining(config_file, overrides, train_map, **own)
         if self.settings.validate_on == LABELED and self.training.declares("validated"):
-            self.training = RoundTraining(config_file, dict(overrides or {}) | {"validated": True}, train_map)
+            self.training = RoundTraining(config_file, dict(overrides or {}) | {"validated": True}, train_map, **own)
         self.strategy = strategy
         self.annotator = annotator or Oracle()
         check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
@@ -255,8 +260,10 @@ class ActiveLearner(Engine):
 
     def _prepare(self) -> None:
         """Read the data and check all that can be wrong, before anything is written."""
-        self.training.resolve("train::trainer::max_epochs")  # not used here; a training that cannot start is to fail
+        if self.training.has_pool:
+            self.training.resolve("train::trainer::max_epochs")  # not used here; what cannot start is to fail
         self.source = source_of(self.training)
+        check_initial_weights(self.training, self.settings.initial_weights)
         check_parts(self.source, self.strategy, annotates_test=self.settings.annotate_test > 0)
         n_items = len(self.source.data.part("train"))
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
@@ -406,7 +413,7 @@ class ActiveLearner(Engine):
             self.fire_event(RoundEvents.ROUND_TRAINED)
 
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
-        if self.settings.initial_weights == "scratch" or number == 0:
+        if self.settings.initial_weights != PREVIOUS or number == 0:
             return None
         return self.members.state(number - 1, member)
 
@@ -441,6 +448,10 @@ class ActiveLearner(Engine):
             "uses_truth": self.strategy.uses_truth,
             "encoder": None if self.encoder is None else self.encoder.settings(),
         }
+        if self.training.ids:
+            settings["parts"] = self.training.ids
+        if self.training.weights is not None:
+            settings["bundle_weights"] = self.training.weights
         if self.warm_start is not None:
             settings["warm_start"] = self.warm_start.settings()
         training = self.training.raw() | ({"bundle_root": str(self.training.root)} if self.training.root else {})

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai_al.bundle import TrainingConfig
+from monai_al.bundle import BundleConfigError, TrainingConfig
+from monai_al.bundle.loaded_weights import refuse_loaded
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import BEST, MEAN, Members
+from monai_al.engines.settings import BUNDLE
 from monai_al.handlers.named_embeddings import bottleneck_of, layer_and_grid
 from monai_al.handlers.needs import (
     ENCODER,
@@ -28,6 +30,7 @@ from monai_al.uncertainty import Measure
 __all__ = [
     "check_annotator",
     "check_encoder",
+    "check_initial_weights",
     "check_members",
     "check_parts",
     "check_truth",
@@ -145,6 +148,27 @@ def check_members(strategy: Strategy, members: Members, source: Source, *, valid
         advice = "this bundle has none" if source.validates_on_test else "set --validation_fraction"
         advice += f", or --validate_on {LABELED}, which takes labeled items"
         raise ValueError(f"--tested best needs a validation part: {advice}")
+
+
+def check_initial_weights(training: TrainingConfig, initial_weights: str) -> None:
+    """Weights that a training config loads by itself enter the rounds only where they were asked for.
+
+    Args:
+        training: the config, whose parts were found.
+        initial_weights: see :class:`monai_al.engines.LoopSettings`.
+
+    Raises:
+        BundleConfigError: it loads some that nobody asked for, or none that were asked for.
+
+    Example:
+        >>> check_initial_weights(TrainingConfig({}), "scratch")
+    """
+    if training.weights is not None:
+        refuse_loaded(training.name, [one["file"] for one in training.weights], initial_weights)
+    elif initial_weights == BUNDLE:
+        raise BundleConfigError(
+            f"--initial_weights {BUNDLE}: {training.name} loads no weights into its network: give scratch or previous"
+        )
 
 
 def check_truth(source: Source, strategy: Strategy) -> None:

@@ -15,8 +15,9 @@ from monai_al.metrics import check_empty_policy
 from monai_al.records.cost_model import CostSettings
 from monai_al.uncertainty import check_activation
 
-__all__ = ["INITIAL_SETS", "LoopSettings"]
+__all__ = ["BUNDLE", "INITIAL_SETS", "PREVIOUS", "SCRATCH", "LoopSettings"]
 
+SCRATCH, PREVIOUS, BUNDLE = "scratch", "previous", "bundle"  # initial weights
 INITIAL_SETS = ("strategy", "random", "central_stratified", "coreset", "cluster_representatives")
 
 
@@ -38,7 +39,8 @@ class LoopSettings:
         annotate_test: how many patients are the test part that people annotate; 0: it has labels, or is empty.
         folds: above 1, each round also trains on all but one of so many parts of the labeled patients, for each part,
             and scores the network on that one.
-        initial_weights: ``"scratch"``, or ``"previous"`` to start from the previous round's weights.
+        initial_weights: ``"scratch"``, ``"previous"`` to start from the previous round's weights, or ``"bundle"`` to
+            start from those that a training config of others loads by itself.
         warm_start: pretrained weights that networks start from instead of random ones, in each round, or with previous
             weights in the first, and those of the folds in each: ``"encoder"``, those of the encoder's training, or a
             file; None: random ones.
@@ -97,8 +99,8 @@ class LoopSettings:
                 raise ValueError(f"{name} must be 0 or a whole number above {int(name == 'folds')}, got {number!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
-        if self.initial_weights not in ("scratch", "previous"):
-            raise ValueError(f"initial_weights must be 'scratch' or 'previous', got {self.initial_weights!r}")
+        if self.initial_weights not in (SCRATCH, PREVIOUS, BUNDLE):
+            raise ValueError(f"initial_weights must be {SCRATCH}, {PREVIOUS} or {BUNDLE}, got {self.initial_weights!r}")
         if self.warm_start is not None and not isinstance(self.warm_start, str):
             raise ValueError(f"warm_start must be 'encoder' or a file, got {self.warm_start!r}")
         if self.initial_set not in INITIAL_SETS:

@@ -63,14 +63,15 @@ class TrainedRun:
         training = training_of(self.record)
         if "output_dir" in training and "pool" in training:  # it may have been moved, and its cache lies beside it
             training["output_dir"] = literal(str(self.folder.path.resolve()))
+        settings = self.record["config"]["learner"]
         root = literal_of(training.get("bundle_root"))  # gone: what needs no scripts of the bundle works all the same
         self.training = TrainingConfig(
             training,
             overrides,
             root=Path(root) if root and Path(root).is_dir() else None,
             name=f"the training config of {self.folder.path}",
+            ids=settings.get("parts"),
         )
-        settings = self.record["config"]["learner"]
         self.members = Members(
             self.folder, self.training, settings["members"], settings.get("tested", MEAN), settings["activation"]
         )

@@ -58,8 +58,8 @@ def _declared() -> Iterator[Option]:
     yield loop(
         name="initial_weights",
         kind="choice",
-        choices=("scratch", "previous"),
-        help="of each round's training: new ones, or those of the round before",
+        choices=("scratch", "previous", "bundle"),
+        help="of each round's training: new ones, those of the round before, or those that another bundle loads itself",
     )
     yield loop(
         name="warm_start",
@@ -146,6 +146,11 @@ def _declared() -> Iterator[Option]:
     )
     yield loop(name="train_overlays", kind="names", help="laid over the training config: names in the bundle, or paths")
     yield loop(name="train_map", kind="config", help="where a knob goes in another bundle's training config")
+    yield loop(
+        name="bundle_ids",
+        kind="config",
+        help="ids of parts that are not found in another bundle by what they are, such as {evaluator: my_evaluator}",
+    )
     yield loop(
         name="nested_overrides",
         kind="config",

@@ -38,7 +38,25 @@ def config(name):
 def test_the_knobs_of_the_foreign_bundles(name, expected):
     found = config(name)
     assert {knob: targets_of(knob, found) for knob in expected} == expected
-    assert all(id in found for knob in KNOBS for id in targets_of(knob, found))
+    assert all(id in found for knob in KNOBS if knob != "dropout" for id in targets_of(knob, found))
+
+
+def test_dropout_is_what_the_network_takes():
+    assert targets_of("dropout", config("hippocampus_3d")) == ["network_def#dropout"]  # though its config has none
+    assert targets_of("dropout", config("cardiac_multilabel")) == ["network_def#dropout_prob"]
+    assert targets_of("dropout", ConfigParser({"network_def": {"_target_": "SegResNetDS", "spatial_dims": 3}})) == []
+    assert targets_of("dropout", ConfigParser({"network_def": "$torch.nn.Identity()"})) == []
+
+
+def test_engines_are_found_by_what_runs_them():
+    flat = {
+        "engine": {"_target_": "SupervisedTrainer", "max_epochs": "@epochs", "train_data_loader": "@loader"},
+        "loader": {"_target_": "DataLoader", "batch_size": 2},
+        "epochs": 5,
+        "training": ["$@engine.run()"],
+    }
+    found = {knob: targets_of(knob, ConfigParser(flat)) for knob in ("epochs", "batch_size", "amp")}
+    assert found == {"epochs": ["epochs"], "batch_size": ["loader#batch_size"], "amp": []}
 
 
 def test_references_are_followed_to_their_end():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_al.bundle.overrides import scratch_overrides, without_seeding
+from monai_al.bundle.overrides import scratch_overrides
 
 
 def test_everything_that_is_written_goes_to_one_folder():
@@ -47,22 +47,3 @@ def test_weights_are_still_found_where_they_lie(reader):
 def test_weights_that_a_run_loads_again_at_its_end_are_its_own():
     config = {"ckpt_dir": "m", "a": {"save_dir": "@ckpt_dir"}, "run": ["$f()", "$torch.load(@ckpt_dir + '/best.pt')"]}
     assert scratch_overrides(config, "/s") == {"ckpt_dir": "/s"}
-
-
-@pytest.mark.parametrize(
-    ("entries", "kept"),
-    [
-        (["$monai.utils.set_determinism(seed=123)", "$setattr(a, 'b', True)"], ["$setattr(a, 'b', True)"]),
-        (["$monai.utils.set_determinism(42)"], []),
-        (["$torch.manual_seed(0)", "$torch.cuda.manual_seed_all(0)", 5], ["$torch.cuda.manual_seed_all(0)", 5]),
-        ("$monai.utils.set_determinism(seed=1)", []),
-    ],
-)
-@pytest.mark.parametrize("id", ["initialize", "run", "training"])
-def test_seeds_are_left_out(id, entries, kept):
-    assert without_seeding({id: entries, "x": "$torch.manual_seed(0)"}) == {id: kept}
-
-
-@pytest.mark.parametrize("entries", [["$@train#trainer.run()"], "$f()", [], None])
-def test_lists_without_a_seed_stay_untouched(entries):
-    assert without_seeding({"run": entries}) == {}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.handlers import ValidationHandler
 from PIL import Image
 
 from monai_al.annotators import Annotator, Answer, Folder
@@ -401,6 +402,36 @@ def old_run(config):
     config["training"] = config.pop("initialize") + config.pop("run")
 
 
+def template(config):
+    """The ids of the Model Zoo's template for segmentation: flat, and other words."""
+    names = {"dataloader": "loader", "trainer": "engine", "evaluator": "tester"}
+    text = json.dumps(config)
+    for part in ("train", "validate"):
+        for key in sorted(config[part], key=len, reverse=True):
+            text = text.replace(f"{part}#{key}", f"{part}_{names.get(key, key)}")
+    flat = json.loads(text)
+    for part in ("train", "validate"):
+        flat |= {f"{part}_{names.get(key, key)}": value for key, value in flat.pop(part).items()}
+    config.clear()
+    config.update(flat)
+
+
+def in_expressions(config):
+    """No id holds the list of entries or the inferer, and subsets are made of one data set."""
+    listed = "[{'image': i, 'label': l} for i, l in zip(@images, @labels)]"
+    transform = "@train#preprocessing"
+    config["train"]["dataset"] = (
+        f"$torch.utils.data.Subset(monai.data.Dataset({listed}, {transform}), range(len(@images) - 10))"
+    )
+    config["validate"]["evaluator"]["inferer"] = "$(lambda inferer: inferer)(@validate#inferer)"
+
+
+def alone(config):
+    """A training without validation."""
+    config.pop("validate")
+    config["train"]["handlers"] = config["train"]["handlers"][1:]
+
+
 @pytest.fixture(scope="module")
 def plain(data, tmp_path_factory):
     """A run of the bundle as it is."""
@@ -414,6 +445,8 @@ def plain(data, tmp_path_factory):
     "change",
     [
         with_invertd,
+        template,
+        in_expressions,
         *(pytest.param(change, marks=pytest.mark.nightly) for change in (inline, named_lists, writing, old_run)),
     ],
 )
@@ -441,16 +474,19 @@ def no_steps(config):
     config["train"]["dataloader"].update(drop_last=True, batch_size=8)
 
 
-def template_ids(config):
-    config["trainer"] = config.pop("train")["trainer"]
+def without_trainer(config):
+    config["run"] = ["$print(@val_interval)"]
+    config["train"].pop("trainer")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (no_steps, "did no step with its 1 labeled items: lower --batch_size"),
-        (template_ids, "train.json has no train#dataset#data.*standard ids"),
-        (lambda config: config.pop("network_def"), "train.json has no network_def"),
+        (without_trainer, "train.json runs no trainer: .* name its id by --bundle_ids"),
+        (lambda config: config.pop("network_def"), "train.json fails by itself.*@network_def. is not defined"),
+        (lambda config: config["validate"].pop("evaluator"), "train.json fails by itself.*validate::evaluator. is not"),
+        (alone, "train.json has no validation: .*name it by --bundle_ids"),
         (lambda config: config.pop("run"), "train.json has no run"),
         (lambda config: config.update(dataset_dir="/nowhere"), "train#dataset#data .* is empty: does --dataset_dir"),
     ],
@@ -482,6 +518,61 @@ def test_weights_that_a_bundle_starts_from_are_found(bundle, data, tmp_path):
     (tmp_path / "weights").mkdir()
     torch.save({"model": network.state_dict()}, tmp_path / "weights" / "start.pt")
     before = content(tmp_path / "weights")
-    learner(file, data, tmp_path / "run", rounds=1, overrides={"optimizer#lr": 0.0}).run()
-    assert same(weights(tmp_path / "run"), network.state_dict())
+    for asked in ("scratch", "previous"):
+        with pytest.raises(BundleConfigError, match=r"by itself, from .*start.pt.* by --initial_weights bundle"):
+            learner(file, data, tmp_path / "run", initial_weights=asked).run()
+    assert not (tmp_path / "run").exists()
+    learner(file, data, tmp_path / "run", initial_weights="bundle", overrides={"optimizer#lr": 0.0}).run()
+    for round in (0, 1):
+        assert same(weights(tmp_path / "run", round), network.state_dict())
     assert content(tmp_path / "weights") == before
+    (recorded,) = json.loads((tmp_path / "run" / "run.json").read_text())["config"]["learner"]["bundle_weights"]
+    assert recorded["sha256"] == hashlib.sha256((tmp_path / "weights" / "start.pt").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda config, load: config.update(network=f"$(lambda net: ({load}, net)[1])(@network_def.to(@device))"),
+        pytest.param(lambda config, load: config["initialize"].append(f"${load}"), marks=pytest.mark.nightly),
+        pytest.param(lambda config, load: config["run"].insert(0, f"${load}"), marks=pytest.mark.nightly),
+    ],
+    ids=["where the network is built", "in initialize", "in run"],
+)
+def test_weights_that_an_expression_loads_never_enter_unasked(place, bundle, data, tmp_path):
+    file = bundle("skin_lesion_2d")
+    small = {"network_def#channels": SMALL["skin_lesion_2d"]["network_def#channels"]}
+    (network,) = RoundTraining(file, small | {"network_def#norm": "instance"}).resolve("network_def")
+    torch.save(network.state_dict(), tmp_path / "start.pt")
+    load = f"@network_def.load_state_dict(torch.load('{tmp_path / 'start.pt'}', weights_only=True))"
+    file = bundle("skin_lesion_2d", lambda config: place(config, load))
+    with pytest.raises(BundleConfigError, match=r"by itself, from .*start.pt"):
+        learner(file, data, tmp_path / "run", overrides={"network_def#norm": "instance"}).run()
+    assert not (tmp_path / "run").exists()
+    still = {"optimizer#lr": 0.0, "network_def#norm": "instance"}
+    learner(file, data, tmp_path / "asked", initial_weights="bundle", rounds=1, overrides=still).run()
+    assert same(weights(tmp_path / "asked"), network.state_dict())
+
+
+def test_a_bundle_that_loads_no_weights_has_none_to_start_from(bundle, data, tmp_path):
+    with pytest.raises(BundleConfigError, match="--initial_weights bundle: .* loads no weights into its network"):
+        learner(bundle("skin_lesion_2d"), data, tmp_path / "run", initial_weights="bundle").run()
+
+
+def test_the_bundles_own_validation_runs_only_where_something_depends_on_it(bundle, data, tmp_path, monkeypatch):
+    def validations(folder, change=lambda config: None, **overrides):
+        seen = []
+        monkeypatch.setattr(ValidationHandler, "__call__", lambda self, engine: seen.append(engine.state.epoch))
+        overrides = {"epochs": 2, "val_interval": 1, **overrides} if overrides else {"epochs": 2}
+        file = bundle("hippocampus_3d", lambda config: (config.update(val_interval=1), change(config)))
+        learner(file, data, tmp_path / folder, Random(), rounds=1, overrides=overrides).run()
+        return seen
+
+    def stops_early(config):
+        stopper = {"_target_": "EarlyStopHandler", "patience": 9, "score_function": "$lambda engine: 0.0"}
+        config["validate"]["handlers"].append(stopper | {"trainer": None})
+        config["run"].insert(0, "$@validate#handlers#3.set_trainer(trainer=@train#trainer)")
+
+    assert validations("off") == []
+    assert validations("asked for", val_interval=1) == [1, 2]
+    assert validations("needed", stops_early) == [1, 2]

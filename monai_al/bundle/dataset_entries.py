@@ -1,0 +1,109 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The list of entries behind a data set, and another list in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+from monai.data import CacheDataset
+from torch.utils.data import Subset
+
+from monai_al.bundle.errors import BundleConfigError
+
+__all__ = ["entries_of", "put_entries", "transform_of", "uncached"]
+
+
+def entries_of(dataset: Any) -> list[Any] | None:
+    """The entries that a data set reads its items from; None where it does not tell.
+
+    Args:
+        dataset: one with ``data``, as MONAI's have, or a subset of one. A data set without ``data`` and ``transform``
+            gives its items as they are.
+
+    Example:
+        >>> from monai.data import Dataset
+        >>> entries_of(Subset(Dataset([{"image": "a"}, {"image": "b"}]), [1]))
+        [{'image': 'b'}]
+    """
+    if isinstance(dataset, Subset):
+        whole = entries_of(dataset.dataset)
+        return None if whole is None else [whole[int(i)] for i in dataset.indices]
+    data = getattr(dataset, "data", dataset)
+    if data is not dataset and not isinstance(data, (list, tuple)) and hasattr(data, "__getitem__"):
+        return entries_of(data)  # one data set in another
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+        return None
+    return [data[i] for i in range(len(data))]
+
+
+def transform_of(dataset: Any) -> Any:
+    """What a data set makes of an entry, or None.
+
+    Example:
+        >>> from monai.data import Dataset
+        >>> transform_of(Subset(Dataset(["a"], transform=len), [0]))("abc")
+        3
+    """
+    return transform_of(dataset.dataset) if isinstance(dataset, Subset) else getattr(dataset, "transform", None)
+
+
+def put_entries(dataset: Any, entries: Sequence[Any]) -> None:
+    """Let a data set read these entries from now on.
+
+    Args:
+        dataset: one with ``data``, or a subset of one, whose other subsets keep theirs.
+        entries: what it is to hold.
+
+    Raises:
+        BundleConfigError: it has no place for them.
+
+    Example:
+        >>> from monai.data import Dataset
+        >>> subset = Subset(Dataset([{"image": "a"}, {"image": "b"}]), [1])
+        >>> put_entries(subset, [{"image": "c"}])
+        >>> len(subset), subset[0]
+        (1, {'image': 'c'})
+    """
+    if isinstance(dataset, Subset):
+        dataset.dataset = copy.copy(dataset.dataset)
+        put_entries(dataset.dataset, entries)
+        dataset.indices = range(len(entries))
+    elif callable(getattr(dataset, "set_data", None)):
+        dataset.set_data(entries)
+    elif hasattr(dataset, "data"):
+        dataset.data = entries
+    else:
+        raise BundleConfigError(
+            f"the training data set is a {type(dataset).__name__}, which has no 'data' to put the labeled items into: "
+            "build one of MONAI's data sets from a list of entries"
+        )
+
+
+@contextlib.contextmanager
+def uncached(but: Sequence[Any] | None = None) -> Iterator[None]:
+    """Let MONAI's caching data sets read nothing ahead, except one that holds these very entries.
+
+    Args:
+        but: the entries of the data set that does.
+
+    Example:
+        >>> with uncached():
+        ...     dataset = CacheDataset([1, 2], transform=lambda number: 10 * number, progress=False)
+        >>> dataset.cache_num, dataset[1]
+        (0, 20)
+    """
+    fill = CacheDataset.set_data
+
+    def set_data(self: CacheDataset, data: Sequence[Any]) -> None:
+        number = self.set_num
+        self.set_num = number if but is not None and data is but else 0
+        fill(self, data)
+        self.set_num = number
+
+    with mock.patch.object(CacheDataset, "set_data", set_data):
+        yield

@@ -1,0 +1,249 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a training in a config that was written without this package: as objects, and the ids that hold them."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from ignite.engine import Engine
+from monai.bundle import ConfigParser
+
+from monai_al.bundle.dataset_entries import uncached
+from monai_al.bundle.engine_ids import TRAINER_ID, engine_ids, entries_under, run_entries
+from monai_al.bundle.errors import BundleConfigError, own_errors
+from monai_al.bundle.loaded_weights import LoadedWeights, loaders_of, weights_watched
+from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
+from monai_al.bundle.process_state import close_handlers, untouched_process
+from monai_al.bundle.training_parts import TrainingParts, handlers_of, parts_of, unwrapped
+from monai_al.failures.chain import chain, is_deliberate
+from monai_al.failures.words import one_line
+from monai_al.options import literal
+
+__all__ = ["ROLES", "FoundParts", "find_parts"]
+
+# what can be named by its id where it is not found, or not the right one
+ROLES = ("trainer", "network", "train_data", "evaluator", "test_data", "preprocessing", "postprocessing", "inferer")
+
+
+@dataclass(frozen=True)
+class FoundParts:
+    """The parts of a training, as they are found.
+
+    Args:
+        parts: the objects.
+        ids: role -> id of the config that holds it; None where it exists only inside of another object.
+        weights: the files that the config loads into its network by itself; None where it loads nothing.
+        listed: the lists of texts that the config holds, such as the paths of all images.
+
+    Example:
+        >>> FoundParts(parts=None, ids={"trainer": "train::trainer"}, weights=None, listed=[]).ids["trainer"]
+        'train::trainer'
+    """
+
+    parts: TrainingParts
+    ids: dict[str, str | None]
+    weights: list[dict[str, Any]] | None
+    listed: list[list[str]]
+
+
+class _Config(Protocol):
+    """What is asked of a :class:`monai_al.bundle.TrainingConfig`."""
+
+    name: str
+
+    def raw(self) -> dict[str, Any]: ...
+    def parser(self, overrides: Mapping[str, Any]) -> ConfigParser: ...
+    def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
+    def importing(self) -> AbstractContextManager[None]: ...
+
+
+def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> FoundParts:
+    """Build what a config runs, once, and see what it consists of. Nothing is trained, cached or left on the disk.
+
+    Args:
+        training: the config.
+        given: role of :data:`ROLES` -> id, over what is found.
+
+    Raises:
+        BundleConfigError: it runs no trainer, or one without the parts that active learning needs.
+
+    Example:
+        >>> from monai_al.bundle import TrainingConfig
+        >>> find_parts(TrainingConfig({"run": "$print(1)"}, name="train.json"))
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: train.json runs no trainer: ...
+    """
+    given = {role: id.replace("#", "::") for role, id in (given or {}).items()}
+    with tempfile.TemporaryDirectory() as folder, untouched_process(0), training.importing():
+        places = scratch_overrides(training.raw(), literal(folder))
+        parser = training.parser(training.all_overrides(places))
+        _refuse_undeclared(training.name, given, parser)
+        with uncached(), weights_watched() as seen, _failing_by_itself(training.name):
+            _refuse_empty(training, given, parser)
+            trainer = _trainer(training.name, given.get("trainer"), parser)
+            evaluator = _evaluator(given.get("evaluator"), parser, trainer)
+            _begin(parser)
+            parts = parts_of(trainer, evaluator, name=training.name)
+        early = seen.record() if seen.reached(parts.network) else None
+        late = loaders_of([handler for _, handler in handlers_of(trainer)], parts.network)
+        files = None if early is None and not late else [*(early or ()), *LoadedWeights(late).record()]
+        listed = [value for value in _resolved(parser).values() if _is_paths(value)]
+        close_handlers(list(_resolved(parser).values()))
+        return FoundParts(_as_given(parts, given, parser), _ids(parts, given, parser), files, listed)
+
+
+@contextlib.contextmanager
+def _failing_by_itself(name: str) -> Iterator[None]:
+    """Say that a config cannot be built, whoever runs it, and why."""
+    try:
+        with own_errors():
+            yield
+    except Exception as error:
+        if is_deliberate(error):
+            raise
+        # MONAI's own errors tell only which component or expression could not be made
+        cause = next((one for one in chain(error) if not str(one).startswith("Failed to ")), error)
+        raise BundleConfigError(
+            f"{name} fails by itself, before active learning begins: {type(cause).__name__}: {one_line(str(cause))}"
+        ) from error
+
+
+def _refuse_empty(training: _Config, given: Mapping[str, str], parser: ConfigParser) -> None:
+    """A list of entries that is empty is told as that, before a loader fails on it."""
+    engines = engine_ids(parser)
+    for role, part in (("train_data", "train"), ("test_data", "val")):
+        id = given.get(role, f"{engines[f'{part}_dataset']}::data")
+        entries = parser.get_parsed_content(id) if id in parser else None
+        if isinstance(entries, (list, tuple)) and not entries:
+            folder = parser.get_parsed_content("dataset_dir") if "dataset_dir" in parser else ""
+            raise BundleConfigError(
+                f"{id.replace('::', '#')} of {training.name} is empty: does "
+                + (f"--dataset_dir {folder}" if folder else "the folder that it reads")
+                + " hold the data in the layout that the bundle expects?"
+            )
+
+
+def _trainer(name: str, given: str | None, parser: ConfigParser) -> Any:
+    """The engine with an optimizer that the config runs."""
+    id = given or engine_ids(parser)["trainer"]
+    if id in parser:
+        return parser.get_parsed_content(id)
+    seen = _engines_in_run(parser)
+    if len(seen) == 1:
+        return seen[0]
+    why = f"{len(seen)} engines" if seen else "no trainer"
+    raise BundleConfigError(
+        f"{name} runs {why}: active learning needs a training config whose 'run' starts one of MONAI's trainers; where "
+        f"it does, name its id by --bundle_ids \"{{'trainer': ID}}\" (usual: {TRAINER_ID.replace('::', '#')})"
+    )
+
+
+def _begin(parser: ConfigParser) -> None:
+    """Evaluate what the config does before it trains, where it may load weights."""
+    before = {"initialize": len(entries_under("initialize", parser))}
+    run_id = next((id for id in RUN_IDS if id in parser), "run")
+    entries = entries_under(run_id, parser)
+    before[run_id] = next((i for i, entry in enumerate(entries) if ".run(" in str(entry)), 0)
+    for id, number in before.items():
+        for i in range(number):
+            parser.get_parsed_content(f"{id}::{i}" if isinstance(parser[id], list) else id)
+
+
+def _engines_in_run(parser: ConfigParser) -> list[Any]:
+    """The engines with an optimizer that any entry of ``run`` refers to."""
+    found: dict[int, Any] = {}
+    for entry in run_entries(parser):
+        for name in parser.ref_resolver.match_refs_pattern(entry) if isinstance(entry, str) else ():
+            value = parser.get_parsed_content(name) if name in parser else None
+            if isinstance(value, Engine) and hasattr(value, "optimizer"):
+                found[id(value)] = value
+    return list(found.values())
+
+
+def _evaluator(given: str | None, parser: ConfigParser, trainer: Any) -> Any:
+    """The one that is named; else None where a handler of the trainer runs one, else that of MONAI's usual ids."""
+    if given is not None:
+        return parser.get_parsed_content(given)
+    if any(isinstance(getattr(handler, "validator", None), Engine) for _, handler in handlers_of(trainer)):
+        return None
+    usual = engine_ids(parser)["evaluator"]
+    found = parser.get_parsed_content(usual) if usual in parser else None
+    return found if isinstance(found, Engine) else None
+
+
+def _as_given(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -> TrainingParts:
+    """The parts, with those that were named by their ids in place of what was found."""
+    fields = {"train_data": "train_entries", "test_data": "test_entries"}
+    named = {
+        fields.get(role, role): parser.get_parsed_content(id)
+        for role, id in given.items()
+        if role not in ("trainer", "evaluator")
+    }
+    values = {key: getattr(parts, key) for key in parts.__dataclass_fields__}
+    for key in fields.values():
+        if key in named:
+            named[key] = list(named[key])
+    return TrainingParts(**{**values, **named})
+
+
+def _ids(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -> dict[str, str | None]:
+    """The ids of the parts that there are."""
+    resolved = _resolved(parser)
+    train, test = _id_of(parts.train_dataset, resolved), _id_of(parts.test_dataset, resolved)
+    networks = {key: value for key, value in resolved.items() if isinstance(value, torch.nn.Module)}
+    found = {
+        "trainer": _id_of(parts.trainer, resolved),
+        "network": _id_of(parts.network, {key: unwrapped(value) for key, value in networks.items()}),
+        "train_data": _data_id(train, parts.train_dataset, resolved, parser),
+    }
+    if parts.evaluator is not None:
+        found["evaluator"] = _id_of(parts.evaluator, resolved)
+    if parts.test_dataset is not None:
+        found["test_data"] = _data_id(test, parts.test_dataset, resolved, parser)
+        found["preprocessing"] = _id_of(parts.preprocessing, resolved)
+        if found["preprocessing"] is None and test is not None and f"{test}::transform" in parser:
+            found["preprocessing"] = f"{test}::transform"
+    for role in ("postprocessing", "inferer"):
+        value = getattr(parts, role)
+        if value is not None:
+            found[role] = _id_of(value, resolved)
+    return {**found, **given}
+
+
+def _data_id(dataset_id: str | None, dataset: Any, resolved: Mapping[str, Any], parser: ConfigParser) -> str | None:
+    """The id of a data set's entries: its argument ``data``, else a list that it holds."""
+    argument = f"{dataset_id}::data"
+    if dataset_id is not None and argument in parser:
+        return argument
+    return _id_of(getattr(dataset, "data", None), resolved)
+
+
+def _id_of(value: Any, resolved: Mapping[str, Any]) -> str | None:
+    """The id that holds an object, the shortest where several do."""
+    held = [key for key, one in resolved.items() if one is value] if value is not None else []
+    return min(held, key=lambda key: (key.count("::"), key != "network_def", len(key)), default=None)
+
+
+def _resolved(parser: ConfigParser) -> dict[str, Any]:
+    return {key: value for key, value in parser.ref_resolver.resolved_content.items() if key}
+
+
+def _is_paths(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _refuse_undeclared(name: str, given: Mapping[str, str], parser: ConfigParser) -> None:
+    unknown = [role for role in given if role not in ROLES]
+    if unknown:
+        raise BundleConfigError(f"--bundle_ids: there is no part {unknown[0]!r}; the parts are {', '.join(ROLES)}")
+    missing = [id for id in given.values() if id not in parser]
+    if missing:
+        raise BundleConfigError(f"--bundle_ids: {name} declares no {missing[0].replace('::', '#')!r}")
