@@ -22,8 +22,8 @@ def entries_of(dataset: Any) -> list[Any] | None:
     """The entries that a data set reads its items from; None where it does not tell.
 
     Args:
-        dataset: one with ``data``, as MONAI's have, or a subset of one. A data set without ``data`` and ``transform``
-            gives its items as they are.
+        dataset: one with ``data``, as MONAI's have, or a subset of one. The items of a data set without, such as one
+            that reads an ``.npz`` file, are its entries.
 
     Example:
         >>> from monai.data import Dataset
@@ -34,11 +34,17 @@ def entries_of(dataset: Any) -> list[Any] | None:
         whole = entries_of(dataset.dataset)
         return None if whole is None else [whole[int(i)] for i in dataset.indices]
     data = getattr(dataset, "data", dataset)
-    if data is not dataset and not isinstance(data, (list, tuple)) and hasattr(data, "__getitem__"):
-        return entries_of(data)  # one data set in another
-    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+    if not (_is_list(data) and _is_list(dataset)):
         return None
+    if len(data) == 0 < len(dataset):  # it keeps them elsewhere
+        data = dataset
+    if data is not dataset and not isinstance(data, (list, tuple)):
+        return entries_of(data)  # one data set in another
     return [data[i] for i in range(len(data))]
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
 def transform_of(dataset: Any) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> Fou
         places = scratch_overrides(training.raw(), literal(folder))
         parser = training.parser(training.all_overrides(places))
         _refuse_undeclared(training.name, given, parser)
-        with uncached(), weights_watched() as seen, _failing_by_itself(training.name):
+        with uncached(), weights_watched() as seen, _failing_by_itself(training.name), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the first round tells the same
             _refuse_empty(training, given, parser)
             trainer = _trainer(training.name, given.get("trainer"), parser)
             evaluator = _evaluator(given.get("evaluator"), parser, trainer)
