@@ -14,18 +14,18 @@ from monai.bundle import ConfigComponent
 
 from monai_al.bundle.engine_ids import engine_ids
 
-__all__ = ["KNOBS", "has_place_for", "targets_of"]
+__all__ = ["DROPOUT", "KNOBS", "has_place_for", "targets_of"]
 
+DROPOUT = "dropout"  # the network takes it whether or not the config says so
 # the names in braces are those of engine_ids
 KNOBS: Mapping[str, tuple[str, ...]] = {
     "epochs": ("{trainer}#max_epochs",),
     "batch_size": ("{train_loader}#batch_size",),
     "learning_rate": ("{optimizer}#lr", "optimizer#lr", "train#optimizer#lr"),
     "num_workers": ("{train_loader}#num_workers", "{val_loader}#num_workers"),
-    "dropout": ("{network}#dropout", "{network}#dropout_prob", "{network}#dropout_rate", "{network}#drop_rate"),
+    DROPOUT: ("{network}#dropout", "{network}#dropout_prob", "{network}#dropout_rate", "{network}#drop_rate"),
     "amp": ("{trainer}#amp", "{evaluator}#amp"),
 }
-_OF_THE_NETWORK = {"dropout"}  # which takes it whether or not the config says so
 _REFERENCE = re.compile(r"@([\w#:]+)$")
 
 
@@ -53,7 +53,7 @@ def targets_of(knob: str, config: Any, train_map: Mapping[str, Any] | None = Non
     engines = {name: id.replace("::", "#") for name, id in engine_ids(config).items()}
     ids = [id.format_map(engines) for id in places]
     found = list(dict.fromkeys(_followed(id, config) for id in ids if id in config))
-    if found or knob not in _OF_THE_NETWORK:
+    if found or knob != DROPOUT:
         return found
     taken = _arguments(config[engines["network"]]) if engines["network"] in config else ()
     return [id for id in ids if id.rpartition("#")[2] in taken][:1]

@@ -18,7 +18,7 @@ from monai_al.bundle.component_checks import wrong_arguments
 from monai_al.bundle.config_files import read_config, values_of
 from monai_al.bundle.engine_ids import run_entries
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
-from monai_al.bundle.knobs import KNOBS, has_place_for, targets_of
+from monai_al.bundle.knobs import DROPOUT, KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
 from monai_al.bundle.references import referred_ids
 
@@ -151,6 +151,7 @@ class RunningBundle:
         if training is not None:  # it was handed over as MONAI's command line read it
             training = as_typed("training_config", training)
         encoder = [as_typed("encoder", name) if i == 0 else name for i, name in enumerate(encoder)]
+        problems: list[str] = []
         known = _ENTRIES | referred_ids(self.config) | (set() if own is None else set(_parsed(self.file(own))))
         inner: dict[str, Any] = {}
         pretraining: dict[str, Any] = {}
@@ -163,6 +164,7 @@ class RunningBundle:
                     f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
                     "name a training config, such as train.yaml, and change a part of one by --nested_overrides"
                 )
+            problems += self._misfits(training, overlays)
             used = referred_ids(inner) | _OF_TRAINING
             known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
         if encoder:
@@ -172,8 +174,13 @@ class RunningBundle:
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
         known |= self._of_the_bundles_own_encoder(kept.get("encoder"), encoder)
-        problems = [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
+        problems += [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
         unknown = [id for id in self.config if id not in known]
+        if DROPOUT in unknown and inner and "pool" not in inner:
+            unknown.remove(DROPOUT)
+            problems.append(
+                f"--{DROPOUT}: the network of {self.file(training)} takes none: choose a strategy that needs no dropout"
+            )
         if unknown:
             problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
         try:
@@ -211,6 +218,19 @@ class RunningBundle:
                 where = _where_else(str(name), file)
                 raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
         return read_config(self.files(config, overlays))
+
+    def _misfits(self, training: str, overlays: Sequence[str]) -> list[str]:
+        """Overlays that refer to what neither they nor the training config declare, as those of other bundles do."""
+        inner = self.read(training, overlays)
+        found = []
+        for name in overlays:
+            missing = sorted(referred_ids(values_of(self.file(name))) - set(inner))
+            if missing:
+                found.append(
+                    f"--train_overlays {name}: it refers to @{', @'.join(missing)}, which {self.file(training)} does "
+                    "not declare: it is meant for another bundle; leave it out, or the strategy's overlay that adds it"
+                )
+        return found
 
     def _of_the_bundles_own_encoder(self, own: Any, asked: Sequence[str]) -> set[str]:
         """Ids for the config of the bundle's encoder, as its overlays set them, where another encoder is asked for."""

@@ -115,7 +115,22 @@ def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | 
         if option in typed:
             raise ValueError(f"--{option} is given twice: give it once")
         typed[option] = text if equals else None if not rest or rest[0].startswith("--") else rest.pop(0)
-    return names, typed
+    return names, typed | _first_and_overlays(typed)
+
+
+def _first_and_overlays(typed: Mapping[str, str | None]) -> dict[str, str | None]:
+    """A list of training configs, as MONAI takes one, as the first of them and what is laid over it."""
+    text = (typed.get("training_config") or "").strip()
+    if not text.startswith("["):
+        return {}
+    try:
+        first, *others = map(str, OPTIONS["train_overlays"].typed(text))
+    except ValueError:
+        known = "a path, or a list of some such as \"['a.json','b.json']\""
+        raise ValueError(f"--training_config must be {known}, got {text}") from None
+    given = typed.get("train_overlays")
+    more = [] if given is None else OPTIONS["train_overlays"].typed(given)
+    return {"training_config": first, "train_overlays": repr([*others, *more])}
 
 
 def config_values(

@@ -90,6 +90,14 @@ def test_options_become_what_monai_is_to_get():
     }
 
 
+def test_a_list_of_training_configs_is_the_first_and_what_is_laid_over_it():
+    words = ["active_learning", "--training_config", "['a/train.json', 'b.json']", "--train_overlays", "['c.yaml']"]
+    _, typed = words_and_options(words)
+    assert typed == {"training_config": "a/train.json", "train_overlays": "['b.json', 'c.yaml']"}
+    with pytest.raises(ValueError, match=r"--training_config must be a path, or a list .*got \['a"):
+        words_and_options(["active_learning", "--training_config", "['a"])
+
+
 def test_null_takes_the_place_of_what_the_config_has(monkeypatch):
     """MONAI's run leaves out options that are None."""
     given = {}

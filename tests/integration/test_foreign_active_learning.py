@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL import Image
 from monai_al.annotators import Annotator, Answer, Folder
 from monai_al.assets import find_asset
 from monai_al.bundle import BundleConfigError, RoundTraining
+from monai_al.cli import main
 from monai_al.engines import ActiveLearner, RoundEvents, TrainedRun
 from monai_al.passes import evaluate_items
 from monai_al.records import DataError, Label
@@ -261,6 +263,23 @@ def test_from_the_command_line_of_monai(bundle, data, tmp_path):
     assert (recorded["epochs"], recorded["batch_size"], recorded["image_size"]) == (1, 1, [32, 32])
 
 
+@pytest.mark.parametrize(
+    ("network", "strategy", "message"),
+    [
+        ({"_target_": "SegResNetDS", "spatial_dims": 3}, "mc_dropout", "--dropout: the network of .* takes none"),
+        (None, "learning_loss", "--train_overlays learning_loss: it refers to @backbone, @channels, .*another bundle"),
+    ],
+)
+def test_what_a_strategy_brings_and_has_no_place_for(network, strategy, message, bundle, data, tmp_path, capsys):
+    file = bundle("hippocampus_3d", lambda config: config.update(network_def=network or config["network_def"]))
+    words = ["active_learning", f"strategies/{strategy}", "--training_config", str(file)]
+    assert main(
+        ["run", *words, "--dataset_dir", str(data / file.parents[1].name), "--output_dir", str(tmp_path / "run")]
+    )
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.nightly
 def test_a_measure_that_needs_dropout(bundle, data, tmp_path):
     often = {"network_def#dropout_prob": 0.5}
@@ -269,6 +288,8 @@ def test_a_measure_that_needs_dropout(bundle, data, tmp_path):
     assert found.folder.query(1).items[0].score > 0
     with pytest.raises(ValueError, match="dropout"):
         learner(bundle("hippocampus_3d"), data, tmp_path / "b", Uncertainty("bald")).run()
+    taken = {"dropout": 0.5}  # the network takes it, though the config says nothing of it
+    learner(bundle("hippocampus_3d"), data, tmp_path / "c", Uncertainty("bald"), overrides=taken).run()
     assert not (tmp_path / "b" / "run.json").exists()
 
 
