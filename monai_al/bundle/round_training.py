@@ -25,7 +25,6 @@ from monai_al.bundle.process_state import close_handlers, quiet, untouched_proce
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
 from monai_al.bundle.training_parts import stop_validating, unwrapped
-from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.networks import load_pretrained
 from monai_al.options import literal
 
@@ -216,7 +215,7 @@ class RoundTraining(TrainingConfig):
         entries = [entry for entry in run_entries(raw) if isinstance(entry, str)]
         last = max((i for i, entry in enumerate(entries) if ".run(" in entry), default=len(entries))
         loads = any("load" in entry for entry in entries[last + 1 :])
-        return VALIDATION_INTERVAL in self.overrides or loads or bool(decides_on_validation(raw))
+        return VALIDATION_INTERVAL in self.overrides or loads or bool(self.deciding_on_validation())
 
     def _workflow(self, overrides: Mapping[str, Any], seed: int) -> ConfigWorkflow:
         """As MONAI makes it from the config files, which were read once, when this object was made."""

@@ -20,6 +20,8 @@ from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.found_parts import FoundParts, find_parts
 from monai_al.bundle.knobs import has_place_for, targets_of
 from monai_al.bundle.training_options import infer_activation
+from monai_al.bundle.training_parts import deciding_handlers
+from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
 from monai_al.uncertainty import ACTIVATIONS
@@ -77,6 +79,7 @@ class TrainingConfig:
         self.ids: dict[str, str | None] = dict(ids or {})
         self.weights: list[dict[str, Any]] | None = None  # the files that it loads into its network by itself
         self._bundle_ids = dict(bundle_ids or {})
+        self._deciding: list[str] | None = None
         self._declared = {key: value for key, value in config.items() if key != "_meta_"}
         self._ids = ConfigParser(self._declared)
         self._shared: dict[str, Any] = {}
@@ -106,7 +109,12 @@ class TrainingConfig:
         """
         found = find_parts(self, self._bundle_ids)
         self.ids, self.weights = found.ids, found.weights
+        self._deciding = deciding_handlers(found.parts)
         return found
+
+    def deciding_on_validation(self) -> list[str]:
+        """What of the config lets validation scores decide when or how a training goes on, by its names."""
+        return decides_on_validation(self.raw()) if self._deciding is None else self._deciding
 
     def places_of(self, role: str) -> list[str]:
         """The ids of the config that may hold a part, the one that was found first."""

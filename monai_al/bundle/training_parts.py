@@ -15,7 +15,7 @@ from ignite.engine import Engine
 from monai_al.bundle.dataset_entries import entries_of, transform_of
 from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["TrainingParts", "handlers_of", "parts_of", "stop_validating", "unwrapped"]
+__all__ = ["TrainingParts", "deciding_handlers", "handlers_of", "parts_of", "stop_validating", "unwrapped"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,23 @@ def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts
         None if evaluator is None else _postprocessing(evaluator),
         getattr(evaluator, "inferer", None),
     )
+
+
+def deciding_handlers(parts: TrainingParts) -> list[str]:
+    """The handlers that let validation decide when a training ends, or how its learning rate falls.
+
+    Args:
+        parts: those of the training.
+
+    Example:
+        >>> deciding_handlers(TrainingParts(None, torch.nn.Identity(), [1], [1]))
+        []
+    """
+    handlers = [one for engine in (parts.trainer, parts.evaluator) for _, one in handlers_of(engine)]
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+    stops = [one for one in handlers if hasattr(one, "patience") and hasattr(one, "score_function")]
+    slows = [one for one in handlers if isinstance(getattr(one, "lr_scheduler", None), plateau)]
+    return sorted({type(one).__name__ for one in stops} | {plateau.__name__ for _ in slows})
 
 
 def unwrapped(network: torch.nn.Module) -> torch.nn.Module:

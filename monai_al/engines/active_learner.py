@@ -42,6 +42,7 @@ from monai_al.engines.loop_log import (
     tell_answer,
     tell_answered,
     tell_budget,
+    tell_own_weights,
     tell_pseudo_labels,
     tell_refused,
     tell_round,
@@ -209,6 +210,8 @@ class ActiveLearner(Engine):
 
     def _run_rounds(self) -> Any:
         self._annotate_test()
+        if self.training.weights is not None:
+            tell_own_weights([one["file"] for one in self.training.weights])
         tell_start(self.strategy.name, self.source, sum(self.sizes), self.metrics.deciding_on_test)
         if self.settings.validate_on == LABELED and not self.metrics.validates:
             tell_unused_validation()

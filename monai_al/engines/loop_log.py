@@ -18,6 +18,7 @@ __all__ = [
     "tell_answer",
     "tell_answered",
     "tell_budget",
+    "tell_own_weights",
     "tell_refused",
     "tell_round",
     "tell_start",
@@ -58,6 +59,19 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
         "%s: %d items of %d patients may be annotated, %d in the end; %s",
         strategy, len(pool), len(pool.patients), n_labeled, tested,
     )  # fmt: skip
+
+
+def tell_own_weights(files: Sequence[str]) -> None:
+    """Say that each round starts from weights that a bundle loads by itself.
+
+    Args:
+        files: where they come from, as far as that is known.
+
+    Example:
+        >>> tell_own_weights(["models/model.pt"])
+    """
+    source = ", ".join(files) or "somewhere"
+    logger.info("note: each round starts from weights that the bundle loads by itself, from %s", source)
 
 
 def tell_unused_validation() -> None:

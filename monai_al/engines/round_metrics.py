@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from monai_al.bundle import RoundTraining
-from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled, without_patients_of
 from monai_al.engines.loop_log import tell_test_labels
@@ -105,14 +104,14 @@ class RoundMetrics:
     def deciding_on_test(self) -> list[str]:
         """What of the bundle lets the test set decide, which is its validation set, too."""
         on_test = self.source.validates_on_test and self.settings.validate_on == VALIDATION_PART
-        return decides_on_validation(self.training.raw()) if on_test else []
+        return self.training.deciding_on_validation() if on_test else []
 
     @property
     def validates(self) -> bool:
         """Whether a validation decides anything: weights, when a training ends, or the member that is tested."""
         raw = self.training.raw()
         asked = raw.get("model") == "best" or raw.get("early_stopping") is not None or self.members.tested == BEST
-        return asked or (self.source.validates_on_test and bool(decides_on_validation(raw)))
+        return asked or (self.source.validates_on_test and bool(self.training.deciding_on_validation()))
 
     def _tested_items(self) -> tuple[list[Item], str]:
         """The items to test on, with their labels, and what tells these labels from others."""

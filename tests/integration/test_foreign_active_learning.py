@@ -597,3 +597,5 @@ def test_the_bundles_own_validation_runs_only_where_something_depends_on_it(bund
     assert validations("off") == []
     assert validations("asked for", val_interval=1) == [1, 2]
     assert validations("needed", stops_early) == [1, 2]
+    disabled = {"_disabled_": "$1 < 2", "_target_": "EarlyStopHandler", "patience": 9, "trainer": None}
+    assert validations("not needed", lambda config: config["validate"]["handlers"].append(disabled)) == []
