@@ -23,6 +23,7 @@ MOVED = {  # where a name stood -> where it stands
     "monai_al.bundle.apply_to_part": "monai_al.engines.apply_to_part",
     "monai_al.bundle.apply_to_scans": "monai_al.engines.apply_to_scans",
     "monai_al.bundle.evaluation_text": "monai_al.engines.evaluation_text",
+    "monai_al.bundle.training_options.infer_activation": "monai_al.bundle.activation.infer_activation",
     "monai_al.bundle.write_evaluation": "monai_al.engines.write_evaluation",
     "monai_al.cli.find_asset": "monai_al.assets.find_asset",
     "monai_al.cli.main": "monai_al.commands.main",

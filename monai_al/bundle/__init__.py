@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from monai_al.bundle.activation import infer_activation
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, shown_errors
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
 from monai_al.bundle.schedules import learning_rate_schedule
 from monai_al.bundle.training_config import TrainingConfig
-from monai_al.bundle.training_options import infer_activation, load_best_weights, training_length
+from monai_al.bundle.training_options import load_best_weights, training_length
 from monai_al.moved import moved
 
 __all__ = [

@@ -15,11 +15,11 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SimpleInferer
 
+from monai_al.bundle.activation import infer_activation
 from monai_al.bundle.engine_ids import engine_ids
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.found_parts import FoundParts, find_parts
 from monai_al.bundle.knobs import has_place_for, targets_of
-from monai_al.bundle.training_options import infer_activation
 from monai_al.bundle.training_parts import deciding_handlers
 from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.inferers import TrainedNetwork

@@ -1,22 +1,17 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What training configs call by name: their length, the best weights, the activation."""
+"""What training configs call by name: their length, the best weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from monai_al.bundle.errors import BundleConfigError
-from monai_al.losses import PartialCrossEntropyLoss
+from monai_al.moved import moved
 
-__all__ = ["infer_activation", "load_best_weights", "training_length"]
-
-_ACTIVATIONS = ("softmax", "sigmoid")
+__all__ = ["load_best_weights", "training_length"]
 
 
 def training_length(
@@ -107,43 +102,4 @@ def load_best_weights(network: torch.nn.Module, ckpt_dir: str | Path, filename: 
     network.load_state_dict(content.get("model", content))
 
 
-def infer_activation(postprocessing: Any, loss: Any) -> str | None:
-    """Read the activation off a workflow's postprocessing, then off its loss.
-
-    Args:
-        postprocessing: the validation's postprocessing, or None.
-        loss: the training loss, or None.
-
-    Returns:
-        ``"softmax"``, ``"sigmoid"`` or None where neither tells.
-
-    Example:
-        >>> from monai.losses import DiceCELoss
-        >>> infer_activation(None, DiceCELoss(softmax=True))
-        'softmax'
-    """
-    for transform in _flat(postprocessing):
-        for name in _ACTIVATIONS:
-            if type(transform).__name__.startswith("Activations") and np.any(getattr(transform, name, False)):
-                return name
-    parts = list(loss.modules()) if isinstance(loss, torch.nn.Module) else [loss]
-    for part in parts:
-        for name in _ACTIVATIONS:
-            if getattr(part, name, False) is True or getattr(part, f"use_{name}", False) is True:
-                return name
-    if any(isinstance(part, (torch.nn.CrossEntropyLoss, PartialCrossEntropyLoss)) for part in parts):
-        return "softmax"
-    of_sigmoids = any(
-        isinstance(part, torch.nn.BCEWithLogitsLoss) or type(part).__name__ == "FocalLoss" for part in parts
-    )
-    return "sigmoid" if of_sigmoids else None
-
-
-def _flat(transform: Any) -> Iterator[Any]:
-    """A transform, or the transforms in it."""
-    parts = transform if isinstance(transform, (list, tuple)) else getattr(transform, "transforms", None)
-    if parts is None:
-        yield transform
-    else:
-        for part in parts:
-            yield from _flat(part)
+__getattr__ = moved(__name__, {"infer_activation": "monai_al.bundle.activation"})

@@ -9,7 +9,7 @@ from monai.losses import DiceCELoss
 from monai.metrics import LossMetric
 from torch import nn
 
-from monai_al.bundle.training_options import infer_activation
+from monai_al.bundle import infer_activation
 from monai_al.losses import ItemCrossEntropy, LearningLoss, PartialCrossEntropyLoss, PartialDiceCELoss
 
 INNER = {
