@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -58,6 +59,7 @@ class _Config(Protocol):
     """What is asked of a :class:`monai_al.bundle.TrainingConfig`."""
 
     name: str
+    root: Path | None
 
     def raw(self) -> dict[str, Any]: ...
     def parser(self, overrides: Mapping[str, Any]) -> ConfigParser: ...
@@ -84,7 +86,7 @@ def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> Fou
     """
     given = {role: id.replace("#", "::") for role, id in (given or {}).items()}
     with tempfile.TemporaryDirectory() as folder, untouched_process(0), training.importing():
-        places = scratch_overrides(training.raw(), literal(folder))
+        places = scratch_overrides(training.raw(), literal(folder), training.root)
         parser = training.parser(training.all_overrides(places))
         _refuse_undeclared(training.name, given, parser)
         with uncached(), weights_watched() as seen, _failing_by_itself(training.name), warnings.catch_warnings():

@@ -156,7 +156,7 @@ class RoundTraining(TrainingConfig):
 
     def _of_a_round(self, scratch: str | Path | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raw = self.raw()
-        places = {} if scratch is None else scratch_overrides(raw, literal(str(scratch)))
+        places = {} if scratch is None else scratch_overrides(raw, literal(str(scratch)), self.root)
         return self.all_overrides({**places, **overrides})
 
     def _set(self, workflow: ConfigWorkflow, entries: tuple[Any, ...], validation: Sequence[Any]) -> None:
