@@ -21,6 +21,7 @@ from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_
 from monai_al.bundle.knobs import DROPOUT, KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
 from monai_al.bundle.references import referred_ids
+from monai_al.options import literal_of
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
 
@@ -264,7 +265,9 @@ class RunningBundle:
 def running_bundle() -> RunningBundle:
     """The bundle whose config evaluates the expression that calls this.
 
-    MONAI gives an expression no way to its workflow, so it is looked up among the callers.
+    MONAI gives an expression no way to its workflow, so it is looked up among the callers. MONAI's commands that only
+    look at a network (``verify_net_in_out``, ``ckpt_export``) have none: there ``bundle_root`` of the config that is
+    evaluated tells the folder.
 
     Raises:
         BundleConfigError: no bundle is running.
@@ -275,15 +278,23 @@ def running_bundle() -> RunningBundle:
         ...
         monai_al.bundle.errors.BundleConfigError: no bundle is running: call this from a config's expression
     """
-    frame = sys._getframe(1)
+    frame, parser = sys._getframe(1), None
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, ConfigWorkflow):
             root = bundle_root(Path(caller.config_root_path) / "any.yaml")
-            config = {id: value for id, value in caller.parser.get().items() if id != "_meta_"}
-            return RunningBundle(root, config, getattr(caller, OF_A_ROUND, False), caller.parser)
+            return RunningBundle(root, _config_of(caller.parser), getattr(caller, OF_A_ROUND, False), caller.parser)
+        if parser is None and isinstance(caller, ConfigParser):
+            parser = caller
         frame = frame.f_back
-    raise BundleConfigError("no bundle is running: call this from a config's expression")
+    if parser is None:
+        raise BundleConfigError("no bundle is running: call this from a config's expression")
+    config = _config_of(parser)
+    return RunningBundle(Path(literal_of(config.get("bundle_root")) or "."), config, parser=parser)
+
+
+def _config_of(parser: ConfigParser) -> dict[str, Any]:
+    return {id: value for id, value in parser.get().items() if id != "_meta_"}
 
 
 def bundle_root(config_file: Path) -> Path:

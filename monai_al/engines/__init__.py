@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from monai_al.engines.active_learner import ActiveLearner
 from monai_al.engines.applied_run import AppliedRun, apply_to_part, apply_to_scans
+from monai_al.engines.bundle_model import BundleModel
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.evaluation import evaluation_text, write_evaluation
 from monai_al.engines.members import Members
@@ -17,6 +18,7 @@ from monai_al.moved import moved
 __all__ = [
     "ActiveLearner",
     "AppliedRun",
+    "BundleModel",
     "EncoderTraining",
     "LoopSettings",
     "Members",

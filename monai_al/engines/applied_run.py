@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A run's network, applied: to new scans, or to labeled data."""
+"""A run's network, or the one that a bundle comes with, applied: to new scans, or to labeled data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.run_record import plain
 from monai_al.data import SliceDataset
 from monai_al.datasets.unlabeled import image_folder, unlabeled_images
+from monai_al.engines.bundle_model import BundleModel
 from monai_al.engines.threads import torch_threads
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
-from monai_al.records import SPLITS, DataError, Item, Pool, pool_from_json
-from monai_al.records.files import read_json
+from monai_al.records import SPLITS, DataError, Item, Pool
 from monai_al.records.stored_files import common_channel, stored_channels
 from monai_al.sources import SliceSource
 from monai_al.sources.first_try import output_channels
@@ -42,14 +42,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AppliedRun:
-    """A run's network and the items it is applied to.
+    """A trained network and the items it is applied to.
 
     Args:
-        run: the run.
+        run: the run that trained it, or the bundle that came with it.
         data: where the items' volumes lie.
         items: all slices of every volume.
         trained: the network of one round.
-        round: the round.
+        round: the round; None of a bundle's own network.
         part: name of these items.
 
     Example:
@@ -60,17 +60,17 @@ class AppliedRun:
         monai_al.records.errors.DataError: there are no items: the part 'all' is empty
     """
 
-    run: TrainedRun
+    run: TrainedRun | BundleModel
     data: SliceSource
     items: tuple[Item, ...]
     trained: TrainedNetwork
-    round: int
+    round: int | None
     part: str
 
     @property
     def settings(self) -> dict[str, Any]:
         """The loop's settings, such as ``empty_policy``."""
-        return self.run.record["config"]["learner"]
+        return self.run.settings
 
     def prepare(self) -> None:
         """Read and check all volumes, and try the network on one of each kind.
@@ -105,7 +105,8 @@ class AppliedRun:
             threads: CPU threads of torch; None leaves them as they are.
         """
         volumes = {item.volume for item in self.items}
-        logger.info("round %d of %s on %s: %d volumes", self.round, self.run.folder.path, self.part, len(volumes))
+        network = self.run.path if self.round is None else f"round {self.round} of {self.run.path}"
+        logger.info("%s on %s: %d volumes", network, self.part, len(volumes))
         with torch_threads(threads):
             evaluator.run()
 
@@ -117,11 +118,12 @@ def apply_to_scans(
     overrides: Mapping[str, Any] | None = None,
     *,
     trust: bool = False,
+    bundle: str | Path | None = None,
 ) -> AppliedRun:
     """A run's network for images whose labels are never read.
 
     Args:
-        run_dir: the run folder.
+        run_dir: the run folder; None takes the network that ``bundle`` comes with.
         dataset_dir: an image; or a folder of images, or one with ``imagesTs`` or ``images``, see
             :func:`monai_al.datasets.unlabeled.unlabeled_images`; or the root of a data set, as the run's own
             ``datalist`` reads it: all its images, of the run's own data set the test part. None: the run's own data.
@@ -129,10 +131,11 @@ def apply_to_scans(
         overrides: id -> value over the recorded training config, for which data and where; what else differs from
             the record is told and stays as recorded. ``output_dir`` is not meant for it.
         trust: execute the recorded config although the user did not make the folder on this machine.
+        bundle: the folder of a bundle with a ``models/model.pt``, for where no run is given.
 
     Raises:
         RunFolderError: a file of the run differs from what was written, or the run is not known and not trusted.
-        DataError: there is no such run, no such round, or no images.
+        DataError: there is no such run, no such round, or no images; or neither a run nor a bundle with a network.
         BundleConfigError: the run belongs to a bundle that knows nothing of this package.
 
     Example:
@@ -142,9 +145,8 @@ def apply_to_scans(
         monai_al.records.errors.DataError: no/run is no run folder: it holds no run.json; give the output_dir of a run
     """
     path = None if dataset_dir is None else Path(str(dataset_dir)).expanduser()
-    run = _own_run(
-        run_dir, {**(overrides or {}), **({} if path is None else {"dataset_dir": literal(str(path))})}, trust
-    )
+    asked = {**(overrides or {}), **({} if path is None else {"dataset_dir": literal(str(path))})}
+    run = _own_run(run_dir, asked, trust, bundle)
     pool, part = _scans(run, path, overrides or {})
     run.training.share(**{POOL_ID: pool})
     return _applied(run, pool.items, round, part)
@@ -157,16 +159,18 @@ def apply_to_part(
     overrides: Mapping[str, Any] | None = None,
     *,
     trust: bool = False,
+    bundle: str | Path | None = None,
 ) -> AppliedRun:
     """A run's network for labeled data.
 
     Args:
-        run_dir: the run folder.
+        run_dir: the run folder, or None, as for :func:`apply_to_scans`.
         part: ``train``, ``validation``, ``test`` or ``all``. None: the test part of the run's own data set, all of
             another one.
         round: a round of the run; None takes the last one.
         overrides: as for :func:`apply_to_scans`.
         trust: the same.
+        bundle: the same.
 
     Raises:
         RunFolderError: as for :func:`apply_to_scans`.
@@ -182,11 +186,12 @@ def apply_to_part(
     """
     if part is not None and part not in PARTS:
         raise BundleConfigError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
-    run = _own_run(run_dir, overrides, trust)
-    recorded, listed = pool_from_json(read_json(run.folder.path / "pool.json")), _listed(run)
+    run = _own_run(run_dir, overrides, trust, bundle)
+    recorded, listed = run.pool, _listed(run)
     if listed.classes != recorded.classes:
+        who = "the run" if isinstance(run, TrainedRun) else "the bundle's network"
         raise DataError(
-            f"the data set has the classes {', '.join(listed.classes)}, the run {', '.join(recorded.classes)}: one "
+            f"the data set has the classes {', '.join(listed.classes)}, {who} {', '.join(recorded.classes)}: one "
             "network scores one set of classes; give them to the data set (such as --datalist#classes)"
         )
     part = part or _usual_part(listed, recorded)
@@ -203,12 +208,11 @@ def apply_to_part(
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None, trust: bool) -> TrainedRun:
-    if run_dir is None:
-        raise DataError("no run is given: say with --run_dir where its folder lies")
+def _own_run(
+    run_dir: str | Path | None, overrides: Mapping[str, Any] | None, trust: bool, bundle: str | Path | None
+) -> TrainedRun | BundleModel:
     asked = {id: value for id, value in (overrides or {}).items() if id != "output_dir"}
-    path = Path(str(run_dir)).expanduser()
-    run = TrainedRun(path, asked, trust=trust)  # finds misspelled ids
+    run = _found(run_dir, asked, trust, bundle)  # finds misspelled ids
     fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
     if fixed:
         run = run.with_overrides({id: value for id, value in asked.items() if id not in fixed})
@@ -221,25 +225,35 @@ def _own_run(run_dir: str | Path | None, overrides: Mapping[str, Any] | None, tr
     return run
 
 
-def _tell_kept(run: TrainedRun, asked: Mapping[str, Any]) -> None:
+def _found(
+    run_dir: str | Path | None, asked: Mapping[str, Any], trust: bool, bundle: str | Path | None
+) -> TrainedRun | BundleModel:
+    if run_dir is not None:
+        return TrainedRun(Path(str(run_dir)).expanduser(), asked, trust=trust)
+    if bundle is not None:
+        return BundleModel(bundle, asked)
+    raise DataError("no run is given: say with --run_dir where its folder lies")
+
+
+def _tell_kept(run: TrainedRun | BundleModel, asked: Mapping[str, Any]) -> None:
     recorded = run.training.parser({})
     kept = [id for id, value in asked.items() if id not in recorded or plain(recorded[id]) != plain(value)]
     if kept:
         logger.warning("%s stay%s as the run was trained", ", ".join(kept), "s" if len(kept) == 1 else "")
 
 
-def _applied(run: TrainedRun, items: tuple[Item, ...], round: int | None, part: str) -> AppliedRun:
-    number = run.last_round if round is None else round
+def _applied(run: TrainedRun | BundleModel, items: tuple[Item, ...], round: int | None, part: str) -> AppliedRun:
+    number = run.last_round if round is None and isinstance(run, TrainedRun) else round
     return AppliedRun(run, _data_of(run), items, run.network(number), number, part)
 
 
-def _data_of(run: TrainedRun) -> SliceSource:
+def _data_of(run: TrainedRun | BundleModel) -> SliceSource:
     source = run.source
     assert isinstance(source, SliceSource)  # as it declares a pool and a cache
     return source
 
 
-def _listed(run: TrainedRun) -> Pool:
+def _listed(run: TrainedRun | BundleModel) -> Pool:
     """The data set, before it is split."""
     id = next(id for id in LISTED_IDS if run.training.declares(id))
     (pool,) = run.training.resolve(id)
@@ -254,10 +268,10 @@ def _ids(pool: Pool) -> set[str]:
 # -- which items -------------------------------------------------------------------------------------------------------
 
 
-def _scans(run: TrainedRun, path: Path | None, asked: Mapping[str, Any]) -> tuple[Pool, str]:
+def _scans(run: TrainedRun | BundleModel, path: Path | None, asked: Mapping[str, Any]) -> tuple[Pool, str]:
     """The images to segment, and what they are called."""
-    recorded = pool_from_json(read_json(run.folder.path / "pool.json"))
-    kind = "slice" if any(item.slice is not None for item in recorded) else "volume"
+    recorded = run.pool
+    kind = "slice" if any(item.slice is not None for item in recorded) or not len(recorded) else "volume"
     images = functools.partial(
         unlabeled_images,
         classes=recorded.classes,
@@ -309,6 +323,6 @@ def _usual_part(listed: Pool, recorded: Pool) -> str:
 
 
 def _tell_labeled(applied: AppliedRun) -> None:
-    labeled = set(applied.run.folder.labeled(applied.round)) & {item.id for item in applied.items}
+    labeled = set(applied.run.labeled(applied.round)) & {item.id for item in applied.items}
     if labeled:
         logger.info("note: %d of these %d items are labeled in the run", len(labeled), len(applied.items))

@@ -45,7 +45,7 @@ def write_evaluation(
         >>> from monai_al.sources import SliceSource
         >>> from monai_al.metrics import score_volume
         >>> data = SliceSource(Pool([]), cache=None)
-        >>> run = SimpleNamespace(folder=SimpleNamespace(path="runs/a"))
+        >>> run = SimpleNamespace(path="runs/a")
         >>> applied = AppliedRun(run, data, (), trained=None, round=1, part="test")
         >>> scores = [("case_1", "p", score_volume([[[0, 1]]], [[[0, 1]]], (1, 1, 1), n_classes=2))]
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def write_evaluation(
     """
     scores = list(scores)
     metrics = {
-        "run": str(applied.run.folder.path),
+        "run": str(applied.run.path),
         "round": applied.round,
         "part": applied.part,
         **summary_of(applied.data, scores, applied.items, empty_policy=empty_policy),

@@ -15,7 +15,7 @@ from monai_al.engines.checked_run import check_run
 from monai_al.engines.members import MEAN, Members
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal, literal_of
-from monai_al.records import DataError, RunFolder
+from monai_al.records import DataError, Pool, RunFolder, pool_from_json
 from monai_al.records.files import read_json
 from monai_al.sources import Source, source_of
 
@@ -76,6 +76,26 @@ class TrainedRun:
             self.folder, self.training, settings["members"], settings.get("tested", MEAN), settings["activation"]
         )
 
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.folder.path
+
+    @functools.cached_property
+    def pool(self) -> Pool:
+        """The items of the run, as they are recorded."""
+        return pool_from_json(read_json(self.path / "pool.json"))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The loop's settings, such as ``empty_policy``."""
+        return self.record["config"]["learner"]
+
+    @property
+    def threads(self) -> int | None:
+        """How many CPU threads it took."""
+        return self.record["threads"]
+
     @functools.cached_property
     def source(self) -> Source:
         """The data that the run was done on.
@@ -84,6 +104,10 @@ class TrainedRun:
             DataError: the data set is not there any more.
         """
         return source_of(self.training, read_json(self.folder.path / "pool.json")["classes"])
+
+    def labeled(self, round: int | None = None) -> list[str]:
+        """Ids of the items that were labeled up to and with a round, the last one by default."""
+        return self.folder.labeled(self.last_round if round is None else round)
 
     @property
     def last_round(self) -> int:

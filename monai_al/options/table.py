@@ -386,7 +386,12 @@ def _declared() -> Iterator[Option]:
     )
 
     result = _section("result")
-    yield result(name="run_dir", kind="path", optional=True, help="the output_dir of the run whose network is used")
+    yield result(
+        name="run_dir",
+        kind="path",
+        optional=True,
+        help="the output_dir of the run whose network is used; null: the bundle's own, where it has models/model.pt",
+    )
     yield result(
         name="round", kind="whole", low=0, optional=True, help="the round whose network is used; null: the last one"
     )

@@ -322,7 +322,11 @@ AGAIN = [
 ]
 
 APPLIED = [
-    Case(name="inference without a run", command=applied("inference"), says=["no run is given", "--run_dir"]),
+    Case(
+        name="inference without a run",
+        command=applied("inference"),
+        says=["no run is given", "--run_dir", "has no models/model.pt"],
+    ),
     Case(
         name="inference with a folder that is no run",
         command=applied("inference", "--run_dir", "{here}"),

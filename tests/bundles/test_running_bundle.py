@@ -49,6 +49,19 @@ def test_the_running_workflow_is_found_from_an_expression(tmp_path):
     ]  # fmt: skip
 
 
+def test_without_a_workflow_the_evaluated_config_tells_the_folder(tmp_path):
+    """As MONAI's commands evaluate one that look at a network alone."""
+    config = {
+        "imports": ["$from monai_al.bundle import running_bundle"],
+        "bundle_root": str(tmp_path / "mine"),
+        "me": "$running_bundle()",
+        "answer": 42,
+    }
+    found = ConfigParser(config).get_parsed_content("me")
+    assert (found.root, found.config["answer"]) == (tmp_path / "mine", 42)
+    assert found.file("train.yaml") == tmp_path / "mine" / "configs" / "train.yaml"
+
+
 def test_no_running_workflow_is_an_error():
     with pytest.raises(BundleConfigError, match="no bundle is running"):
         running_bundle()
