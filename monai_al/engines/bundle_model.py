@@ -39,10 +39,10 @@ class BundleModel:
         BundleConfigError: ``train.yaml`` does not declare an override.
 
     Example:
-        >>> BundleModel("bundles/mine")
+        >>> BundleModel("bundles/mine") # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        monai_al.records.errors.DataError: no run is given (--run_dir), and bundles/mine has no models/model.pt
+        monai_al.records.errors.DataError: no run is given: say with --run_dir ... (bundles/mine has no models/model.pt)
     """
 
     threads = None  # of the torch that is there: nothing was recorded
@@ -51,7 +51,7 @@ class BundleModel:
         self.root = Path(root)
         self.path = self.root / WEIGHTS
         if not self.path.is_file():
-            raise DataError(f"no run is given (--run_dir), and {self.root} has no {WEIGHTS}")
+            raise DataError(f"no run is given: say with --run_dir where its folder lies ({self.root} has no {WEIGHTS})")
         file = self.root / "configs" / "train.yaml"
         asked = (overrides or {}).items()
         self._has_other_data = any(id.split("#")[0] in DATA_IDS for id, value in asked if value is not None)

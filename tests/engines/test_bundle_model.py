@@ -87,7 +87,7 @@ def test_classes_of_other_data_are_compared_with_the_networks(released, tmp_path
 
 def test_what_is_refused(released, tmp_path):
     root, network = released
-    with pytest.raises(DataError, match=r"no run is given \(--run_dir\), and .*active_learning has no models/model.pt"):
+    with pytest.raises(DataError, match=r"no run is given: say with --run_dir .*learning has no models/model.pt"):
         apply_to_scans(None, bundle=BUNDLE)
     with pytest.raises(DataError, match="no run is given: say with --run_dir"):
         apply_to_scans(None)
