@@ -5,6 +5,7 @@
 # make test-monailabel  runs those with MONAI Label's server, in .venv-monailabel
 # make lint     checks style and types
 # make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
+# make zoo-bundles OUT=folder  copies the bundles there, each with a network trained on its phantom, for the Model Zoo
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +18,7 @@ MONAILABEL := .venv-monailabel
 # tests start many a Python: whatever the environment says, modules are compiled once
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo bundles test nightly test-napari test-monailabel lint format benchmarks clean
+.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,7 +38,12 @@ demo: $(VENV)/installed
 
 bundles: $(VENV)/installed
 	$(BIN)/python bundle_sources/make_bundles.py
+	$(BIN)/python bundle_sources/make_data_licenses.py
 	$(BIN)/python bundle_sources/make_options_page.py
+
+zoo-bundles: $(VENV)/installed
+	@test -n "$(OUT)" || { echo "error: say where the bundles go: make zoo-bundles OUT=folder [URL=...]"; exit 2; }
+	$(BIN)/python bundle_sources/make_zoo_bundles.py "$(OUT)" $(if $(URL),--url "$(URL)")
 
 test: $(VENV)/installed-dev
 	$(PYTEST)

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +15,19 @@ from monai_al.records import config_hash
 from monai_al.records.signature import sign_run
 
 sys.path.insert(0, str(Path(__file__).parent))  # for presets
+
+
+@pytest.fixture(scope="session")
+def script():
+    """Loads a script of the checkout, such as ``bundle_sources/make_bundles.py``, as a module."""
+
+    def load(path: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(Path(path).stem, Path(__file__).parents[2] / path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture
