@@ -48,12 +48,38 @@ def training(tmp_path):
         return TrainingConfig(
             {
                 "network_def": f"$torch.nn.Conv2d(1, {channels}, 3, padding=1)",
-                "train": {"dataset": {"data": entries[:2]}},
-                "validate": {
-                    "dataset": {"data": entries[2:], "transform": {"_target_": "Compose", "transforms": transforms}},
-                    "postprocessing": {"_target_": "Compose", "transforms": after},
+                "train": {
+                    "dataset": {"_target_": "Dataset", "data": entries[:2]},
+                    "trainer": {
+                        "_target_": "SupervisedTrainer",
+                        "device": "cpu",
+                        "max_epochs": 1,
+                        "network": "@network_def",
+                        "train_data_loader": {"_target_": "DataLoader", "dataset": "@train#dataset"},
+                        "optimizer": "$torch.optim.SGD(@network_def.parameters(), lr=0.1)",
+                        "loss_function": "$len",
+                        "train_handlers": [
+                            {"_target_": "ValidationHandler", "interval": 1, "validator": "@validate#evaluator"}
+                        ],
+                    },
                 },
-            }
+                "validate": {
+                    "dataset": {
+                        "_target_": "Dataset",
+                        "data": entries[2:],
+                        "transform": {"_target_": "Compose", "transforms": transforms},
+                    },
+                    "postprocessing": {"_target_": "Compose", "transforms": after},
+                    "evaluator": {
+                        "_target_": "SupervisedEvaluator",
+                        "device": "cpu",
+                        "network": "@network_def",
+                        "val_data_loader": {"_target_": "DataLoader", "dataset": "@validate#dataset"},
+                        "postprocessing": "@validate#postprocessing",
+                    },
+                },
+                "run": "$@train#trainer.run()",
+            }  # fmt: skip
         )
 
     return make
