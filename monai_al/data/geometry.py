@@ -94,11 +94,12 @@ class VolumeGeometry:
     def _common(self, matrix: np.ndarray, shape: tuple[int, int, int], other: tuple[int, int, int]) -> np.ndarray:
         """Which voxels of a grid lie inside the other one, to which the matrix leads."""
         d = 1 if self.keeps_slices else shape[2]
-        height, width, _ = shape
-        common = np.empty((d, height, width), dtype=bool)
-        for slices in _slabs((height, width, d)):
-            inside = _inside(_mapped(matrix, (height, width, slices)), other)
-            common[slices.start : slices.stop] = inside.transpose(2, 0, 1)
+        slices, rows, columns = np.ogrid[:d, : shape[0], : shape[1]]
+        common = np.ones((d, *shape[:2]), dtype=bool)
+        for (*steps, offset), n in zip(matrix[:3], other, strict=True):
+            parts = zip(steps, (rows, columns, slices), strict=True)
+            moving = (step * index for step, index in parts if abs(step) * index.size > 1e-9)  # else a rounding error
+            common &= _within(offset + sum(moving), n)  # of axes that are not oblique a mere row of numbers
         return common
 
     def to_stored(self, volume: torch.Tensor) -> torch.Tensor:
@@ -191,7 +192,12 @@ def _mapped(matrix: np.ndarray, extent: tuple[int | range, ...]) -> np.ndarray:
 
 def _inside(mapped: np.ndarray, target: tuple[int, ...]) -> np.ndarray:
     """Which mapped voxels lie in a grid of this shape."""
-    return np.all((mapped >= -0.5 - 1e-6) & (mapped <= np.asarray(target) - 0.5 + 1e-6), axis=-1)
+    return np.all(_within(mapped, np.asarray(target)), axis=-1)
+
+
+def _within(index: Any, n: Any) -> Any:
+    """Whether places on an axis of n voxels lie in it, up to half a voxel beyond the outermost centres."""
+    return (index >= -0.5 - 1e-6) & (index <= n - 0.5 + 1e-6)
 
 
 def _sampling_grid(
