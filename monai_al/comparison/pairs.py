@@ -18,7 +18,7 @@ from monai_al.records.item import SLICE_AXIS
 
 __all__ = ["check_pairs"]
 
-_ALWAYS_SAME = {"empty_policy"}  # scores under two rules are no scores of one kind
+_ALWAYS_SAME = {"empty_policy", "score_inside"}  # scores under two rules are no scores of one kind
 _SCORES = ("dice_3d", "dice_2d", "hd95_3d")
 _MISSING = object()
 _LONG = 60  # characters of a value in a message

@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_al.data.geometry import VolumeGeometry
 from monai_al.records import NOT_ANNOTATED
+from monai_al.records.outside_text import percent_text
 
 __all__ = ["labeled_voxels", "what_is_cut"]
 
@@ -49,17 +50,10 @@ def what_is_cut(counts: Mapping[str, Mapping[str, int]], size: Sequence[int]) ->
         return None
     foreground, outside = (sum(found[key] for found in counts.values()) for key in ("foreground", "outside"))
     worst = max(cut, key=lambda image: cut[image]["outside"] / cut[image]["foreground"])
+    share, most = percent_text(outside / foreground), percent_text(cut[worst]["outside"] / cut[worst]["foreground"])
     pixels = " x ".join(map(str, size))
     return (
-        f"{_percent(outside, foreground)} of the labeled foreground lies outside the {pixels} pixels that are looked "
-        f"at, in {len(cut)} of {len(counts)} labeled volumes, most in {worst} "
-        f"({_percent(cut[worst]['outside'], cut[worst]['foreground'])}): it can be neither learned nor found; a larger "
+        f"{share} of the labeled foreground lies outside the {pixels} pixels that are looked at, in {len(cut)} of "
+        f"{len(counts)} labeled volumes, most in {worst} ({most}): it can be neither learned nor found; a larger "
         "--image_size or --spacing takes it in"
     )
-
-
-def _percent(part: int, whole: int) -> str:
-    percent = 100 * part / whole
-    if percent < 0.01:
-        return "less than 0.01 %"
-    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

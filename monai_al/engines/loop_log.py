@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_al.annotators import Answer
 from monai_al.records import TEST, RunFolder, round_title, shown
+from monai_al.records.outside_text import outside_text
 from monai_al.records.work_list import WORK_LIST, WORK_PAGE, read_work_list, work_path, work_task
 from monai_al.sources import Source
 
@@ -18,6 +19,7 @@ __all__ = [
     "tell_answer",
     "tell_answered",
     "tell_budget",
+    "tell_outside",
     "tell_own_weights",
     "tell_refused",
     "tell_round",
@@ -213,6 +215,20 @@ def tell_test_labels(number: int, folder: RunFolder, now: str) -> None:
             "the labels of the test part have changed since the rounds before: scores of round %d cannot be compared "
             "with theirs", number,
         )  # fmt: skip
+
+
+def tell_outside(metrics: Mapping[str, Any]) -> None:
+    """Warn where a bundle's own preprocessing cuts away what is labeled in the test part.
+
+    Args:
+        metrics: of a round, or the scores of it.
+
+    Example:
+        >>> tell_outside({"outside": {"share": 0.0}})
+    """
+    told = outside_text(metrics)
+    if told is not None:
+        logger.warning("%s", told)
 
 
 def tell_pseudo_labels(number: int, n_items: int, n_empty: int) -> None:

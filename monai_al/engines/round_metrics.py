@@ -14,7 +14,7 @@ import torch
 from monai_al.bundle import RoundTraining
 from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled, without_patients_of
-from monai_al.engines.loop_log import tell_test_labels
+from monai_al.engines.loop_log import tell_outside, tell_test_labels
 from monai_al.engines.members import BEST, Members
 from monai_al.engines.pseudo_labeling import pseudo_labeled
 from monai_al.engines.round_weights import trained_weights
@@ -72,6 +72,8 @@ class RoundMetrics:
         tested, test_labels = self._tested_items()
         tell_test_labels(number, self.folder, test_labels)
         scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
+        if number == 0:
+            tell_outside(scores)
         labels = self.folder.labels(number)
         labeled = labels.of_items(self.pool[self.pool.index(id)] for id in labels)
         return {

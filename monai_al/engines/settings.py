@@ -49,6 +49,8 @@ class LoopSettings:
             training. Then no label is used that was not asked for, and where all are scribbles no mask.
         activation: from the network's outputs to probabilities; None reads it off the training config.
         empty_policy: how Dice and HD95 treat empty masks: ``strict``, ``ignore_empty`` or ``count_empty``.
+        score_inside: score a foreign bundle on what its network sees alone; else what its preprocessing crops away
+            counts as missed.
         scoring_batch_size: items per batch where nothing is trained.
         threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
         progress: show progress bars.
@@ -80,6 +82,7 @@ class LoopSettings:
     validate_on: str = VALIDATION_PART
     activation: str | None = None
     empty_policy: str = "strict"
+    score_inside: bool = False
     scoring_batch_size: int = 64
     threads: int | None = None
     progress: bool = True
@@ -110,6 +113,8 @@ class LoopSettings:
         if self.activation is not None:
             check_activation(self.activation)
         check_empty_policy(self.empty_policy)
+        if not isinstance(self.score_inside, bool):
+            raise ValueError(f"score_inside must be true or false, got {self.score_inside!r}")
         _ = self.costs  # which checks its numbers
 
     @property
@@ -120,7 +125,8 @@ class LoopSettings:
     def results(self) -> dict[str, Any]:
         """What the results of a run depend on, beside how many items and rounds were asked for.
 
-        What costs are counted with stands there only where it is not the default, so that runs from before go on.
+        What costs are counted with and what is scored stand there only where they are not the default, so that runs
+        from before go on.
 
         Example:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
@@ -129,6 +135,8 @@ class LoopSettings:
         apart = {"budget", "rounds", "threads", "progress", "warm_start"}
         if self.validate_on == VALIDATION_PART:  # as in runs of before there was a choice
             apart.add("validate_on")
+        if not self.score_inside:
+            apart.add("score_inside")
         costs, default = dataclasses.asdict(self.costs), dataclasses.asdict(CostSettings())
         names = (field.name for field in dataclasses.fields(self) if field.name not in {*apart, *costs})
         return {name: getattr(self, name) for name in names} | {

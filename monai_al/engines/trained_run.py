@@ -103,7 +103,8 @@ class TrainedRun:
         Raises:
             DataError: the data set is not there any more.
         """
-        return source_of(self.training, read_json(self.folder.path / "pool.json")["classes"])
+        inside = self.record["config"]["learner"].get("score_inside", False)
+        return source_of(self.training, read_json(self.folder.path / "pool.json")["classes"], score_inside=inside)
 
     def labeled(self, round: int | None = None) -> list[str]:
         """Ids of the items that were labeled up to and with a round, the last one by default."""

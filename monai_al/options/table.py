@@ -88,6 +88,11 @@ def _declared() -> Iterator[Option]:
         help="how Dice and HD95 treat empty masks",
     )
     yield loop(
+        name="score_inside",
+        kind="flag",
+        help="of a bundle of others: what its preprocessing crops away counts in no score; false: it counts as missed",
+    )
+    yield loop(
         name="scoring_batch_size", kind="whole", low=1, high=_MANY, help="items per batch where nothing is trained"
     )
     yield loop(

@@ -35,7 +35,8 @@ def evaluate_items(
         description: name of the progress bar; None shows none.
 
     Returns:
-        What :func:`monai_al.metrics.summarize` gives, and whether the spacing is a placeholder.
+        What :func:`monai_al.metrics.summarize` gives, whether the spacing is a placeholder, and what else the source
+        says of the scores.
 
     Example:
         >>> import tempfile, torch
@@ -62,4 +63,4 @@ def evaluate_items(
         postprocessing=evaluation.postprocessing,
         decollate=evaluation.decollate,
     )
-    return summary_of(source, evaluation.scorer.scores, items, empty_policy=empty_policy)
+    return {**summary_of(source, evaluation.scorer.scores, items, empty_policy=empty_policy), **evaluation.more()}

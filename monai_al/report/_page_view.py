@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_al.records.cost_text import assumptions_text
+from monai_al.records.outside_text import outside_text
 from monai_al.report._page_numbers import (
     UNDEFINED,
     digits,
@@ -228,6 +229,11 @@ def _how_scored(metrics: Mapping[str, Any]) -> list[str]:
     sentences = []
     if metrics.get("empty_policy") is not None:
         sentences.append(f"Policy for empty masks: {metrics['empty_policy']}.")
+    if metrics.get("scored_on") is not None:
+        sentences.append(f"Scored on the {metrics['scored_on']}.")
+    outside = outside_text(metrics)
+    if outside is not None:
+        sentences.append(f"{outside}.")
     distance = metrics.get("hd95_3d") or {}
     if distance.get("variant") is not None:
         n = distance.get("penalties")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +43,7 @@ class EvaluationPass:
         handlers: all handlers of the pass, the scorer among them, in their order.
         postprocessing: from a prediction to what is scored; None changes nothing.
         decollate: whether the evaluator takes batches apart, which a postprocessing needs.
+        more: what else is to be said of the scores, once the pass has run.
 
     Example:
         >>> from monai_al.handlers import VolumeScoresHandler
@@ -56,6 +57,7 @@ class EvaluationPass:
     handlers: Sequence[Any]
     postprocessing: Any = None
     decollate: bool = False
+    more: Callable[[], Mapping[str, Any]] = dict
 
 
 class Source(Protocol):

@@ -13,6 +13,7 @@ import torch
 from monai_al.data import VolumeGeometry
 from monai_al.metrics import VolumeScores, score_overlapping, score_volume
 from monai_al.records import NOT_ANNOTATED, DataError
+from monai_al.sources.field_of_view import kept_inside
 
 __all__ = ["score_entry", "spacing_matters", "truth_of"]
 
@@ -64,6 +65,7 @@ def score_entry(
     *,
     n_classes: int,
     overlapping: bool = False,
+    inside: np.ndarray | None = None,
 ) -> VolumeScores:
     """Take a prediction to the grid of its truth and score it there.
 
@@ -74,6 +76,8 @@ def score_entry(
         truth_affine: ``(4, 4)``, its voxel index -> millimetres.
         n_classes: number of classes with the background.
         overlapping: classes may overlap.
+        inside: bool ``(*spatial)`` of the truth: what lies outside counts in nothing, neither in the truth nor in the
+            prediction. None: all counts.
 
     Raises:
         DataError: the prediction's channels are not those of the classes.
@@ -99,12 +103,16 @@ def score_entry(
     geometry = VolumeGeometry(stored, np.asarray(truth_affine), shape, np.asarray(affine), tuple(spacing))
     axis = None if flat else -1
     if overlapping:
-        masks = np.stack([_stored(channel, geometry).numpy() > 0.5 for channel in channels])
-        return score_overlapping(masks[..., 0] if flat else masks, truth, tuple(spacing)[: len(grid)], slice_axis=axis)
-    classes = _class_numbers(channels, geometry, n_classes)
-    return score_volume(
-        classes[..., 0] if flat else classes, truth, tuple(spacing)[: len(grid)], n_classes, slice_axis=axis
-    )
+        found = np.stack([_stored(channel, geometry).numpy() > 0.5 for channel in channels])
+    else:
+        found = _class_numbers(channels, geometry, n_classes)
+    found = found[..., 0] if flat else found
+    if inside is not None:
+        found, truth = kept_inside(found, inside, 0), kept_inside(truth, inside, 0 if overlapping else NOT_ANNOTATED)
+    lengths = tuple(spacing)[: len(grid)]
+    if overlapping:
+        return score_overlapping(found, truth, lengths, slice_axis=axis)
+    return score_volume(found, truth, lengths, n_classes, slice_axis=axis)
 
 
 def _class_numbers(channels: torch.Tensor, geometry: VolumeGeometry, n_classes: int) -> np.ndarray:

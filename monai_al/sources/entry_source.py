@@ -19,6 +19,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.metrics import VolumeScores
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
 from monai_al.records.cost_model import AreaScale, CostSettings
+from monai_al.records.outside_text import FIELD_OF_VIEW, STORED_LABEL
 from monai_al.sources.annotation_cost import annotation_cost, full_mask_areas, pool_area_scale
 from monai_al.sources.base import EvaluationPass
 from monai_al.sources.entry_items import (
@@ -33,7 +34,8 @@ from monai_al.sources.entry_items import (
 )
 from monai_al.sources.entry_loading import KeepPlace, one_by_one
 from monai_al.sources.entry_scores import score_entry, spacing_matters, truth_of
-from monai_al.sources.entry_transforms import EntryTransforms
+from monai_al.sources.entry_transforms import EntryTransforms, Watch
+from monai_al.sources.field_of_view import NetworkView, inside_of, outside_share, outside_voxels, view_of
 from monai_al.sources.first_try import check_samples, output_channels
 from monai_al.uncertainty import Measure
 
@@ -53,6 +55,7 @@ class EntrySource:
             probable class.
         names: names of the network's output channels, by their number; others are numbered.
         classes: names of all classes, background first, where they are known already.
+        score_inside: what lies outside of what the network sees counts in no score; else as missed.
 
     Raises:
         DataError: an entry cannot be used; the message names it.
@@ -78,7 +81,9 @@ class EntrySource:
         postprocessing: Any = None,
         names: Mapping[int, str] | None = None,
         classes: Sequence[str] | None = None,
+        score_inside: bool = False,
     ) -> None:
+        self.score_inside = score_inside
         self.transforms = EntryTransforms(preprocessing, postprocessing)
         self.names = dict(names or {})
         train, test = distinct(train), distinct(test)
@@ -197,28 +202,47 @@ class EntrySource:
             batch_size: not used, because entries differ in shape.
         """
         scorer = _EntryScorer(self, trained.activation)
-        loader = one_by_one(lambda i: {**self._seen(items[i], with_label=True), "id": items[i].id}, len(items))
-        return EvaluationPass(loader, scorer, [KeepPlace(), scorer], self.transforms.postprocessing, decollate=True)
 
-    def score(self, batch: Mapping[str, Any], prediction: torch.Tensor, activation: str) -> tuple[Item, VolumeScores]:
-        """The scores of one entry on the grid of its stored label.
+        def entry(number: int) -> dict[str, Any]:
+            views = scorer.views[items[number].id] = []
+            seen = self._seen(items[number], with_label=True, watch=lambda data: views.append(view_of(data)))
+            views.append(view_of(seen))
+            return {**seen, "id": items[number].id}
+
+        return EvaluationPass(
+            one_by_one(entry, len(items)),
+            scorer,
+            [KeepPlace(), scorer],
+            self.transforms.postprocessing,
+            decollate=True,
+            more=scorer.seen,
+        )
+
+    def score(
+        self, batch: Mapping[str, Any], prediction: torch.Tensor, activation: str, views: Iterable[NetworkView]
+    ) -> tuple[Item, VolumeScores, dict[str, int]]:
+        """The scores of one entry on the grid of its stored label, and what of that label the network does not see.
 
         Args:
             batch: what the preprocessing made of the entry, with its ``id``.
             prediction: what the postprocessing made of the network's output.
             activation: of the output, where the postprocessing applied none.
+            views: the grids of what the network got, and of that on the way there.
         """
         item = self.data[self.data.index(batch["id"])]
         truth, affine = self._truth(item)
         stored = truth.shape[1:] if self.overlapping else truth.shape
-        return item, score_entry(
+        inside = inside_of(views, stored, affine)
+        scores = score_entry(
             self.transforms.to_probabilities(prediction, activation),
             self.transforms.place_of(prediction, batch, stored, affine, item.id),
             truth,
             affine,
             n_classes=len(self.data.classes),
             overlapping=self.overlapping,
+            inside=inside if self.score_inside else None,
         )
+        return item, scores, outside_voxels(truth, inside)
 
     def cost(
         self,
@@ -312,8 +336,8 @@ class EntrySource:
                 found[item.label] = files_hash(label_files(entry))
         return found
 
-    def _seen(self, item: Item, with_label: bool) -> dict[str, Any]:
-        return self.transforms.network_input(self._entry(item), item.id, with_label=with_label)
+    def _seen(self, item: Item, with_label: bool, watch: Watch | None = None) -> dict[str, Any]:
+        return self.transforms.network_input(self._entry(item), item.id, with_label=with_label, watch=watch)
 
 
 class _Counts(NamedTuple):
@@ -330,11 +354,20 @@ class _EntryScorer:
     def __init__(self, source: EntrySource, activation: str) -> None:
         self.source, self.activation = source, activation
         self.scores: list[tuple[str, str, VolumeScores]] = []
+        self.views: dict[str, list[NetworkView]] = {}
+        self.outside: dict[str, dict[str, int]] = {}
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Any) -> None:
         prediction = torch.as_tensor(engine.state.output[0]["pred"])
-        item, scores = self.source.score(engine.state.batch[0], prediction, self.activation)
+        batch = engine.state.batch[0]
+        item, scores, outside = self.source.score(batch, prediction, self.activation, self.views.pop(batch["id"]))
         self.scores.append((item.volume, item.patient, scores))
+        self.outside[item.volume] = outside
+
+    def seen(self) -> dict[str, Any]:
+        """What the scores are of, and how much of the labels the network did not see."""
+        scored_on = FIELD_OF_VIEW if self.source.score_inside else STORED_LABEL
+        return {"scored_on": scored_on, "outside": outside_share(self.outside)}

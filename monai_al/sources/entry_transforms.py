@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ from monai_al.records import DataError
 from monai_al.sources.entry_items import IMAGE, LABEL, paths_of
 from monai_al.uncertainty import probabilities
 
-__all__ = ["EntryTransforms", "affine_of"]
+__all__ = ["EntryTransforms", "Watch", "affine_of", "in_space"]
+
+Watch = Callable[[Mapping[str, Any]], None]
+"""Is shown what a transform makes of an entry."""
 
 
 class EntryTransforms:
@@ -38,14 +41,27 @@ class EntryTransforms:
         self._keeping = Compose([one for one in self.preprocessing.transforms if not isinstance(one, LazyTransform)])
         self.postprocessing = None if postprocessing is None else _without_saving(postprocessing)
 
-    def network_input(self, entry: Mapping[str, Any], id: str, *, with_label: bool) -> dict[str, Any]:
+    def network_input(
+        self,
+        entry: Mapping[str, Any],
+        id: str,
+        *,
+        with_label: bool,
+        watch: Watch | None = None,
+    ) -> dict[str, Any]:
         """The entry as the network sees it; without its label, which then is not even read.
+
+        Args:
+            entry: the entry.
+            id: what errors call it.
+            with_label: read the label, too.
+            watch: is shown what the transforms make of an entry with its label, from the first spatial one on.
 
         Raises:
             DataError: the preprocessing fails, or gives several images.
         """
         if with_label:
-            return _applied(self.preprocessing, entry, id)
+            return _applied(self.preprocessing if watch is None else _watched(self.preprocessing, watch), entry, id)
         return _applied(self.preprocessing, {k: v for k, v in entry.items() if k != LABEL}, id, without="its label")
 
     def stored_label(self, entry: Mapping[str, Any], id: str) -> tuple[torch.Tensor, np.ndarray]:
@@ -129,12 +145,20 @@ def affine_of(image: Any) -> np.ndarray | None:
         >>> affine_of(flat).tolist()
         [[2.0, 0.0, 0.0, 5.0], [0.0, 3.0, 0.0, 6.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
     """
-    if not isinstance(image, MetaTensor):
-        return None
-    affine = np.asarray(image.affine, dtype=np.float64)
-    n = len(affine) - 1
+    return in_space(image.affine) if isinstance(image, MetaTensor) else None
+
+
+def in_space(affine: Any) -> np.ndarray:
+    """An affine of two or three dimensions as a ``(4, 4)`` one.
+
+    Example:
+        >>> in_space(np.eye(3)).shape
+        (4, 4)
+    """
+    given = np.asarray(affine, dtype=np.float64)
+    n = len(given) - 1
     whole = np.eye(4)
-    whole[:n, :n], whole[:n, 3] = affine[:n, :n], affine[:n, n]
+    whole[:n, :n], whole[:n, 3] = given[:n, :n], given[:n, n]
     return whole
 
 
@@ -148,6 +172,34 @@ def _without_saving(postprocessing: Any) -> Compose:
     flat = _flat(postprocessing)
     flat.transforms = tuple(one for one in flat.transforms if not isinstance(one, (SaveImage, SaveImaged)))
     return flat
+
+
+def _watched(preprocessing: Compose, watch: Watch) -> Compose:
+    """The same transforms; what each gives, from the first spatial one on, is shown."""
+    parts = list(preprocessing.transforms)
+    first = next((n for n, one in enumerate(parts) if isinstance(one, LazyTransform)), len(parts))
+    shown = [part for one in parts[first:] for part in (one, _Shows(watch))]
+    return Compose(
+        [*parts[:first], *shown],
+        map_items=preprocessing.map_items,
+        unpack_items=preprocessing.unpack_items,
+        lazy=preprocessing.lazy,
+        overrides=preprocessing.overrides,
+    )
+
+
+class _Shows(LazyTransform):
+    """Shows an entry as it is, without that MONAI carries out before it what lazy resampling puts off."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(lazy=True)
+        self.watch = watch
+
+    def __call__(self, data: Any, lazy: bool | None = None) -> Any:
+        seen = data.get(IMAGE, data.get(LABEL)) if isinstance(data, Mapping) else None
+        if hasattr(seen, "shape") and not getattr(seen, "pending_operations", None):
+            self.watch(data)
+        return data
 
 
 def _applied(

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 GRID_ID, DERIVED = "grid", {"image_size": None, "spacing": FIT}  # what asks for numbers from the files
 
 
-def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) -> Source:
+def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *, score_inside: bool = False) -> Source:
     """The data of a training config.
 
     A config that declares ``pool`` and ``cache`` gives its items itself. Of any other, the pool is what the trainer
@@ -33,9 +33,10 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) ->
     Args:
         training: the config.
         classes: names of a foreign bundle's classes, where they are known already.
+        score_inside: score a foreign bundle on what its network sees alone.
 
     Raises:
-        BundleConfigError: the config lacks a part that is needed.
+        BundleConfigError: the config lacks a part that is needed, or ``score_inside`` is of no use to it.
         DataError: the data cannot be used.
 
     Example:
@@ -45,6 +46,11 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) ->
         monai_al.bundle.errors.BundleConfigError: train.json runs no trainer: ...
     """
     if training.has_pool:
+        if score_inside:
+            raise BundleConfigError(
+                "--score_inside true is for bundles of others, whose own preprocessing may crop: leave it out; of "
+                f"{training.name} --image_size and --spacing say what the network sees"
+            )
         grid_ids = [GRID_ID] if training.declares(GRID_ID) else []
         data, cache, *grids = training.resolve(POOL_ID, CACHE_ID, *grid_ids)
         training.share(**{POOL_ID: data, CACHE_ID: cache})  # read once, not once per round
@@ -64,6 +70,7 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None) ->
         postprocessing=parts.postprocessing,
         names=_channel_names(training.root),
         classes=classes,
+        score_inside=score_inside,
     )
 
 

@@ -68,6 +68,12 @@ VALUES = [
     *both(
         "a choice that YAML reads as a flag", "--empty_policy", "no", says=["--empty_policy must be strict", "got 'no'"]
     ),
+    *both(
+        "a score of what the network sees, of a bundle of ours",
+        "--score_inside",
+        "true",
+        says=["--score_inside true is for bundles of others", "leave it out", "--image_size and --spacing"],
+    ),
     *both("steps that are no number", "--steps", "nan", says=["--steps must be a whole number", "got 'nan'"]),
     *both("no steps", "--steps", "0", says=["--steps must be a whole number of at least 1, or null, got 0"]),
     *both("steps with a comma", "--steps", "2,000", says=["--steps must be a whole number", "got"]),

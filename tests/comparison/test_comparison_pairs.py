@@ -329,6 +329,11 @@ def test_scores_under_different_rules_are_never_compared(runs_of):
     other["learner"]["empty_policy"] = "count_empty"
     with pytest.raises(DataError, match="differ in their empty_policy .'count_empty' and 'strict'., so"):
         runs_of(own={"entropy": {"options": {"empty_policy": "count_empty"}}}, entropy={"config": other})
+    inside = config()
+    inside["learner"]["score_inside"] = True
+    with pytest.raises(DataError, match="differ in their score_inside .True and nothing., so"):
+        runs_of(own={"entropy": {"options": {"score_inside": True}}}, entropy={"config": inside})
+    assert runs_of(random={"config": inside}, entropy={"config": inside}) == []
 
 
 # -- the seeds of a row ------------------------------------------------------------------------------------------------

@@ -15,6 +15,14 @@ def test_assumptions_about_costs_stand_in_a_record_where_they_are_not_the_defaul
     assert LoopSettings(scribble_speed=20).results() == before | {"scribble_speed": 20.0}
 
 
+def test_what_is_scored_stands_in_a_record_where_it_is_not_the_default():
+    before = LoopSettings().results()
+    assert "score_inside" not in before
+    assert LoopSettings(score_inside=True).results() == before | {"score_inside": True}
+    with pytest.raises(ValueError, match="score_inside must be true or false, got 'yes'"):
+        LoopSettings(score_inside="yes")
+
+
 def test_assumptions_out_of_range_are_refused():
     with pytest.raises(ValueError, match="slice_overhead must be a number of at least 0 and at most 1, got 2"):
         LoopSettings(slice_overhead=2)

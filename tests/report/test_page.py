@@ -319,6 +319,25 @@ class TestNumbers:
         assert ("mean 3D Dice – " in words) == (dice is None)
         assert ("mean 3D Dice 0.000 " in words) == (dice == 0)
 
+    @pytest.mark.parametrize(
+        ("scored_on", "sentence"),
+        [
+            ("stored label", "these voxels count as missed;"),
+            ("field of view", "by --score_inside true it counts in no"),
+        ],
+    )
+    def test_what_the_network_does_not_see_is_said(self, scored_on, sentence):
+        outside = {"share": 0.254, "voxels": 9, "worst": "case_b", "per_volume": {"case_a": None, "case_b": 0.4}}
+
+        def words(share):
+            own = metrics() | {"scored_on": scored_on, "outside": outside | {"share": share}}
+            return Reader(page_html(RunPage("run", RECORD, [ShownRound(0, "random", (), (), own)]))).words
+
+        assert f"Scored on the {scored_on}." in words(0.254)
+        assert "25 % of the labeled foreground of the test items lies outside" in words(0.254)
+        assert f"most in case_b (40 %): {sentence}" in words(0.254)
+        assert not any("lies outside" in words(share) for share in (0.0, None))
+
     @pytest.mark.parametrize("placeholder", [True, False])
     def test_placeholder_spacing_is_said(self, placeholder):
         shown = ShownRound(0, "random", (), (), metrics(spacing_is_placeholder=placeholder))

@@ -22,13 +22,31 @@ TRANSFORMS = [
 ]
 CONFIG = {
     "dataset_dir": "/data",
-    "train": {"dataset": {"data": "$[{'image': @dataset_dir + f'/{n}.nii'} for n in 'ab']"}},
+    "net": "$torch.nn.Conv2d(1, 1, 1)",
+    "train": {
+        "dataset": {"_target_": "Dataset", "data": "$[{'image': @dataset_dir + f'/{n}.nii'} for n in 'ab']"},
+        "dataloader": {"_target_": "DataLoader", "dataset": "@train#dataset"},
+        "trainer": {
+            "_target_": "SupervisedTrainer", "device": "cpu", "max_epochs": 1, "network": "@net",
+            "train_data_loader": "@train#dataloader", "loss_function": "$len",
+            "optimizer": "$torch.optim.SGD(@net.parameters(), lr=0.1)",
+            "train_handlers": [{"_target_": "ValidationHandler", "interval": 1, "validator": "@validate#evaluator"}],
+        },
+    },
     "validate": {
         "preprocessing": {"_target_": "Compose", "transforms": TRANSFORMS},
-        "dataset": {"data": "$[{'image': '/data/c.nii'}]", "transform": "@validate#preprocessing"},
+        "dataset": {
+            "_target_": "Dataset", "data": "$[{'image': '/data/c.nii'}]", "transform": "@validate#preprocessing",
+        },
         "postprocessing": {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+        "evaluator": {
+            "_target_": "SupervisedEvaluator", "device": "cpu", "network": "@net",
+            "val_data_loader": {"_target_": "DataLoader", "dataset": "@validate#dataset"},
+            "postprocessing": "@validate#postprocessing",
+        },
     },
-}
+    "run": "$@train#trainer.run()",
+}  # fmt: skip
 
 
 def changed(**changes):
@@ -99,10 +117,9 @@ def test_a_decathlon_datalist(tmp_path):
             "validate__dataset__transform": "$@real",
             "real": TRANSFORMS,
         },
-        {"validate__dataset__transform": ...},
     ],
 )
-def test_the_transforms_of_the_data_set_come_first(changes):
+def test_the_transforms_of_the_data_set_count(changes):
     found = source_of(TrainingConfig(changed(**changes)))
     assert names(found.transforms.preprocessing) == ["LoadImaged", "Orientationd"]
 
@@ -110,13 +127,12 @@ def test_the_transforms_of_the_data_set_come_first(changes):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"validate__postprocessing": ...}, None),
-        ({"validate__evaluator": {"postprocessing": None}}, None),
-        ({"validate__evaluator": {"postprocessing": {"_target_": "AsDiscreted", "keys": "pred"}}}, ["AsDiscreted"]),
-        ({"validate__evaluator": {"postprocessing": "@validate#postprocessing"}}, ["Activationsd"]),
+        ({"validate__evaluator__postprocessing": None}, None),
+        ({"validate__evaluator__postprocessing": {"_target_": "AsDiscreted", "keys": "pred"}}, ["AsDiscreted"]),
+        ({"validate__evaluator__postprocessing": "@validate#postprocessing"}, ["Activationsd"]),
     ],
 )
-def test_the_postprocessing_of_the_evaluator_comes_first(changes, expected):
+def test_the_postprocessing_of_the_evaluator_counts(changes, expected):
     found = source_of(TrainingConfig(changed(**changes))).transforms.postprocessing
     assert expected == (found if found is None else names(found))
 
@@ -133,10 +149,9 @@ def test_an_invertd_refers_to_the_very_preprocessing():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train__dataset__data": ...}, "my.json has no train#dataset#data, the pool"),
-        ({"validate__dataset": ...}, "my.json has no validate#dataset#data, the test set"),
-        ({"validate__dataset__transform": ..., "validate__preprocessing": ...}, "has no validate#preprocessing"),
-        ({"train__dataset__data": 3}, "train#dataset#data is int, not a list"),
+        ({"train__dataset__data": ...}, "my.json fails by itself.*missing 1 required positional argument: 'data'"),
+        ({"train__trainer__train_handlers": [], "validate": {}}, "my.json has no validation"),
+        ({"train__dataset__data": 3}, "my.json trains on a Dataset, which has no list of entries"),
         ({"train__dataset__data": "$[]"}, "train#dataset#data of my.json is empty: does --dataset_dir /data hold"),
         ({"validate__dataset__data": [], "dataset_dir": ..., "train__dataset__data": [{"image": "/a"}]},
          "validate#dataset#data of my.json is empty: does the folder that it reads"),
@@ -146,6 +161,16 @@ def test_an_invertd_refers_to_the_very_preprocessing():
 def test_what_is_missing_is_named(changes, message):
     with pytest.raises((BundleConfigError, DataError), match=message):
         source_of(TrainingConfig(changed(**changes), name="my.json"))
+
+
+def test_scores_of_what_the_network_sees_are_of_bundles_of_others():
+    assert source_of(TrainingConfig(CONFIG), score_inside=True).score_inside
+    assert not source_of(TrainingConfig(CONFIG)).score_inside
+    own = {"pool": {"_target_": "monai_al.data.Pool", "items": []}, "cache": "$object()"}
+    with pytest.raises(
+        BundleConfigError, match="--score_inside true is for bundles of others.*of my.json --image_size"
+    ):
+        source_of(TrainingConfig(own, name="my.json"), score_inside=True)
 
 
 @pytest.mark.parametrize(
