@@ -191,9 +191,9 @@ class RoundTraining(TrainingConfig):
         trainer = self._trainer(workflow)
         loader = trainer.data_loader
         if self.ids.get("train_data", ITEMS_ID) is None:
-            before = len(loader)
+            length = len(loader)
             put_entries(loader.dataset, entries)
-            if trainer.state.epoch_length == before:
+            if trainer.state.epoch_length == length:
                 trainer.state.epoch_length = len(loader)
         _check_length(loader.dataset, entries)
         if not self._validates():

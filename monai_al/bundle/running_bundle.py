@@ -180,7 +180,7 @@ class RunningBundle:
         if DROPOUT in unknown and inner and "pool" not in inner:
             unknown.remove(DROPOUT)
             problems.append(
-                f"--{DROPOUT}: the network of {self.file(training)} takes none: choose a strategy that needs no dropout"
+                f"--{DROPOUT}: the network of {self.file(str(training))} takes none: choose a strategy without dropout"
             )
         if unknown:
             problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))

@@ -158,20 +158,23 @@ class TrainingConfig:
         Raises:
             BundleConfigError: the activation is not given and cannot be read off the config.
         """
-        hidden = [role for role in ("network", "inferer") if role in self.ids and self.ids[role] is None]
-        built = self.find().parts if hidden else None  # they stand in other objects alone
         parser = self.parser(self.all_overrides())
         with own_errors(), self.importing():
             device = torch.device(_first_of(parser, self.places_of("device")) or "cpu")
             with torch.random.fork_rng():  # its first weights are drawn, and dropped
-                network = _first_of(parser, self.places_of("network")) if "network" not in hidden else built.network
+                network = self._found("network", parser)
             if network is None:
                 raise BundleConfigError(f"{self.name} declares no 'network_def', the network that is trained")
-            inferer = built.inferer if "inferer" in hidden else _first_of(parser, self.places_of("inferer"))
+            inferer = self._found("inferer", parser)
             found = activation or self._activation(parser)
         if state is not None:
             network.load_state_dict(state)
         return TrainedNetwork(network.to(device), device, inferer or SimpleInferer(), found)
+
+    def _found(self, role: str, parser: ConfigParser) -> Any:
+        """The object of a part, from this parser, or from one of its own where it stands in another object alone."""
+        hidden = role in self.ids and self.ids[role] is None
+        return getattr(self.find().parts, role) if hidden else _first_of(parser, self.places_of(role))
 
     def _activation(self, parser: ConfigParser) -> str:
         given = parser.get_parsed_content("activation") if "activation" in parser else None

@@ -70,7 +70,7 @@ def bundle(tmp_path):
 
 def learner(file, data, folder, **settings):
     overrides = {"dataset_dir": str(data), "device": "cpu", "epochs": 1, "num_workers": 0, "val_interval": 9}
-    settings = {"budget": 1, "rounds": 2, "progress": False, **settings}
+    settings = {"budget": 1, "rounds": 2, "progress": False, "initial_weights": "bundle", **settings}
     return ActiveLearner(file, Random(), folder, overrides=overrides, **settings)
 
 
@@ -79,7 +79,7 @@ def begun_by_command(file, data, folder):
     options = {
         "training_config": file, "dataset_dir": data, "output_dir": folder, "device": "cpu", "epochs": 1,
         "num_workers": 0, "val_interval": 9, "budget": 1, "rounds": 2, "threads": 1, "progress": "false",
-        "score_inside": "true",
+        "score_inside": "true", "initial_weights": "bundle",
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     assert not main(["run", "active_learning", "strategies/random", *words])
