@@ -16,6 +16,7 @@ from monai_al.records import RunFolder
 from monai_al.records.files import TEMPORARY
 
 LOSS = "monai_al.losses.PartialDiceCELoss.forward"
+STEP = "monai.engines.SupervisedTrainer._iteration"
 SYNC = "monai_al.records.files.os.fsync"
 BEGUN = (*RUN, "cache")
 held = []  # locks
@@ -507,7 +508,7 @@ STOPS = [
     Case(
         name="Ctrl-C in a training",
         command=loop(),
-        during={LOSS: raising(KeyboardInterrupt())},
+        during={STEP: raising(KeyboardInterrupt())},
         status=130,
         says=["stopped by Ctrl-C; the same command goes on"],
         leaves=BEGUN,

@@ -138,7 +138,10 @@ def test_a_perfect_network_behind_a_crop(bundle, data, tmp_path):
         (plain, whole, "these voxels count as missed; --score_inside true"),
         (inside, part, "by --score_inside true it counts in no score"),
     ):
-        log, page = (run / "log.txt").read_text(), write_report(run, items=0, volumes=0, progress=False).read_text()
+        log, page = (
+            (run / "log.txt").read_text(encoding="utf-8"),
+            write_report(run, items=0, volumes=0, progress=False).read_text(encoding="utf-8"),
+        )
         for text in (log, page):
             assert f"{100 * share:.0f} % of the labeled foreground of the test items" in text
             assert f"most in {metrics['outside']['worst']} (" in text
