@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class BundleModel:
             raise DataError(f"no run is given: say with --run_dir where its folder lies ({self.root} has no {WEIGHTS})")
         file = self.root / "configs" / "train.yaml"
         asked = (overrides or {}).items()
-        self._has_other_data = any(id.split("#")[0] in DATA_IDS for id, value in asked if value is not None)
+        self._has_other_data = any(re.split("#|::", id)[0] in DATA_IDS for id, value in asked if value is not None)
         self.training = TrainingConfig(read_config([file]), overrides, root=self.root, name=str(file))
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> BundleModel:
@@ -99,5 +100,5 @@ class BundleModel:
         return trained
 
     def labeled(self, round: int | None) -> list[str]:
-        """None: no items of a query are recorded."""
+        """No items: no query is recorded."""
         return []
