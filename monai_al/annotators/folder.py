@@ -20,6 +20,7 @@ from monai_al.annotators.work import Work
 from monai_al.records import TEST, DataError, Label, Pool, Query, RunFolder
 from monai_al.records.work_list import work_path, write_notes
 from monai_al.sources import Source
+from monai_al.sources.entry_arrays import refuse_arrays
 
 __all__ = ["Folder", "notes_of", "user_name"]
 
@@ -53,12 +54,13 @@ class Folder(Annotator):
             self.scribbles = True
 
     def check(self, source: Source) -> None:
-        """Refuse data whose losses count what strokes leave open.
+        """Refuse images that are no files, and data whose losses count what strokes leave open.
 
         Raises:
-            DataError: strokes are asked for, and a bundle that was written without this package is to train on them, or
-                there are too many classes.
+            DataError: images are arrays; or strokes are asked for, and a bundle that was written without this package
+                is to train on them, or there are too many classes.
         """
+        refuse_arrays(source.data, "Handing out work to people")
         if not self.scribbles:
             return
         FileValues(source.data.classes, self.scribbles)

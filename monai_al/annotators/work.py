@@ -12,6 +12,7 @@ import numpy as np
 from monai_al.data import StoredVolume, read_volume
 from monai_al.records import Item, Labels
 from monai_al.sources import Source
+from monai_al.sources.entry_arrays import refuse_arrays
 
 __all__ = ["Work"]
 
@@ -53,8 +54,9 @@ class Work:
         :func:`monai_al.data.label_files.write_label_map` with the item's ``slice_axis`` writes one.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read, or is an array of a foreign bundle.
         """
+        refuse_arrays([item], "Showing the stored image")
         return read_volume(item.image, slice_axis=item.slice_axis)
 
     def prediction(self, item: Item) -> np.ndarray | None:

@@ -265,7 +265,7 @@ class ActiveLearner(Engine):
         """Read the data and check all that can be wrong, before anything is written."""
         if self.training.has_pool:
             self.training.resolve("train::trainer::max_epochs")  # not used here; what cannot start is to fail
-        self.source = source_of(self.training, score_inside=self.settings.score_inside)
+        self.source = source_of(self.training, entries=self.settings.entries, score_inside=self.settings.score_inside)
         check_initial_weights(self.training, self.settings.initial_weights)
         check_parts(self.source, self.strategy, annotates_test=self.settings.annotate_test > 0)
         n_items = len(self.source.data.part("train"))

@@ -21,6 +21,7 @@ from monai_al.records import TEST, DataError, Item, Label, Pool, Query, RunFolde
 from monai_al.records.files import read_json
 from monai_al.records.manifest import check_intact
 from monai_al.records.work_list import work_path, write_notes
+from monai_al.sources.entry_arrays import refuse_arrays
 
 __all__ = ["ImportedRound", "handed_out_places", "import_labels"]
 
@@ -59,7 +60,7 @@ def handed_out_places(run: Path) -> dict[int, Path]:
         run: the run folder.
 
     Raises:
-        DataError: it is no run, or nothing was handed out; the message says what to do.
+        DataError: it is no run, its images are arrays, or nothing was handed out; the message says what to do.
 
     Example:
         >>> handed_out_places(Path("no/such/run"))
@@ -69,6 +70,8 @@ def handed_out_places(run: Path) -> dict[int, Path]:
     """
     if not (run / "run.json").is_file():
         raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
+    if (run / "pool.json").is_file():
+        refuse_arrays(pool_from_json(read_json(run / "pool.json")), "Taking labels that people return")
     places = {number: work_path(run, number) for number in (TEST, *round_numbers(run / "annotate"))}
     places = {number: place for number, place in places.items() if (place / HANDED_OUT).is_file()}
     if not places:

@@ -56,6 +56,12 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
             ", ".join(deciding),
         )
     pool, test = source.data.part("train"), source.data.part("test")
+    shared = [patient for patient in pool.patients if patient in set(test.patients)]
+    if shared:
+        logger.warning(
+            "the bundle's own split shares patients between the pool and the test set, such as %s (%d in all): the "
+            "scores flatter", shared[0], len(shared),
+        )  # fmt: skip
     tested = f"tested on {len(test.volumes)} volumes of {len(test.patients)} patients" if len(test) else "no test part"
     logger.info(
         "%s: %d items of %d patients may be annotated, %d in the end; %s",

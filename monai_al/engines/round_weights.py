@@ -36,7 +36,7 @@ def trained_weights(
         source: where the items lie.
         folder: the run folder, for files of the training that are dropped after it.
         items: the items, which name the files of their labels.
-        validation: the items to validate on, which name the files of their labels; None: the validation part.
+        validation: the items to validate on, which name the files of their labels; None: those of the source.
         round: the round.
         purpose: what the network is for; with the seed and the round it decides all randomness.
         seed: the experiment's seed.
@@ -64,7 +64,7 @@ def trained_weights(
     weights = training.run(
         source.entries(items),
         seed=derived_seed(seed, round, purpose),
-        validation=source.entries(source.data.part("validation").items if validation is None else validation),
+        validation=source.entries(source.validation_items if validation is None else validation),
         state=state,
         pretrained=pretrained,
         scratch=scratch,

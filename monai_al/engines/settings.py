@@ -13,6 +13,7 @@ from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import MEAN
 from monai_al.metrics import check_empty_policy
 from monai_al.records.cost_model import CostSettings
+from monai_al.sources import EntrySettings
 from monai_al.uncertainty import check_activation
 
 __all__ = ["BUNDLE", "INITIAL_SETS", "PREVIOUS", "SCRATCH", "LoopSettings"]
@@ -58,6 +59,10 @@ class LoopSettings:
             :class:`monai_al.records.cost_model.CostSettings`.
         slice_overhead: the share of an average slice's cost that does not grow with its foreground.
         opening_cost: what opening a volume costs, in full slices.
+        image_key: of a bundle that was written without this package: the key of an entry's image; see
+            :class:`monai_al.sources.EntrySettings`.
+        label_key: the same of its label.
+        patient: the same: regular expression that finds the patient in an image's path.
 
     Raises:
         ValueError: a setting is out of range.
@@ -89,6 +94,9 @@ class LoopSettings:
     scribble_speed: float = CostSettings.scribble_speed
     slice_overhead: float = CostSettings.slice_overhead
     opening_cost: float = CostSettings.opening_cost
+    image_key: str = EntrySettings.image_key
+    label_key: str = EntrySettings.label_key
+    patient: str | None = EntrySettings.patient
 
     def __post_init__(self) -> None:
         for name in ("members", "rounds", "scoring_batch_size", "threads"):
@@ -115,18 +123,23 @@ class LoopSettings:
         check_empty_policy(self.empty_policy)
         if not isinstance(self.score_inside, bool):
             raise ValueError(f"score_inside must be true or false, got {self.score_inside!r}")
-        _ = self.costs  # which checks its numbers
+        _ = self.costs, self.entries  # which check what they hold
 
     @property
     def costs(self) -> CostSettings:
         """What the models of annotation cost assume."""
         return CostSettings(self.scribble_speed, self.slice_overhead, self.opening_cost)
 
+    @property
+    def entries(self) -> EntrySettings:
+        """What is said of the entries of a bundle that was written without this package."""
+        return EntrySettings(self.image_key, self.label_key, self.patient)
+
     def results(self) -> dict[str, Any]:
         """What the results of a run depend on, beside how many items and rounds were asked for.
 
-        What costs are counted with and what is scored stand there only where they are not the default, so that runs
-        from before go on.
+        What costs are counted with, what is scored and what is said of entries stands there only where it is not the
+        default, so that runs from before go on.
 
         Example:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
@@ -138,7 +151,7 @@ class LoopSettings:
         if not self.score_inside:
             apart.add("score_inside")
         costs, default = dataclasses.asdict(self.costs), dataclasses.asdict(CostSettings())
-        names = (field.name for field in dataclasses.fields(self) if field.name not in {*apart, *costs})
-        return {name: getattr(self, name) for name in names} | {
-            name: float(value) for name, value in costs.items() if value != default[name]
-        }
+        apart |= {*costs, *dataclasses.asdict(self.entries)}
+        names = (field.name for field in dataclasses.fields(self) if field.name not in apart)
+        said = {name: float(value) for name, value in costs.items() if value != default[name]}
+        return {name: getattr(self, name) for name in names} | said | self.entries.results()

@@ -17,7 +17,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal, literal_of
 from monai_al.records import DataError, Pool, RunFolder, pool_from_json
 from monai_al.records.files import read_json
-from monai_al.sources import Source, source_of
+from monai_al.sources import EntrySettings, Source, source_of
 
 __all__ = ["TrainedRun"]
 
@@ -103,8 +103,10 @@ class TrainedRun:
         Raises:
             DataError: the data set is not there any more.
         """
-        inside = self.record["config"]["learner"].get("score_inside", False)
-        return source_of(self.training, read_json(self.folder.path / "pool.json")["classes"], score_inside=inside)
+        settings = self.record["config"]["learner"]
+        classes = read_json(self.folder.path / "pool.json")["classes"]
+        inside = settings.get("score_inside", False)
+        return source_of(self.training, classes, EntrySettings.recorded(settings), score_inside=inside)
 
     def labeled(self, round: int | None = None) -> list[str]:
         """Ids of the items that were labeled up to and with a round, the last one by default."""

@@ -150,6 +150,15 @@ def _declared() -> Iterator[Option]:
         name="training_config", kind="path", help="the training config: a name in the bundle, or a path to any bundle's"
     )
     yield loop(name="train_overlays", kind="names", help="laid over the training config: names in the bundle, or paths")
+    yield loop(name="image_key", kind="text", help="of another bundle's entries: the key of the image")
+    yield loop(name="label_key", kind="text", help="of another bundle's entries: the key of the label")
+    yield loop(
+        name="patient",
+        kind="text",
+        optional=True,
+        help="of another bundle's images: regular expression whose group is the patient in an image's path; null: as "
+        "the entries or the paths tell",
+    )
     yield loop(name="train_map", kind="config", help="where a knob goes in another bundle's training config")
     yield loop(
         name="bundle_ids",

@@ -85,6 +85,7 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
         "classes": list(pool.classes),
         "label_values": {str(k): v for k, v in pool.label_values.items()},
         **_said(pool.slice_axis),
+        **({"patients_shared": True} if pool.patients_shared else {}),
         "items": items,
         "files": {str(shown(path)): hashes[path] for path in paths},
     }
@@ -109,7 +110,9 @@ def pool_from_json(content: Mapping[str, Any]) -> Pool:
     """
     values = {int(value): number for value, number in content["label_values"].items()}
     axis = content.get("slice_axis", SLICE_AXIS)
-    return Pool((Item(**item) for item in content["items"]), content["classes"], values, slice_axis=axis)
+    shared = content.get("patients_shared", False)
+    items = (Item(**item) for item in content["items"])
+    return Pool(items, content["classes"], values, slice_axis=axis, patients_shared=shared)
 
 
 def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -32,6 +32,7 @@ class Pool(Sequence[Item]):
         slice_axis: how the slice axis of each item was chosen, and is chosen for other volumes of this kind: 0, 1 or 2
             for all of them, or ``"coarsest"`` for that of each file.
         sizes_tolerated: it is known that pictures and their labels may differ in rows and columns, and show one view.
+        patients_shared: it is known that a patient may lie in two splits, because somebody else drew them.
 
     Raises:
         ValueError: two items share an id, a split is unknown, one patient lies in two splits, or a label value is no
@@ -55,6 +56,7 @@ class Pool(Sequence[Item]):
         affine_tolerated: bool = False,
         slice_axis: int | str = SLICE_AXIS,
         sizes_tolerated: bool = False,
+        patients_shared: bool = False,
     ) -> None:
         if isinstance(classes, str):
             raise ValueError(f"classes must be a list of names, background first, got {classes!r}")
@@ -68,6 +70,7 @@ class Pool(Sequence[Item]):
         self.affine_tolerated = affine_tolerated
         self.slice_axis = slice_axis
         self.sizes_tolerated = sizes_tolerated
+        self.patients_shared = patients_shared
         self._index = {item.id: i for i, item in enumerate(self.items)}
         self._check()
 
@@ -81,7 +84,7 @@ class Pool(Sequence[Item]):
             if item.split not in SPLITS:
                 raise ValueError(f"item {item.id!r}: split {item.split!r} is none of {', '.join(SPLITS)}")
             other = split_of.setdefault(item.patient, item.split)
-            if other != item.split:
+            if other != item.split and not self.patients_shared:
                 raise ValueError(f"patient {item.patient!r} lies in two splits, {other} and {item.split}")
 
     def __len__(self) -> int:
@@ -139,6 +142,7 @@ class Pool(Sequence[Item]):
             self.affine_tolerated,
             self.slice_axis,
             self.sizes_tolerated,
+            self.patients_shared,
         )
 
 

@@ -4,12 +4,14 @@
 
 from monai_al.sources.annotation_cost import annotation_cost
 from monai_al.sources.base import EvaluationPass, KeepsScores, Source
+from monai_al.sources.entry_settings import EntrySettings
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
 from monai_al.sources.source_of import source_of
 from monai_al.sources.summary import summary_of
 
 __all__ = [
+    "EntrySettings",
     "EntrySource",
     "EvaluationPass",
     "KeepsScores",

@@ -82,6 +82,10 @@ class Source(Protocol):
         """Where its volumes lie; None where it reads them anew each time."""
 
     @property
+    def validation_items(self) -> Sequence[Item]:
+        """What the validation of a round's training gets, where nothing else is said; none leaves its list as it is."""
+
+    @property
     def overlapping(self) -> bool:
         """Whether an item may belong to several classes at one place."""
 

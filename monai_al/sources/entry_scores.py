@@ -13,6 +13,7 @@ import torch
 from monai_al.data import VolumeGeometry
 from monai_al.metrics import VolumeScores, score_overlapping, score_volume
 from monai_al.records import NOT_ANNOTATED, DataError
+from monai_al.sources.entry_arrays import is_array_name
 from monai_al.sources.field_of_view import kept_inside
 
 __all__ = ["score_entry", "spacing_matters", "truth_of"]
@@ -138,10 +139,11 @@ def _stored(channel: torch.Tensor, geometry: VolumeGeometry) -> torch.Tensor:
 
 
 def spacing_matters(paths: Sequence[str]) -> bool:
-    """Whether files tell a voxel size: pictures such as PNG do not.
+    """Whether images tell a voxel size: pictures such as PNG, and arrays, do not.
 
     Example:
         >>> spacing_matters(["a.nii.gz"]), spacing_matters(["a.png"])
         (True, False)
     """
-    return not any(path.lower().endswith((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")) for path in paths)
+    without = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
+    return not any(is_array_name(path) or path.lower().endswith(without) for path in paths)

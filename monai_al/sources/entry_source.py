@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,18 +22,13 @@ from monai_al.records.cost_model import AreaScale, CostSettings
 from monai_al.records.outside_text import FIELD_OF_VIEW, STORED_LABEL
 from monai_al.sources.annotation_cost import annotation_cost, full_mask_areas, pool_area_scale
 from monai_al.sources.base import EvaluationPass
-from monai_al.sources.entry_items import (
-    IMAGE,
-    LABEL,
-    check_files,
-    distinct,
-    entry_items,
-    files_hash,
-    image_files,
-    label_files,
-)
+from monai_al.sources.entry_arrays import array_hash, is_array_name, refuse_arrays
+from monai_al.sources.entry_items import TEST, check_files, distinct, entry_items, files_hash, image_files, label_files
+from monai_al.sources.entry_lists import entry_lists
 from monai_al.sources.entry_loading import KeepPlace, one_by_one
+from monai_al.sources.entry_patients import with_entry_patients
 from monai_al.sources.entry_scores import score_entry, spacing_matters, truth_of
+from monai_al.sources.entry_settings import IMAGE, LABEL, USUAL, EntrySettings
 from monai_al.sources.entry_transforms import EntryTransforms, Watch
 from monai_al.sources.field_of_view import NetworkView, inside_of, outside_share, outside_voxels, view_of
 from monai_al.sources.first_try import check_samples, output_channels
@@ -43,9 +38,10 @@ __all__ = ["EntrySource"]
 
 
 class EntrySource:
-    """The entries of a bundle's own datalists: dictionaries with the paths ``image`` and ``label``.
+    """The entries of a bundle's own datalists: dictionaries with the paths, or arrays, ``image`` and ``label``.
 
-    :func:`monai_al.sources.entry_items.entry_items` tells how its items are called.
+    :func:`monai_al.sources.entry_items.entry_items` tells how its items are called,
+    :func:`monai_al.sources.entry_lists.entry_lists` what is made right of the lists.
 
     Args:
         train: the entries that may be annotated.
@@ -56,6 +52,8 @@ class EntrySource:
         names: names of the network's output channels, by their number; others are numbered.
         classes: names of all classes, background first, where they are known already.
         score_inside: what lies outside of what the network sees counts in no score; else as missed.
+        settings: under which keys entries hold images and labels, and how their patients are found.
+        others: the lists of paths that the bundle's config holds, from which its entries may be made.
 
     Raises:
         DataError: an entry cannot be used; the message names it.
@@ -82,14 +80,25 @@ class EntrySource:
         names: Mapping[int, str] | None = None,
         classes: Sequence[str] | None = None,
         score_inside: bool = False,
+        settings: EntrySettings = USUAL,
+        others: Sequence[str | Sequence[str]] = (),
     ) -> None:
         self.score_inside = score_inside
-        self.transforms = EntryTransforms(preprocessing, postprocessing)
-        self.names = dict(names or {})
+        self.transforms = EntryTransforms(preprocessing, postprocessing, settings)
+        self.names, self.settings = dict(names or {}), settings
         train, test = distinct(train), distinct(test)
-        items = entry_items(train, test)
-        self._entries = {item.id: dict(entry) for item, entry in zip(items, [*train, *test], strict=True)}
-        self.data = Pool(items, classes or ("background", "foreground"))
+        lists = entry_lists(train, test, others, settings)
+        entries = [*lists.train, *lists.test]
+        items, notes = with_entry_patients(entry_items(lists.train, lists.test, settings), entries, settings)
+        self._entries = {item.id: dict(entry) for item, entry in zip(items, entries, strict=True)}
+        self._test_as_listed = lists.test is test
+        patients = [{item.patient for item in items if item.split == split} for split in ("train", "test")]
+        self.data = Pool(
+            items,
+            classes or ("background", "foreground"),
+            notes=(*lists.notes, *notes),
+            patients_shared=not patients[0].isdisjoint(patients[1]),
+        )
         self._channels: int | None = None
         self._counts: dict[tuple[str, str | None], _Counts] = {}
 
@@ -99,7 +108,7 @@ class EntrySource:
         Raises:
             DataError: lists those that are not.
         """
-        check_files(self._entries[item.id] for item in (self.data if items is None else items))
+        check_files((self._entries[item.id] for item in (self.data if items is None else items)), self.settings)
 
     def try_network(self, trained: TrainedNetwork, measures: Iterable[Measure]) -> None:
         """Predict one item, so that what cannot work fails early, and learn the classes from what comes out.
@@ -110,9 +119,10 @@ class EntrySource:
         """
         without = [item.id for item in self.data.part("test") if item.label is None]
         if without:
+            keys = ", ".join(map(repr, self._entries[without[0]]))
             raise DataError(
-                f"{len(without)} entries of validate#dataset#data have no {LABEL!r}, such as {without[0]}: they cannot "
-                "be tested on"
+                f"{len(without)} entries of {TEST} have no {self.settings.label_key!r}, such as {without[0]}, whose "
+                f"keys are {keys}: they cannot be tested on; --label_key says which key is the label's"
             )
         channels = self._output_channels(trained)
         labels = self._label_channels
@@ -123,7 +133,8 @@ class EntrySource:
         # with one output channel the only name is that of the foreground, or of both classes
         shift = 0 if overlapping or channels > 1 or len(self.names) > 1 else 1
         names = [self.names.get(c - shift, f"class {c + 1 if overlapping else c}") for c in numbers]
-        self.data = Pool(self.data.items, ("background", *names))
+        shared = self.data.patients_shared
+        self.data = Pool(self.data.items, ("background", *names), notes=self.data.notes, patients_shared=shared)
         self._check_truth(self.data.part("test")[0])
         check_samples(trained, measures, self._first_image())
 
@@ -156,10 +167,18 @@ class EntrySource:
         """What the training data set gets for these items."""
         return tuple(self._entry(item) for item in items)
 
+    @property
+    def validation_items(self) -> Sequence[Item]:
+        """What the validation of a round's training gets; none where the bundle's own list is the test set."""
+        return () if self._test_as_listed else self.data.part("test").items
+
     def _entry(self, item: Item) -> dict[str, Any]:
         """An item's entry, with the label that the item names."""
         entry = self._entries[item.id]
-        return entry if item.label is None or item.label in label_files(entry) else {**entry, LABEL: item.label}
+        if item.label is None or is_array_name(item.label) or item.label in label_files(entry, self.settings):
+            return entry
+        refuse_arrays([item], "A label that comes back")
+        return {**entry, self.settings.label_key: item.label}
 
     def loader(self, items: Sequence[Item], *, batch_size: int = 1, with_label: bool = False) -> DataLoader:
         """One item at a time, as the preprocessing gives it: ``image``, ``id`` and, where asked for, ``label``.
@@ -201,7 +220,7 @@ class EntrySource:
             items: what to score.
             batch_size: not used, because entries differ in shape.
         """
-        scorer = _EntryScorer(self, trained.activation)
+        scorer = _EntryScorer(self, items, trained.activation)
 
         def entry(number: int) -> dict[str, Any]:
             views = scorer.views[items[number].id] = []
@@ -219,17 +238,22 @@ class EntrySource:
         )
 
     def score(
-        self, batch: Mapping[str, Any], prediction: torch.Tensor, activation: str, views: Iterable[NetworkView]
-    ) -> tuple[Item, VolumeScores, dict[str, int]]:
+        self,
+        item: Item,
+        batch: Mapping[str, Any],
+        prediction: torch.Tensor,
+        activation: str,
+        views: Iterable[NetworkView],
+    ) -> tuple[VolumeScores, dict[str, int]]:
         """The scores of one entry on the grid of its stored label, and what of that label the network does not see.
 
         Args:
-            batch: what the preprocessing made of the entry, with its ``id``.
+            item: with its label.
+            batch: what the preprocessing made of the entry.
             prediction: what the postprocessing made of the network's output.
             activation: of the output, where the postprocessing applied none.
             views: the grids of what the network got, and of that on the way there.
         """
-        item = self.data[self.data.index(batch["id"])]
         truth, affine = self._truth(item)
         stored = truth.shape[1:] if self.overlapping else truth.shape
         inside = inside_of(views, stored, affine)
@@ -242,7 +266,7 @@ class EntrySource:
             overlapping=self.overlapping,
             inside=inside if self.score_inside else None,
         )
-        return item, scores, outside_voxels(truth, inside)
+        return scores, outside_voxels(truth, inside)
 
     def cost(
         self,
@@ -326,15 +350,18 @@ class EntrySource:
         return None
 
     def hashes(self) -> dict[str, str]:
-        """Path of every image and label -> SHA-256 of its content."""
+        """Path of every image and label, or what stands for an array -> SHA-256 of its content."""
         found: dict[str, str] = {}
         for item in tqdm(self.data, desc="checking files", unit="item", disable=None, leave=False):
             entry = self._entries[item.id]
             if item.image not in found:
-                found[item.image] = files_hash(image_files(entry))
+                found[item.image] = self._hash(item.image, entry, self.settings.image_key, image_files)
             if item.label is not None and item.label not in found:
-                found[item.label] = files_hash(label_files(entry))
+                found[item.label] = self._hash(item.label, entry, self.settings.label_key, label_files)
         return found
+
+    def _hash(self, name: str, entry: Mapping[str, Any], key: str, files_of: Callable[..., Sequence[str]]) -> str:
+        return array_hash(entry[key]) if is_array_name(name) else files_hash(files_of(entry, self.settings))
 
     def _seen(self, item: Item, with_label: bool, watch: Watch | None = None) -> dict[str, Any]:
         return self.transforms.network_input(self._entry(item), item.id, with_label=with_label, watch=watch)
@@ -351,8 +378,9 @@ class _Counts(NamedTuple):
 class _EntryScorer:
     """Scores what an evaluator predicts, entry by entry."""
 
-    def __init__(self, source: EntrySource, activation: str) -> None:
+    def __init__(self, source: EntrySource, items: Sequence[Item], activation: str) -> None:
         self.source, self.activation = source, activation
+        self.items = {item.id: item for item in items}
         self.scores: list[tuple[str, str, VolumeScores]] = []
         self.views: dict[str, list[NetworkView]] = {}
         self.outside: dict[str, dict[str, int]] = {}
@@ -361,9 +389,9 @@ class _EntryScorer:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Any) -> None:
-        prediction = torch.as_tensor(engine.state.output[0]["pred"])
-        batch = engine.state.batch[0]
-        item, scores, outside = self.source.score(batch, prediction, self.activation, self.views.pop(batch["id"]))
+        prediction, batch = torch.as_tensor(engine.state.output[0]["pred"]), engine.state.batch[0]
+        item = self.items[batch["id"]]
+        scores, outside = self.source.score(item, batch, prediction, self.activation, self.views.pop(item.id))
         self.scores.append((item.volume, item.patient, scores))
         self.outside[item.volume] = outside
 

@@ -14,7 +14,9 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, LazyTransform, MapTransform, SaveImage, SaveImaged, allow_missing_keys_mode
 
 from monai_al.records import DataError
-from monai_al.sources.entry_items import IMAGE, LABEL, paths_of
+from monai_al.sources.entry_arrays import is_array
+from monai_al.sources.entry_items import paths_of
+from monai_al.sources.entry_settings import IMAGE, LABEL, USUAL, EntrySettings
 from monai_al.uncertainty import probabilities
 
 __all__ = ["EntryTransforms", "Watch", "affine_of", "in_space"]
@@ -29,13 +31,16 @@ class EntryTransforms:
     Args:
         preprocessing: from an entry to what the network sees.
         postprocessing: from a prediction to what is scored, or None. What it would save is not saved.
+        settings: under which keys entries hold images and labels, and so does what is preprocessed, where the
+            preprocessing does not make ``image`` and ``label`` of them.
 
     Example:
         >>> EntryTransforms(Compose([])).network_input({"image": 3, "label": 4}, "a", with_label=False)
         {'image': 3}
     """
 
-    def __init__(self, preprocessing: Any, postprocessing: Any = None) -> None:
+    def __init__(self, preprocessing: Any, postprocessing: Any = None, settings: EntrySettings = USUAL) -> None:
+        self.settings = settings
         self.preprocessing = _flat(preprocessing)
         # what keeps the voxels where they are: MONAI's spatial transforms are the lazy ones
         self._keeping = Compose([one for one in self.preprocessing.transforms if not isinstance(one, LazyTransform)])
@@ -61,8 +66,11 @@ class EntryTransforms:
             DataError: the preprocessing fails, or gives several images.
         """
         if with_label:
-            return _applied(self.preprocessing if watch is None else _watched(self.preprocessing, watch), entry, id)
-        return _applied(self.preprocessing, {k: v for k, v in entry.items() if k != LABEL}, id, without="its label")
+            watched = self.preprocessing if watch is None else _watched(self.preprocessing, watch)
+            return self._applied(watched, entry, id)
+        labels = self.settings.labels_of(entry)
+        unlabeled = {key: value for key, value in entry.items() if key not in labels}
+        return self._applied(self.preprocessing, unlabeled, id, without="its label")
 
     def stored_label(self, entry: Mapping[str, Any], id: str) -> tuple[torch.Tensor, np.ndarray]:
         """The label ``(C, *spatial)`` as the preprocessing reads it, where it is stored, and its ``(4, 4)`` affine.
@@ -70,16 +78,35 @@ class EntryTransforms:
         Raises:
             DataError: the entry has no label, or it cannot be read.
         """
-        if not paths_of(entry.get(LABEL)):
-            raise DataError(f"{id}: its entry of the bundle's datalist has no {LABEL!r}, so it cannot be scored")
-        alone = {key: value for key, value in entry.items() if key == LABEL or not paths_of(value)}
+        if not _is_stored(entry.get(self.settings.label_key)):
+            raise DataError(
+                f"{id}: its entry of the bundle's datalist has no {self.settings.label_key!r}, so it cannot be scored"
+            )
+        labels = self.settings.labels_of(entry)
+        alone = {key: value for key, value in entry.items() if key in labels or not _is_stored(value)}
         try:
-            found = _applied(self._keeping, alone, id, without="its image", needed=LABEL)
+            found = self._applied(self._keeping, alone, id, without="its image", needed=LABEL)
         except DataError:  # a transform that takes the image and the label together
-            found = _applied(self._keeping, entry, id, needed=LABEL)
+            found = self._applied(self._keeping, entry, id, needed=LABEL)
         label = torch.as_tensor(found[LABEL])
         affine = affine_of(label)
         return label.as_subclass(torch.Tensor), np.eye(4) if affine is None else affine
+
+    def _applied(
+        self, transform: Compose, entry: Mapping[str, Any], id: str, *, without: str | None = None, needed: str = IMAGE
+    ) -> dict[str, Any]:
+        """What a transform makes of an entry, with an ``image`` and a ``label`` where it has them under other keys."""
+        out = _transformed(transform, entry, id, without, reads_image=needed == IMAGE)
+        keys = {IMAGE: self.settings.image_key, LABEL: self.settings.label_key}
+        made = dict(out) if isinstance(out, Mapping) else {}
+        made |= {name: made[key] for name, key in keys.items() if key in made and (name not in made or name in entry)}
+        if needed not in made:
+            other = "" if needed == keys[needed] else f", or {keys[needed]!r},"
+            raise DataError(
+                f"the bundle's validate#preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r}"
+                f"{other} is needed, so no random crops; --{needed}_key takes another key for it"
+            )
+        return made
 
     def place_of(
         self, prediction: torch.Tensor, seen: Mapping[str, Any], stored: tuple[int, ...], affine: np.ndarray, id: str
@@ -202,28 +229,27 @@ class _Shows(LazyTransform):
         return data
 
 
-def _applied(
-    transform: Compose, entry: Mapping[str, Any], id: str, *, without: str | None = None, needed: str = IMAGE
-) -> dict[str, Any]:
+def _transformed(
+    transform: Compose, entry: Mapping[str, Any], id: str, without: str | None, *, reads_image: bool
+) -> Any:
     try:
         may_lack = without is not None and any(isinstance(one, MapTransform) for one in transform.transforms)
         with allow_missing_keys_mode(transform) if may_lack else contextlib.nullcontext():
-            out = transform(dict(entry))
+            return transform(dict(entry))
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:  # MONAI's own errors name the transform alone
             cause = cause.__cause__
         why = "" if without is None else f" without {without}"
-        why += ", which must not be read before it is annotated" if needed == IMAGE and without else ""
+        why += ", which must not be read before it is annotated" if reads_image and without else ""
         raise DataError(
             f"the bundle's validate#preprocessing fails on {id}{why} ({type(cause).__name__}: {cause})"
         ) from error
-    if not isinstance(out, Mapping) or needed not in out:
-        raise DataError(
-            f"the bundle's validate#preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r} is "
-            "needed, so no random crops"
-        )
-    return dict(out)
+
+
+def _is_stored(value: Any) -> bool:
+    """Whether a value of an entry is an image or a label: paths, or an array."""
+    return bool(paths_of(value)) or is_array(value)
 
 
 def _described(out: Any) -> str:

@@ -83,6 +83,11 @@ class SliceSource:
         """What the training data set gets for these items."""
         return tuple(items)
 
+    @property
+    def validation_items(self) -> Sequence[Item]:
+        """The validation part."""
+        return self.data.part("validation").items
+
     def loader(self, items: Sequence[Item], *, batch_size: int = 64, with_label: bool = False) -> DataLoader:
         """Batches of ``image``, ``valid``, ``id`` and, where asked for, ``label``, in order; one shape in each.
 

@@ -13,6 +13,7 @@ from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.training_config import CACHE_ID, POOL_ID, TrainingConfig
 from monai_al.datasets.plane_grid import FIT, PlaneGrid
 from monai_al.sources.base import Source
+from monai_al.sources.entry_settings import USUAL, EntrySettings
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.slice_source import SliceSource
 
@@ -23,7 +24,13 @@ logger = logging.getLogger(__name__)
 GRID_ID, DERIVED = "grid", {"image_size": None, "spacing": FIT}  # what asks for numbers from the files
 
 
-def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *, score_inside: bool = False) -> Source:
+def source_of(
+    training: TrainingConfig,
+    classes: Sequence[str] | None = None,
+    entries: EntrySettings = USUAL,
+    *,
+    score_inside: bool = False,
+) -> Source:
     """The data of a training config.
 
     A config that declares ``pool`` and ``cache`` gives its items itself. Of any other, the pool is what the trainer
@@ -33,10 +40,12 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *,
     Args:
         training: the config.
         classes: names of a foreign bundle's classes, where they are known already.
+        entries: what is said of the entries of a foreign bundle.
         score_inside: score a foreign bundle on what its network sees alone.
 
     Raises:
-        BundleConfigError: the config lacks a part that is needed, or ``score_inside`` is of no use to it.
+        BundleConfigError: the config lacks a part that is needed, or something is said of a foreign bundle that it is
+            none.
         DataError: the data cannot be used.
 
     Example:
@@ -46,6 +55,7 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *,
         monai_al.bundle.errors.BundleConfigError: train.json runs no trainer: ...
     """
     if training.has_pool:
+        _refuse(entries)
         if score_inside:
             raise BundleConfigError(
                 "--score_inside true is for bundles of others, whose own preprocessing may crop: leave it out; of "
@@ -57,7 +67,8 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *,
         for grid in grids:
             _settle(training, grid)
         return SliceSource(data, cache)
-    parts = training.find().parts
+    found = training.find()
+    parts = found.parts
     if parts.test_entries is None:
         raise BundleConfigError(
             f"{training.name} has no validation: active learning needs its transforms without randomness and its list "
@@ -71,7 +82,19 @@ def source_of(training: TrainingConfig, classes: Sequence[str] | None = None, *,
         names=_channel_names(training.root),
         classes=classes,
         score_inside=score_inside,
+        settings=entries,
+        others=found.listed,
     )
+
+
+def _refuse(entries: EntrySettings) -> None:
+    """Refuse what is said of entries where items come from a pool."""
+    said = [f"--{name}" for name in entries.results()]
+    if said:
+        raise BundleConfigError(
+            f"{' and '.join(said)}: only for bundles that were written without monai_al, whose lists hold entries; a "
+            "data set takes the patient by --datalist#patient"
+        )
 
 
 def _settle(training: TrainingConfig, grid: PlaneGrid) -> None:

@@ -155,7 +155,8 @@ def test_an_invertd_refers_to_the_very_preprocessing():
         ({"train__dataset__data": "$[]"}, "train#dataset#data of my.json is empty: does --dataset_dir /data hold"),
         ({"validate__dataset__data": [], "dataset_dir": ..., "train__dataset__data": [{"image": "/a"}]},
          "validate#dataset#data of my.json is empty: does the folder that it reads"),
-        ({"validate__dataset__data": "%train#dataset#data"}, "in train#dataset#data and in validate#dataset#data"),
+        ({"validate__dataset__data": "$[{'image': '/data/b.nii'}, {'image': '/data/c.nii'}]"},
+         "b.nii is in train#dataset#data and in validate#dataset#data"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(changes, message):
@@ -171,6 +172,12 @@ def test_scores_of_what_the_network_sees_are_of_bundles_of_others():
         BundleConfigError, match="--score_inside true is for bundles of others.*of my.json --image_size"
     ):
         source_of(TrainingConfig(own, name="my.json"), score_inside=True)
+
+
+def test_one_list_for_training_and_validation_is_divided():
+    found = source_of(TrainingConfig(changed(validate__dataset__data="%train#dataset#data"))).data
+    assert sorted((item.id, item.split) for item in found) == [("a.nii", "test"), ("b.nii", "train")]
+    assert "hold the same entries: 1 of 2 patients are drawn" in found.notes[0]
 
 
 @pytest.mark.parametrize(
