@@ -284,6 +284,8 @@ class ActiveLearner(Engine):
             try_training(self.training, self.source, self.strategy, self.settings.activation)
             if self.warm_start is not None:
                 self.warm_start.check(None if self.encoder is None else self.encoder.training)
+        elif self.source.cache is None:  # its network tells the classes
+            self.source.try_network(self.training.load(None, self.settings.activation), [])
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
         self.view = StrategyView(
             self.strategy,

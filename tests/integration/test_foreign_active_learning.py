@@ -125,7 +125,8 @@ def same(one, other):
 def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    found = learner(bundle(name), data, tmp_path / "run")
+    file = bundle(name)
+    found = learner(file, data, tmp_path / "run")
     found.run()
     assert [found.folder.metrics(number)["labeled"] for number in (0, 1)] == [1, 2]
     assert json.loads((tmp_path / "run" / "pool.json").read_text())["classes"] == CLASSES[name]
@@ -139,6 +140,10 @@ def test_two_rounds(name, bundle, data, tmp_path, monkeypatch):
     assert queried.score > 0
     assert queried.id not in found.folder.labeled(0)
     assert list((tmp_path / "here").iterdir()) == []  # nothing was written to where it was started
+
+    before = content(tmp_path / "run")
+    learner(file, data, tmp_path / "run").run()  # it is done
+    assert content(tmp_path / "run") == before
 
     run = TrainedRun(tmp_path / "run", {"device": "cpu"})  # it is read again from its own records
     assert isinstance(run.source, EntrySource)
