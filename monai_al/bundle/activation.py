@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import torch
 
 from monai_al.bundle._tried_losses import activation_of_loss
 from monai_al.bundle._tried_transforms import activation_of_transform
+from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["infer_activation"]
+__all__ = ["infer_activation", "told_activation"]
 
 
 def infer_activation(postprocessing: Any, loss: Any) -> str | None:
@@ -49,6 +50,29 @@ def infer_activation(postprocessing: Any, loss: Any) -> str | None:
     with _apart():
         told = next(filter(None, map(activation_of_transform, _flat(postprocessing))), None)
         return told or (None if loss is None else activation_of_loss(loss))
+
+
+def told_activation(postprocessing: Any, losses: Iterable[Any]) -> str:
+    """The activation that a postprocessing or the first of some losses tells.
+
+    Args:
+        postprocessing: what is done to predictions, or None.
+        losses: what the network is trained by.
+
+    Raises:
+        BundleConfigError: none tells it.
+
+    Example:
+        >>> told_activation(None, [torch.nn.CrossEntropyLoss()])
+        'softmax'
+    """
+    found = next(filter(None, (infer_activation(postprocessing, loss) for loss in (*losses, None))), None)
+    if found is None:
+        raise BundleConfigError(
+            "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
+            "multilabel or none"
+        )
+    return found
 
 
 def _flat(transform: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 
 from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["entries_of", "put_entries", "transform_of", "uncached"]
+__all__ = ["entries_of", "put_entries", "refuse_empty", "transform_of", "uncached"]
 
 
 def entries_of(dataset: Any) -> list[Any] | None:
@@ -87,6 +87,29 @@ def put_entries(dataset: Any, entries: Sequence[Any]) -> None:
         raise BundleConfigError(
             f"the training data set is a {type(dataset).__name__}, which has no 'data' to put the labeled items into: "
             "build one of MONAI's data sets from a list of entries"
+        )
+
+
+def refuse_empty(name: str, id: str, entries: Any, folder: Any = "") -> None:
+    """A list of entries that is empty is told as that, before a loader fails on it.
+
+    Args:
+        name: what the message calls the training config.
+        id: what holds the entries.
+        entries: what it holds; only a list or tuple is looked at.
+        folder: where they are read from, as far as that is known.
+
+    Raises:
+        BundleConfigError: it is empty.
+
+    Example:
+        >>> refuse_empty("train.json", "train#dataset#data", [{"image": "a.png"}])
+    """
+    if isinstance(entries, (list, tuple)) and not entries:
+        raise BundleConfigError(
+            f"{id} of {name} is empty: does "
+            + (f"--dataset_dir {folder}" if folder else "the folder that it reads")
+            + " hold the data in the layout that the bundle expects?"
         )
 
 

@@ -10,8 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monai_al.failures import chain, is_deliberate, show_errors_briefly, shown_errors
+from monai_al.failures.words import one_line
 
-__all__ = ["BundleConfigError", "own_errors", "show_errors_briefly", "shown_errors", "unknown_ids"]
+__all__ = [
+    "BundleConfigError",
+    "failing_by_itself",
+    "own_errors",
+    "show_errors_briefly",
+    "shown_errors",
+    "unknown_ids",
+]
 
 
 class BundleConfigError(ValueError):
@@ -48,6 +56,36 @@ def own_errors() -> Iterator[None]:
         if ours is None:
             raise
         raise ours from None
+
+
+@contextlib.contextmanager
+def failing_by_itself(name: str) -> Iterator[None]:
+    """Say that a training cannot be built, whoever runs it, and why.
+
+    Args:
+        name: what the message calls the training config.
+
+    Raises:
+        BundleConfigError: in place of what is raised within, unless that is an error of ours.
+
+    Example:
+        >>> with failing_by_itself("train.json"):
+        ...     {}["epochs"]
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: train.json fails by itself, before active learning begins: KeyError...
+    """
+    try:
+        with own_errors():
+            yield
+    except Exception as error:
+        if is_deliberate(error):
+            raise
+        # MONAI's own errors tell only which component or expression could not be made
+        cause = next((one for one in chain(error) if not str(one).startswith("Failed to ")), error)
+        raise BundleConfigError(
+            f"{name} fails by itself, before active learning begins: {type(cause).__name__}: {one_line(str(cause))}"
+        ) from error
 
 
 def unknown_ids(ids: Sequence[str], known: Any, why: str) -> str:

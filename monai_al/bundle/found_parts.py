@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,13 @@ import torch
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 
-from monai_al.bundle.dataset_entries import uncached
+from monai_al.bundle.dataset_entries import refuse_empty, uncached
 from monai_al.bundle.engine_ids import TRAINER_ID, engine_ids, entries_under, run_entries
-from monai_al.bundle.errors import BundleConfigError, own_errors
-from monai_al.bundle.loaded_weights import LoadedWeights, loaders_of, weights_watched
+from monai_al.bundle.errors import BundleConfigError, failing_by_itself
+from monai_al.bundle.loaded_weights import loaded_files, weights_watched
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
 from monai_al.bundle.process_state import close_handlers, untouched_process
-from monai_al.bundle.training_parts import TrainingParts, handlers_of, parts_of, unwrapped
-from monai_al.failures.chain import chain, is_deliberate
-from monai_al.failures.words import one_line
+from monai_al.bundle.training_parts import TrainingParts, handlers_of, parts_of, unwrapped, with_named
 from monai_al.options import literal
 
 __all__ = ["ROLES", "FoundParts", "find_parts"]
@@ -89,50 +86,28 @@ def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> Fou
         places = scratch_overrides(training.raw(), literal(folder), training.root)
         parser = training.parser(training.all_overrides(places))
         _refuse_undeclared(training.name, given, parser)
-        with uncached(), weights_watched() as seen, _failing_by_itself(training.name), warnings.catch_warnings():
+        with uncached(), weights_watched() as seen, failing_by_itself(training.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the first round tells the same
             _refuse_empty(training, given, parser)
             trainer = _trainer(training.name, given.get("trainer"), parser)
             evaluator = _evaluator(given.get("evaluator"), parser, trainer)
             _begin(parser)
             parts = parts_of(trainer, evaluator, name=training.name)
-        early = seen.record() if seen.reached(parts.network) else None
-        late = loaders_of([handler for _, handler in handlers_of(trainer)], parts.network)
-        files = None if early is None and not late else [*(early or ()), *LoadedWeights(late).record()]
+        files = loaded_files(seen, trainer, parts.network)
         listed = [value for value in _resolved(parser).values() if _is_paths(value)]
         close_handlers(list(_resolved(parser).values()))
-        return FoundParts(_as_given(parts, given, parser), _ids(parts, given, parser), files, listed)
-
-
-@contextlib.contextmanager
-def _failing_by_itself(name: str) -> Iterator[None]:
-    """Say that a config cannot be built, whoever runs it, and why."""
-    try:
-        with own_errors():
-            yield
-    except Exception as error:
-        if is_deliberate(error):
-            raise
-        # MONAI's own errors tell only which component or expression could not be made
-        cause = next((one for one in chain(error) if not str(one).startswith("Failed to ")), error)
-        raise BundleConfigError(
-            f"{name} fails by itself, before active learning begins: {type(cause).__name__}: {one_line(str(cause))}"
-        ) from error
+        return FoundParts(
+            with_named(parts, given, parser.get_parsed_content), _ids(parts, given, parser), files, listed
+        )
 
 
 def _refuse_empty(training: _Config, given: Mapping[str, str], parser: ConfigParser) -> None:
-    """A list of entries that is empty is told as that, before a loader fails on it."""
     engines = engine_ids(parser)
     for role, part in (("train_data", "train"), ("test_data", "val")):
         id = given.get(role, f"{engines[f'{part}_dataset']}::data")
         entries = parser.get_parsed_content(id) if id in parser else None
-        if isinstance(entries, (list, tuple)) and not entries:
-            folder = parser.get_parsed_content("dataset_dir") if "dataset_dir" in parser else ""
-            raise BundleConfigError(
-                f"{id.replace('::', '#')} of {training.name} is empty: does "
-                + (f"--dataset_dir {folder}" if folder else "the folder that it reads")
-                + " hold the data in the layout that the bundle expects?"
-            )
+        folder = parser.get_parsed_content("dataset_dir") if "dataset_dir" in parser else ""
+        refuse_empty(training.name, id.replace("::", "#"), entries, folder)
 
 
 def _trainer(name: str, given: str | None, parser: ConfigParser) -> Any:
@@ -181,21 +156,6 @@ def _evaluator(given: str | None, parser: ConfigParser, trainer: Any) -> Any:
     usual = engine_ids(parser)["evaluator"]
     found = parser.get_parsed_content(usual) if usual in parser else None
     return found if isinstance(found, Engine) else None
-
-
-def _as_given(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -> TrainingParts:
-    """The parts, with those that were named by their ids in place of what was found."""
-    fields = {"train_data": "train_entries", "test_data": "test_entries"}
-    named = {
-        fields.get(role, role): parser.get_parsed_content(id)
-        for role, id in given.items()
-        if role not in ("trainer", "evaluator")
-    }
-    values = {key: getattr(parts, key) for key in parts.__dataclass_fields__}
-    for key in fields.values():
-        if key in named:
-            named[key] = list(named[key])
-    return TrainingParts(**{**values, **named})
 
 
 def _ids(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -> dict[str, str | None]:

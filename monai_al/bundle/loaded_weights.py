@@ -14,9 +14,10 @@ from unittest import mock
 import torch
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.training_parts import handlers_of
 from monai_al.records import content_hash
 
-__all__ = ["LoadedWeights", "loaders_of", "refuse_loaded", "weights_watched"]
+__all__ = ["LoadedWeights", "loaded_files", "loaders_of", "refuse_loaded", "weights_watched"]
 
 
 @dataclass
@@ -90,6 +91,26 @@ def loaders_of(handlers: Sequence[Any], network: torch.nn.Module) -> list[str]:
         ['start.pt']
     """
     return list(dict.fromkeys(str(one.load_path) for one in handlers if _loads_into(one, network)))
+
+
+def loaded_files(seen: LoadedWeights, trainer: Any, network: torch.nn.Module) -> list[dict[str, Any]] | None:
+    """The weights that a training takes by itself: those that were loaded, and those that a handler will load.
+
+    Args:
+        seen: what was loaded while it was built.
+        trainer: the engine that trains.
+        network: what it trains.
+
+    Returns:
+        The files with their SHA-256; None where it takes none.
+
+    Example:
+        >>> print(loaded_files(LoadedWeights(), None, torch.nn.Identity()))
+        None
+    """
+    early = seen.record() if seen.reached(network) else None
+    late = loaders_of([handler for _, handler in handlers_of(trainer)], network)
+    return None if early is None and not late else [*(early or ()), *LoadedWeights(late).record()]
 
 
 def refuse_loaded(name: str, files: Sequence[str], initial_weights: str) -> None:

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import random
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from monai.utils import set_determinism
+from monai.utils import misc, set_determinism
 
-__all__ = ["close_handlers", "quiet", "untouched_process"]
+__all__ = ["close_handlers", "quiet", "seeds_replaced", "untouched_process"]
 
 
 def close_handlers(objects: Iterable[Any]) -> None:
@@ -66,6 +68,8 @@ def untouched_process(seed: int) -> Iterator[None]:
     """
     path, python, numpy_state = list(sys.path), random.getstate(), np.random.get_state()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    log = logging.getLogger()
+    level, handlers = log.level, list(log.handlers)
     with torch.random.fork_rng():
         set_determinism(seed)
         try:
@@ -75,3 +79,36 @@ def untouched_process(seed: int) -> Iterator[None]:
             random.setstate(python)
             np.random.set_state(numpy_state)
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+            log.handlers[:] = handlers
+            log.setLevel(level)
+
+
+@contextlib.contextmanager
+def seeds_replaced(seed: int) -> Iterator[None]:
+    """Seed by this number wherever this process is seeded by another one; workers of a loader keep their own.
+
+    Args:
+        seed: for Python, numpy and torch.
+
+    Example:
+        >>> with untouched_process(3), seeds_replaced(3):
+        ...     set_determinism(123)
+        ...     torch.initial_seed()
+        3
+    """
+    process = os.getpid()
+
+    def replaced(begin: Callable[..., Any]) -> Callable[..., Any]:
+        def begin_as_told(*args: Any, **kwargs: Any) -> Any:
+            if os.getpid() != process:
+                return begin(*args, **kwargs)
+            misc._seed = seed  # type: ignore[assignment]  # from which MONAI seeds the transforms that are built from now on
+            return begin(seed)
+
+        return begin_as_told
+
+    places = ((random, "seed"), (np.random, "seed"), (torch, "manual_seed"), (torch.random, "manual_seed"))
+    with contextlib.ExitStack() as stack:
+        for module, name in places:
+            stack.enter_context(mock.patch.object(module, name, replaced(getattr(module, name))))
+        yield

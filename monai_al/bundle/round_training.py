@@ -8,20 +8,20 @@ import copy
 import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
 from monai_al.bundle.config_files import read_config
-from monai_al.bundle.dataset_entries import put_entries, uncached
+from monai_al.bundle.dataset_entries import uncached
 from monai_al.bundle.engine_ids import run_entries
 from monai_al.bundle.errors import BundleConfigError, own_errors
-from monai_al.bundle.loaded_weights import LoadedWeights, refuse_loaded, weights_watched
+from monai_al.bundle.loaded_weights import weights_watched
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
 from monai_al.bundle.process_state import close_handlers, quiet, untouched_process
+from monai_al.bundle.round_start import RoundStart, check_length, check_steps, give_entries, watch_start
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
 from monai_al.bundle.training_parts import stop_validating, unwrapped
@@ -141,11 +141,11 @@ class RoundTraining(TrainingConfig):
                 elif pretrained is not None:
                     load_pretrained(network, pretrained)
                 if self.has_pool:
-                    _check_length(workflow.train_dataset, items)
+                    check_length(workflow.train_dataset, items)
                 else:
-                    self._ready(workflow, network, entries, _Start(seed, loaded, seen))
+                    self._ready(workflow, network, entries, RoundStart(seed, loaded, seen, self.own_weights))
                 workflow.run()
-                _check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
+                check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
                 workflow.finalize()
             finally:
@@ -185,29 +185,16 @@ class RoundTraining(TrainingConfig):
         return trainer
 
     def _ready(
-        self, workflow: ConfigWorkflow, network: torch.nn.Module, entries: tuple[Any, ...], start: _Start
+        self, workflow: ConfigWorkflow, network: torch.nn.Module, entries: tuple[Any, ...], start: RoundStart
     ) -> None:
         """Make a trainer that was written without this package train on the entries, from the round's start."""
         trainer = self._trainer(workflow)
-        loader = trainer.data_loader
         if self.ids.get("train_data", ITEMS_ID) is None:
-            length = len(loader)
-            put_entries(loader.dataset, entries)
-            if trainer.state.epoch_length == length:
-                trainer.state.epoch_length = len(loader)
-        _check_length(loader.dataset, entries)
+            give_entries(trainer, entries)
+        check_length(trainer.data_loader.dataset, entries)
         if not self._validates():
             stop_validating(trainer)
-        before = {key: value.detach().clone() for key, value in network.state_dict().items()}
-
-        def started() -> None:  # after the handlers of the bundle, which load weights now
-            if torch.initial_seed() != start.seed:
-                set_determinism(start.seed)
-            moved = any(not torch.equal(value, before[key]) for key, value in network.state_dict().items())
-            if start.loaded or moved:
-                refuse_loaded(self.name, start.seen.files, "bundle" if self.own_weights else "scratch")
-
-        trainer.add_event_handler(Events.STARTED, started)
+        watch_start(trainer, network, start, name=self.name)
 
     def _validates(self) -> bool:
         """Whether the training needs its own validation, or it was asked for."""
@@ -215,7 +202,7 @@ class RoundTraining(TrainingConfig):
         entries = [entry for entry in run_entries(raw) if isinstance(entry, str)]
         last = max((i for i, entry in enumerate(entries) if ".run(" in entry), default=len(entries))
         loads = any("load" in entry for entry in entries[last + 1 :])
-        return VALIDATION_INTERVAL in self.overrides or loads or bool(self.deciding_on_validation())
+        return VALIDATION_INTERVAL in self.overrides or loads or bool(self.deciding())
 
     def _workflow(self, overrides: Mapping[str, Any], seed: int) -> ConfigWorkflow:
         """As MONAI makes it from the config files, which were read once, when this object was made."""
@@ -251,14 +238,6 @@ class _SeededWorkflow(ConfigWorkflow):
         return results
 
 
-class _Start(NamedTuple):
-    """How a training is to start: its seed, whether weights were loaded already, and what was seen of that."""
-
-    seed: int
-    loaded: bool
-    seen: LoadedWeights
-
-
 def _lacks(name: str, id: str) -> str:
     return (
         f"{name} has no {id}, which active learning needs: it works with training bundles that have MONAI's standard "
@@ -269,21 +248,3 @@ def _lacks(name: str, id: str) -> str:
 def _require(workflow: ConfigWorkflow, id: str) -> None:
     if id not in workflow.parser:
         raise BundleConfigError(f"the training config has no {id.replace('::', '#')}, so it cannot be set")
-
-
-def _check_length(dataset: Any, items: Sequence[Any]) -> None:
-    held = dataset.data if hasattr(getattr(dataset, "data", None), "__len__") else dataset  # patches may be more
-    if hasattr(held, "__len__") and len(held) != len(items):
-        raise BundleConfigError(
-            f"the training data set holds {len(held)} entries although it was given {len(items)} labeled items: "
-            "its class must use all of train#dataset#data"
-        )
-
-
-def _check_steps(trainer: Any, items: Sequence[Any]) -> None:
-    state = getattr(trainer, "state", None)
-    if getattr(state, "iteration", None) == 0:
-        raise BundleConfigError(
-            f"the training did no step with its {len(items)} labeled items: lower --batch_size, raise --budget, or "
-            "turn off drop_last in train#dataloader"
-        )

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SimpleInferer
 
-from monai_al.bundle.activation import infer_activation
+from monai_al.bundle.activation import told_activation
+from monai_al.bundle.bundle_modules import importing_from
 from monai_al.bundle.engine_ids import engine_ids
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.found_parts import FoundParts, find_parts
 from monai_al.bundle.knobs import has_place_for, targets_of
-from monai_al.bundle.training_parts import deciding_handlers
-from monai_al.bundle.validation_use import decides_on_validation
+from monai_al.bundle.validation_use import decides_on_validation, deciding_handlers
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
 from monai_al.uncertainty import ACTIVATIONS
@@ -109,12 +108,8 @@ class TrainingConfig:
         """
         found = find_parts(self, self._bundle_ids)
         self.ids, self.weights = found.ids, found.weights
-        self._deciding = deciding_handlers(found.parts)
+        self._deciding = deciding_handlers([found.parts.trainer, found.parts.evaluator])
         return found
-
-    def deciding_on_validation(self) -> list[str]:
-        """What of the config lets validation scores decide when or how a training goes on, by its names."""
-        return decides_on_validation(self.raw()) if self._deciding is None else self._deciding
 
     def places_of(self, role: str) -> list[str]:
         """The ids of the config that may hold a part, the one that was found first."""
@@ -125,6 +120,10 @@ class TrainingConfig:
     def raw(self) -> dict[str, Any]:
         """The config with the overrides, unresolved."""
         return {key: value for key, value in self.parser(self.overrides).get().items() if key != "_meta_"}
+
+    def deciding(self) -> list[str]:
+        """What of it lets validation scores decide how training goes on, or when it ends."""
+        return decides_on_validation(self.raw()) if self._deciding is None else self._deciding
 
     def share(self, **objects: Any) -> None:
         """Use these objects for their ids from now on, instead of building them anew."""
@@ -181,14 +180,7 @@ class TrainingConfig:
         if given in ACTIVATIONS:  # a bundle may call something else so
             return given
         postprocessing = _first_of(parser, self.places_of("postprocessing"))
-        losses = (parser.get_parsed_content(id) for id in self.places_of("loss"))
-        found = next(filter(None, (infer_activation(postprocessing, loss) for loss in (*losses, None))), None)
-        if found is None:
-            raise BundleConfigError(
-                "neither the postprocessing nor the loss tells the activation: give --activation softmax, sigmoid, "
-                "multilabel or none"
-            )
-        return found
+        return told_activation(postprocessing, (parser.get_parsed_content(id) for id in self.places_of("loss")))
 
     def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The overrides, the shared objects and where the bundle lies."""
@@ -201,26 +193,9 @@ class TrainingConfig:
         parser.update(pairs=dict(overrides))
         return parser
 
-    @contextlib.contextmanager
-    def importing(self) -> Iterator[None]:
+    def importing(self) -> AbstractContextManager[None]:
         """Let the config import the bundle's own scripts, as MONAI's workflows do while they run."""
-        before = list(sys.path)
-        if self.root is not None and self.root.is_dir():
-            _forget_other_bundles(self.root)
-            sys.path.insert(1, str(self.root))
-        try:
-            yield
-        finally:
-            sys.path[:] = before
-
-
-def _forget_other_bundles(root: Path) -> None:
-    """Drop the packages of other bundles from the imported modules, which all go by names such as ``scripts``."""
-    for folder in [path for path in root.iterdir() if path.is_dir() and path.name in sys.modules]:
-        imported = [Path(path).resolve() for path in getattr(sys.modules[folder.name], "__path__", ())]
-        if imported and folder.resolve() not in imported and (imported[0].parent / "configs").is_dir():
-            for name in [name for name in sys.modules if name.split(".")[0] == folder.name]:
-                del sys.modules[name]
+        return importing_from(self.root)
 
 
 def _first_of(parser: ConfigParser, ids: Sequence[str]) -> Any:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,15 @@ from ignite.engine import Engine
 from monai_al.bundle.dataset_entries import entries_of, transform_of
 from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["TrainingParts", "deciding_handlers", "handlers_of", "parts_of", "stop_validating", "unwrapped"]
+__all__ = [
+    "TrainingParts",
+    "handlers_of",
+    "parts_of",
+    "postprocessing_of",
+    "stop_validating",
+    "unwrapped",
+    "with_named",
+]
 
 
 @dataclass(frozen=True)
@@ -92,26 +100,28 @@ def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts
         test,
         None if test is None else entries_of(test),
         None if test is None else transform_of(test),
-        None if evaluator is None else _postprocessing(evaluator),
+        None if evaluator is None else postprocessing_of(evaluator),
         getattr(evaluator, "inferer", None),
     )
 
 
-def deciding_handlers(parts: TrainingParts) -> list[str]:
-    """The handlers that let validation decide when a training ends, or how its learning rate falls.
+def with_named(parts: TrainingParts, given: Mapping[str, str], content: Callable[[str], Any]) -> TrainingParts:
+    """The parts, with those that were named in place of what was found.
 
     Args:
-        parts: those of the training.
+        parts: what was found.
+        given: role of :data:`monai_al.bundle.found_parts.ROLES` -> the name of its object.
+        content: gives the object of a name.
 
     Example:
-        >>> deciding_handlers(TrainingParts(None, torch.nn.Identity(), [1], [1]))
-        []
+        >>> parts = TrainingParts(None, torch.nn.Identity(), [1], [1])
+        >>> with_named(parts, {"train_data": "entries"}, {"entries": (2, 3)}.get).train_entries
+        [2, 3]
     """
-    handlers = [one for engine in (parts.trainer, parts.evaluator) for _, one in handlers_of(engine)]
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
-    stops = [one for one in handlers if hasattr(one, "patience") and hasattr(one, "score_function")]
-    slows = [one for one in handlers if isinstance(getattr(one, "lr_scheduler", None), plateau)]
-    return sorted({type(one).__name__ for one in stops} | {plateau.__name__ for _ in slows})
+    fields = {"train_data": "train_entries", "test_data": "test_entries"}
+    named = {fields.get(role, role): content(id) for role, id in given.items() if role not in ("trainer", "evaluator")}
+    named |= {key: list(named[key]) for key in fields.values() if key in named}
+    return replace(parts, **named)
 
 
 def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
@@ -163,6 +173,21 @@ def handlers_of(engine: Any) -> Iterator[tuple[Any, Any]]:
             yield event, handler if parent is None else parent()
 
 
+def postprocessing_of(engine: Any) -> Callable[..., Any] | None:
+    """The transform that a MONAI engine was given as its ``postprocessing``, which it keeps in a handler alone.
+
+    Example:
+        >>> print(postprocessing_of(Engine(lambda engine, batch: None)))
+        None
+    """
+    for _, handler in handlers_of(engine):
+        if inspect.isfunction(handler) and handler.__module__ == "monai.engines.workflow":
+            found = inspect.getclosurevars(handler).nonlocals.get("posttrans")
+            if found is not None:
+                return found
+    return None
+
+
 def _validates(handler: Any) -> bool:
     return isinstance(getattr(handler, "validator", None), Engine)
 
@@ -175,13 +200,3 @@ def _validator(trainer: Any, name: str) -> Any:
             "the id of it"
         )
     return next(iter(found.values()), None)
-
-
-def _postprocessing(evaluator: Any) -> Callable[..., Any] | None:
-    """The transform that a MONAI engine was given as its ``postprocessing``, which it keeps in a handler alone."""
-    for _, handler in handlers_of(evaluator):
-        if inspect.isfunction(handler) and handler.__module__ == "monai.engines.workflow":
-            found = inspect.getclosurevars(handler).nonlocals.get("posttrans")
-            if found is not None:
-                return found
-    return None

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["decides_on_validation"]
+import torch
+
+from monai_al.bundle.training_parts import handlers_of
+
+__all__ = ["decides_on_validation", "deciding_handlers"]
 
 _DECIDING = ("EarlyStopHandler", "EarlyStopping", "ReduceLROnPlateau")
 
@@ -33,3 +37,24 @@ def decides_on_validation(config: Any) -> list[str]:
     if isinstance(config, (list, tuple)):
         return sorted({found for value in config for found in decides_on_validation(value)})
     return []
+
+
+def deciding_handlers(engines: Iterable[Any]) -> list[str]:
+    """The handlers of engines that are built which do so.
+
+    Args:
+        engines: the trainer and what validates it; None is passed over.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> from monai.handlers import EarlyStopHandler
+        >>> evaluator = Engine(lambda engine, batch: None)
+        >>> EarlyStopHandler(patience=5, score_function=lambda engine: 0.0, trainer=evaluator).attach(evaluator)
+        >>> deciding_handlers([None, evaluator])
+        ['EarlyStopHandler']
+    """
+    handlers = [getattr(handler, "__self__", handler) for engine in engines for _, handler in handlers_of(engine)]
+    stops = [one for one in handlers if hasattr(one, "patience") and hasattr(one, "score_function")]
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+    slows = [one for one in handlers if isinstance(getattr(one, "lr_scheduler", None), plateau)]
+    return sorted({type(one).__name__ for one in stops} | {plateau.__name__ for _ in slows})

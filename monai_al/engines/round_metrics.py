@@ -106,14 +106,14 @@ class RoundMetrics:
     def deciding_on_test(self) -> list[str]:
         """What of the bundle lets the test set decide, which is its validation set, too."""
         on_test = self.source.validates_on_test and self.settings.validate_on == VALIDATION_PART
-        return self.training.deciding_on_validation() if on_test else []
+        return self.training.deciding() if on_test else []
 
     @property
     def validates(self) -> bool:
         """Whether a validation decides anything: weights, when a training ends, or the member that is tested."""
         raw = self.training.raw()
         asked = raw.get("model") == "best" or raw.get("early_stopping") is not None or self.members.tested == BEST
-        return asked or (self.source.validates_on_test and bool(self.training.deciding_on_validation()))
+        return asked or (self.source.validates_on_test and bool(self.training.deciding()))
 
     def _tested_items(self) -> tuple[list[Item], str]:
         """The items to test on, with their labels, and what tells these labels from others."""
