@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from monai_al.bundle.activation import infer_activation
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, shown_errors
+from monai_al.bundle.python_training import PythonTraining
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.running_bundle import RunningBundle, running_bundle
 from monai_al.bundle.schedules import learning_rate_schedule
@@ -15,6 +16,7 @@ from monai_al.moved import moved
 
 __all__ = [
     "BundleConfigError",
+    "PythonTraining",
     "RoundTraining",
     "RunningBundle",
     "TrainingConfig",

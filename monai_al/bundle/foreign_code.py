@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from monai_al.assets import CONFIG_SUFFIXES, asset_folders
+from monai_al.bundle.workflow_file import WORKFLOW_ID
 from monai_al.options import literal_of
 
 __all__ = ["foreign_code"]
@@ -22,7 +23,7 @@ _CODE = ("$", "%")  # expressions, and what is taken from another file
 def foreign_code(config: Mapping[str, Any], folders: Mapping[str, Path] | None = None) -> dict[str, str]:
     """The expressions and targets of a config that none of the installed bundles and overlays holds.
 
-    A folder of a bundle that is not installed counts, too, as its modules are imported.
+    A folder of a bundle that is not installed counts, too, as its modules are imported, and so does a Python workflow.
 
     Args:
         config: the config, unresolved.
@@ -39,6 +40,8 @@ def foreign_code(config: Mapping[str, Any], folders: Mapping[str, Path] | None =
     files = [path for folder in folders.values() for path in folder.rglob("*") if path.suffix in CONFIG_SUFFIXES]
     known = {code for path in files for code in _code(ConfigParser.load_config_file(path)).values()}
     found = {id: text for id, (is_target, text) in _code(config).items() if (is_target, text) not in known}
+    if WORKFLOW_ID in config:
+        found[WORKFLOW_ID] = f"{config[WORKFLOW_ID]['file']}:{config[WORKFLOW_ID]['class']}"
     root = literal_of(config.get(_ROOT))
     if root is not None and Path(root).is_dir() and not any(map(Path(root).is_relative_to, folders.values())):
         found[_ROOT] = root

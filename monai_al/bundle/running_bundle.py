@@ -21,6 +21,9 @@ from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_
 from monai_al.bundle.knobs import DROPOUT, KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
 from monai_al.bundle.references import referred_ids
+from monai_al.bundle.workflow_building import content_of
+from monai_al.bundle.workflow_file import WORKFLOW_ID, file_and_class, is_python, read_workflow
+from monai_al.bundle.workflow_options import FILES, options_taken
 from monai_al.options import literal_of
 
 __all__ = ["RunningBundle", "bundle_root", "running_bundle"]
@@ -94,7 +97,7 @@ class RunningBundle:
                 and overrides say is handed on.
             nested: nested id -> value; those that the training config has a place for are handed on.
         """
-        inner = self.read(training, overlays)
+        inner = self.read(training, overlays, given=nested)
         handed_on = self._handed_on(inner, train_map)
         kept = {} if own is None else _parsed(self.file(own))
         flat = {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
@@ -159,15 +162,17 @@ class RunningBundle:
         if training is None:
             known |= _OF_TRAINING
         else:
-            inner = self.read(training, overlays)
-            if not run_entries(inner) and "trainer" not in (inner.get("train") or ()):
+            inner = self.read(training, overlays, given=nested)
+            in_python = WORKFLOW_ID in inner
+            if not in_python and not run_entries(inner) and "trainer" not in (inner.get("train") or ()):
                 raise BundleConfigError(
                     f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
                     "name a training config, such as train.yaml, and change a part of one by --nested_overrides"
                 )
             problems += self._misfits(training, overlays)
             used = referred_ids(inner) | _OF_TRAINING
-            known |= {id for id in self._handed_on(inner, train_map) if id in used or id not in inner}
+            handed_on = self._handed_on(inner, train_map)
+            known |= {id for id in handed_on if in_python or id in used or id not in inner}
         if encoder:
             pretraining = self.read(encoder[0], encoder[1:], of="encoder")
             known |= (referred_ids(pretraining) | _OF_TRAINING) & set(pretraining)
@@ -201,23 +206,33 @@ class RunningBundle:
         if problems:
             raise BundleConfigError(NEXT_PROBLEM.join(problems))
 
-    def read(self, config: str, overlays: Sequence[str] = (), *, of: str = "training") -> dict[str, Any]:
-        """A config with its overlays, by name or path, merged and unresolved.
+    def read(
+        self,
+        config: str,
+        overlays: Sequence[str] = (),
+        *,
+        of: str = "training",
+        given: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """A config with its overlays, by name or path, merged and unresolved; or what a Python workflow takes.
 
         Args:
             config: its name.
             overlays: names of the overlays that are laid over it.
             of: ``training`` or ``encoder``, for the message.
+            given: options of a Python workflow that say what else it takes.
 
         Raises:
             BundleConfigError: one of them is not there; the message names the option.
         """
         options = ("--training_config", "--train_overlays") if of == "training" else ("--encoder", "--encoder_overlays")
         for number, name in enumerate((config, *overlays)):
-            file = self.file(name)
+            file = file_and_class(self.file(name))[0]
             if not file.is_file():
-                where = _where_else(str(name), file)
+                where = _where_else(str(file_and_class(name)[0]), file)
                 raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
+        if of == "training" and is_python(config):
+            return self._taken(self.file(config), overlays, given or {})
         return read_config(self.files(config, overlays))
 
     def _misfits(self, training: str, overlays: Sequence[str]) -> list[str]:
@@ -233,6 +248,14 @@ class RunningBundle:
                 )
         return found
 
+    def _taken(self, file: Path, overlays: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a Python workflow; their values are known where a config holds them."""
+        if overlays:
+            raise BundleConfigError(f"--train_overlays {overlays[0]}: {file} is no config that it could be laid over")
+        read = {name: value for name, value in {**self.config, **given}.items() if name in FILES and value is not None}
+        taken = options_taken(read_workflow(file), content_of(read))
+        return {WORKFLOW_ID: str(file)} | dict.fromkeys(taken.names) | dict(taken.config)
+
     def _of_the_bundles_own_encoder(self, own: Any, asked: Sequence[str]) -> set[str]:
         """Ids for the config of the bundle's encoder, as its overlays set them, where another encoder is asked for."""
         if not isinstance(own, str) or not asked or own in asked:
@@ -244,7 +267,8 @@ class RunningBundle:
     def _check_options(self, inner: Mapping[str, Any] | None = None, only: Sequence[str] | None = None) -> None:
         """Check the values of the declared options, and put what was meant in place of what arrived."""
         foreign = bool(inner) and "pool" not in (inner or {})
-        config = {id: v for id, v in {**(inner or {}), **self.config}.items() if only is None or id in only}
+        said = {} if WORKFLOW_ID in (inner or {}) else (inner or {})
+        config = {id: v for id, v in {**said, **self.config}.items() if only is None or id in only}
         changed = checked_options(config, typed_on_the_command_line(), foreign=foreign)
         for id, value in changed.items():
             if self.parser is not None and id in self.config:

@@ -22,6 +22,7 @@ _OF_THE_COMMAND = {  # options of MONAI's run that this command gives
     "workflow_type": "the config decides it",
     "workflow_name": "it is MONAI's ConfigWorkflow",
 }
+_OF_MONAI = {"properties_path"}  # ids of ours that MONAI's workflow takes for itself, unless a level stands before them
 _PLAIN = {"true": True, "false": False, "null": None}  # as a config has them; for MONAI's command line they are texts
 _NOTHING = "$None"  # MONAI's run leaves out what is None, and the config would keep its own value
 EXAMPLES = """examples:
@@ -210,9 +211,10 @@ def _is_foreign(config: Path, content: Mapping[str, Any], typed: Mapping[str, st
         return False
     from monai_al.bundle.config_files import read_config
     from monai_al.bundle.running_bundle import RunningBundle, bundle_root
+    from monai_al.bundle.workflow_file import file_and_class, is_python
 
-    file = RunningBundle(bundle_root(config), {}).file(str(named))
-    return file.is_file() and "pool" not in read_config([file])
+    file, _ = file_and_class(RunningBundle(bundle_root(config), {}).file(str(named)))
+    return file.is_file() and (is_python(file) or "pool" not in read_config([file]))
 
 
 def _check_parent(id: str, config: Mapping[str, Any]) -> None:
@@ -264,6 +266,7 @@ def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
     values = {id: _NOTHING if value is None else value for id, value in values.items()}
+    values = {f"::{id}" if id in _OF_MONAI else id: value for id, value in values.items()}
     run(config_file=[str(file) for file in files], **values)
 
 

@@ -89,9 +89,10 @@ def _named_files(run: PlannedRun, texts: Sequence[str]) -> dict[str, list[Path]]
         return {id: [] for id in names}
     from monai_al.bundle import RunningBundle
     from monai_al.bundle.running_bundle import bundle_root
+    from monai_al.bundle.workflow_file import file_and_class
 
     bundle = RunningBundle(bundle_root(Path(run.config_files[0])), {})
-    return {id: [bundle.file(name) for name in own] for id, own in names.items()}
+    return {id: [file_and_class(bundle.file(name))[0] for name in own] for id, own in names.items()}
 
 
 def _texts(files: Sequence[Path]) -> list[str]:

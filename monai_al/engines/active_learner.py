@@ -20,7 +20,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.annotators.places import with_places
-from monai_al.bundle import RoundTraining
+from monai_al.bundle import TrainingConfig
+from monai_al.bundle.opened_training import open_training
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import (
@@ -101,7 +102,8 @@ class ActiveLearner(Engine):
             ``pool`` (:class:`monai_al.records.Pool` with all splits) and ``cache``
             (:class:`monai_al.data.VolumeCache`), or is a bundle that knows nothing of active learning: then the pool is
             what the trainer reads that it runs, and the test set what its evaluator reads, scored through its own
-            inferer and postprocessing.
+            inferer and postprocessing. So it is with a Python file that holds a training workflow of MONAI's; see
+            :class:`monai_al.bundle.PythonTraining`.
         strategy: chooses the items of the next query.
         output_dir: the run folder.
         overrides: id -> value for the training config, unresolved.
@@ -109,6 +111,7 @@ class ActiveLearner(Engine):
             :class:`monai_al.bundle.TrainingConfig`.
         bundle_ids: part of a training -> its id, where it is not found by what it is; see
             :data:`monai_al.bundle.found_parts.ROLES`.
+        properties_path: MONAI's JSON file of properties; see :func:`monai_al.bundle.opened_training.open_training`.
         annotator: who labels; the ground truth by default.
         encoder: name of the config, and of its overlays, that trains the encoder of a strategy or a warm start that
             needs one; see :class:`monai_al.engines.EncoderTraining`. It is trained before the first round, on all items
@@ -145,6 +148,7 @@ class ActiveLearner(Engine):
         overrides: Mapping[str, Any] | None = None,
         train_map: Mapping[str, Any] | None = None,
         bundle_ids: Mapping[str, str] | None = None,
+        properties_path: str | Path | None = None,
         annotator: Annotator | None = None,
         encoder: Sequence[str | Path] | None = None,
         encoder_overrides: Mapping[str, Any] | None = None,
@@ -155,10 +159,17 @@ class ActiveLearner(Engine):
         super().__init__(self._round)
         self.register_events(*RoundEvents)
         self.settings = LoopSettings(**settings)
-        own = {"bundle_ids": bundle_ids, "own_weights": self.settings.initial_weights == BUNDLE}
-        self.training = RoundTraining(config_file, overrides, train_map, **own)
+        opened = functools.partial(
+            open_training,
+            config_file,
+            train_map=train_map,
+            bundle_ids=bundle_ids,
+            properties_path=properties_path,
+            own_weights=self.settings.initial_weights == BUNDLE,
+        )
+        self.training = opened(overrides)
         if self.settings.validate_on == LABELED and self.training.declares("validated"):
-            self.training = RoundTraining(config_file, dict(overrides or {}) | {"validated": True}, train_map, **own)
+            self.training = opened(dict(overrides or {}) | {"validated": True})
         self.strategy = strategy
         self.annotator = annotator or Oracle()
         check_components(strategy=strategy, annotator=self.annotator, handlers=handlers or ())
@@ -263,7 +274,7 @@ class ActiveLearner(Engine):
 
     def _prepare(self) -> None:
         """Read the data and check all that can be wrong, before anything is written."""
-        if self.training.has_pool:
+        if isinstance(self.training, TrainingConfig) and self.training.has_pool:
             self.training.resolve("train::trainer::max_epochs")  # not used here; what cannot start is to fail
         self.source = source_of(self.training, entries=self.settings.entries, score_inside=self.settings.score_inside)
         check_initial_weights(self.training, self.settings.initial_weights)

@@ -14,6 +14,7 @@ from typing import Any
 
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.run_record import plain
+from monai_al.bundle.training_config import TrainingConfig
 from monai_al.data import SliceDataset
 from monai_al.datasets.unlabeled import image_folder, unlabeled_images
 from monai_al.engines.bundle_model import BundleModel
@@ -148,7 +149,7 @@ def apply_to_scans(
     asked = {**(overrides or {}), **({} if path is None else {"dataset_dir": literal(str(path))})}
     run = _own_run(run_dir, asked, trust, bundle)
     pool, part = _scans(run, path, overrides or {})
-    run.training.share(**{POOL_ID: pool})
+    _config_of(run).share(**{POOL_ID: pool})
     return _applied(run, pool.items, round, part)
 
 
@@ -196,7 +197,7 @@ def apply_to_part(
         )
     part = part or _usual_part(listed, recorded)
     if part == "all":
-        run.training.share(**{POOL_ID: listed})
+        _config_of(run).share(**{POOL_ID: listed})
         items = listed.items
     else:
         items = _data_of(run).data.part(part).items
@@ -222,6 +223,10 @@ def _own_run(
             f"{run_dir} is a run of a bundle with its own way of reading images: use that bundle's own inference "
             "config with the weights round_NN/model_0.pt of the run, which hold {'model': state_dict}"
         )
+    fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
+    if fixed:
+        run = run.with_overrides({id: value for id, value in asked.items() if id not in fixed})
+        _tell_kept(run, {id: asked[id] for id in fixed})
     return run
 
 
@@ -235,8 +240,13 @@ def _found(
     raise DataError("no run is given: say with --run_dir where its folder lies")
 
 
+def _config_of(run: TrainedRun | BundleModel) -> TrainingConfig:
+    assert isinstance(run.training, TrainingConfig)  # as it declares a pool and a cache
+    return run.training
+
+
 def _tell_kept(run: TrainedRun | BundleModel, asked: Mapping[str, Any]) -> None:
-    recorded = run.training.parser({})
+    recorded = _config_of(run).parser({})
     kept = [id for id, value in asked.items() if id not in recorded or plain(recorded[id]) != plain(value)]
     if kept:
         logger.warning("%s stay%s as the run was trained", ", ".join(kept), "s" if len(kept) == 1 else "")
@@ -256,8 +266,8 @@ def _data_of(run: TrainedRun | BundleModel) -> SliceSource:
 def _listed(run: TrainedRun | BundleModel) -> Pool:
     """The data set, before it is split."""
     id = next(id for id in LISTED_IDS if run.training.declares(id))
-    (pool,) = run.training.resolve(id)
-    run.training.share(**{id: pool})
+    (pool,) = _config_of(run).resolve(id)
+    _config_of(run).share(**{id: pool})
     return pool
 
 
@@ -293,7 +303,7 @@ def _scans(run: TrainedRun | BundleModel, path: Path | None, asked: Mapping[str,
         return _told(images(path)), part  # folders in folders
     _told(listed)
     if _ids(listed) == _ids(recorded):
-        listed, part = run.training.resolve(POOL_ID)[0].part("test"), "the test part of the run's own data"
+        listed, part = _config_of(run).resolve(POOL_ID)[0].part("test"), "the test part of the run's own data"
     items = [replace(item, label=None) for item in listed]
     return Pool(items, recorded.classes, recorded.label_values, listed.root), part
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from monai_al.bundle.foreign_code import foreign_code
 from monai_al.bundle.run_record import training_of
+from monai_al.bundle.workflow_file import changed_files
+from monai_al.options import literal_of
 from monai_al.records import RunFolderError
 from monai_al.records.files import read_json
 from monai_al.records.manifest import check_intact
@@ -42,7 +44,7 @@ def check_trusted(folder: str | Path, *, trust: bool = False) -> None:
         trust: as for :func:`check_run`.
 
     Raises:
-        RunFolderError: the folder is not known and not trusted.
+        RunFolderError: the folder is not known and not trusted, or its Python workflow has changed.
 
     Example:
         >>> import tempfile
@@ -54,10 +56,13 @@ def check_trusted(folder: str | Path, *, trust: bool = False) -> None:
         ...         print(str(error).splitlines()[-1])
           seed: $print(1)
     """
-    why = None if str(trust).lower() == "true" else why_unsigned(folder)  # MONAI's command line hands on "true"
-    if why is None:
+    if str(trust).lower() == "true":  # MONAI's command line hands on "true"
         return
     path = Path(folder) / "run.json"
+    why = why_unsigned(folder)
+    if why is None:
+        _refuse_changed_code(path)
+        return
     try:
         found = foreign_code(training_of(read_json(path)))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -69,3 +74,14 @@ def check_trusted(folder: str | Path, *, trust: bool = False) -> None:
         f"{folder} is not known as made by you on this machine ({why}), and reading it again executes the config that "
         f"its run.json holds: give --trust (in Python trust=True) if you trust who wrote it. {foreign}"
     )
+
+
+def _refuse_changed_code(path: Path) -> None:
+    """A Python workflow is executed as it was when the run was made."""
+    training = training_of(read_json(path))
+    changed = [str(file) for file in changed_files(training, literal_of(training.get("bundle_root")))]
+    if changed:
+        raise RunFolderError(
+            f"{', '.join(changed)} has changed since {path.parent} was made with it, and reading the run again "
+            "executes it: restore it, or give --trust (in Python trust=True) if you trust it as it is now"
+        )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai_al.bundle import BundleConfigError, TrainingConfig
+from monai_al.bundle import BundleConfigError, PythonTraining, TrainingConfig
 from monai_al.bundle.loaded_weights import refuse_loaded
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import BEST, MEAN, Members
@@ -150,7 +150,7 @@ def check_members(strategy: Strategy, members: Members, source: Source, *, valid
         raise ValueError(f"--tested best needs a validation part: {advice}")
 
 
-def check_initial_weights(training: TrainingConfig, initial_weights: str) -> None:
+def check_initial_weights(training: TrainingConfig | PythonTraining, initial_weights: str) -> None:
     """Weights that a training config loads by itself enter the rounds only where they were asked for.
 
     Args:
@@ -242,7 +242,9 @@ def check_encoder(source: Source, *strategies: Strategy, given: bool, warm_start
         )
 
 
-def try_training(training: TrainingConfig, source: Source, strategy: Strategy, activation: str | None = None) -> None:
+def try_training(
+    training: TrainingConfig | PythonTraining, source: Source, strategy: Strategy, activation: str | None = None
+) -> None:
     """Build the network, predict one item, and look for the layers that the strategy needs.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_al.bundle import TrainingConfig
+from monai_al.bundle import PythonTraining, TrainingConfig
 from monai_al.handlers.needs import of_members
 from monai_al.inferers import TrainedNetwork
 from monai_al.networks import MeanOfMembers, read_torch_file
@@ -50,7 +50,7 @@ class Members:
     def __init__(
         self,
         folder: RunFolder,
-        training: TrainingConfig,
+        training: TrainingConfig | PythonTraining,
         number: int,
         tested: str = MEAN,
         activation: str | None = None,

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from monai_al.bundle import RoundTraining
+from monai_al.bundle import PythonTraining, RoundTraining
 from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled, without_patients_of
 from monai_al.engines.loop_log import tell_outside, tell_test_labels
@@ -55,7 +55,7 @@ class RoundMetrics:
         self,
         folder: RunFolder,
         source: Source,
-        training: RoundTraining,
+        training: RoundTraining | PythonTraining,
         members: Members,
         settings: LoopSettings,
         test_labels: str,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from monai_al.bundle import RoundTraining
+from monai_al.bundle import PythonTraining, RoundTraining
 from monai_al.records import Item, RunFolder, derived_seed
 from monai_al.sources import Source
 
@@ -17,7 +17,7 @@ __all__ = ["trained_weights"]
 
 
 def trained_weights(
-    training: RoundTraining,
+    training: RoundTraining | PythonTraining,
     source: Source,
     folder: RunFolder,
     items: Sequence[Item],

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_al.bundle import TrainingConfig
+from monai_al.bundle.opened_training import reopened_training
 from monai_al.bundle.run_record import training_of
 from monai_al.engines.checked_run import check_run
 from monai_al.engines.members import MEAN, Members
+from monai_al.engines.settings import BUNDLE
 from monai_al.inferers import TrainedNetwork
-from monai_al.options import literal, literal_of
+from monai_al.options import literal
 from monai_al.records import DataError, Pool, RunFolder, pool_from_json
 from monai_al.records.files import read_json
 from monai_al.sources import EntrySettings, Source, source_of
@@ -64,13 +65,12 @@ class TrainedRun:
         if "output_dir" in training and "pool" in training:  # it may have been moved, and its cache lies beside it
             training["output_dir"] = literal(str(self.folder.path.resolve()))
         settings = self.record["config"]["learner"]
-        root = literal_of(training.get("bundle_root"))  # gone: what needs no scripts of the bundle works all the same
-        self.training = TrainingConfig(
+        self.training = reopened_training(
             training,
             overrides,
-            root=Path(root) if root and Path(root).is_dir() else None,
             name=f"the training config of {self.folder.path}",
             ids=settings.get("parts"),
+            own_weights=settings.get("initial_weights") == BUNDLE,
         )
         self.members = Members(
             self.folder, self.training, settings["members"], settings.get("tested", MEAN), settings["activation"]

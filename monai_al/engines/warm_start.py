@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monai_al.bundle import TrainingConfig
+from monai_al.bundle import PythonTraining, TrainingConfig
 from monai_al.handlers.needs import ENCODER
 from monai_al.networks import MatchedWeights, matched_weights, read_torch_file
 from monai_al.records import RunFolder, content_hash
@@ -39,7 +39,7 @@ class WarmStart:
         ValueError: --warm_start no/model.pt: there is no such file
     """
 
-    def __init__(self, weights: str, training: TrainingConfig) -> None:
+    def __init__(self, weights: str, training: TrainingConfig | PythonTraining) -> None:
         self.training = training
         self.path = None if weights == ENCODER else Path(weights).expanduser()
         if self.path is not None and not self.path.is_file():

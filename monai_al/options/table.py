@@ -147,7 +147,10 @@ def _declared() -> Iterator[Option]:
     )
     yield loop(name="handlers", kind="config", help="attached to the loop: an overlay of configs/tracking")
     yield loop(
-        name="training_config", kind="path", help="the training config: a name in the bundle, or a path to any bundle's"
+        name="training_config",
+        kind="path",
+        help="the training config: a name in the bundle, or a path to any bundle's, or to a workflow in Python "
+        "(workflow.py, or workflow.py:Training where it holds several)",
     )
     yield loop(name="train_overlays", kind="names", help="laid over the training config: names in the bundle, or paths")
     yield loop(name="image_key", kind="text", help="of another bundle's entries: the key of the image")
@@ -164,6 +167,12 @@ def _declared() -> Iterator[Option]:
         name="bundle_ids",
         kind="config",
         help="ids of parts that are not found in another bundle by what they are, such as {evaluator: my_evaluator}",
+    )
+    yield loop(
+        name="properties_path",
+        kind="path",
+        optional=True,
+        help="MONAI's JSON file of properties, whose ids stand for those of bundle_ids that are not given; null: none",
     )
     yield loop(
         name="nested_overrides",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.python_training import PythonTraining
 from monai_al.bundle.training_config import CACHE_ID, POOL_ID, TrainingConfig
 from monai_al.datasets.plane_grid import FIT, PlaneGrid
 from monai_al.sources.base import Source
@@ -25,7 +26,7 @@ GRID_ID, DERIVED = "grid", {"image_size": None, "spacing": FIT}  # what asks for
 
 
 def source_of(
-    training: TrainingConfig,
+    training: TrainingConfig | PythonTraining,
     classes: Sequence[str] | None = None,
     entries: EntrySettings = USUAL,
     *,
@@ -54,7 +55,7 @@ def source_of(
         ...
         monai_al.bundle.errors.BundleConfigError: train.json runs no trainer: ...
     """
-    if training.has_pool:
+    if isinstance(training, TrainingConfig) and training.has_pool:
         _refuse(entries)
         if score_inside:
             raise BundleConfigError(

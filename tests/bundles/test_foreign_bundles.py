@@ -7,6 +7,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
+import shutil
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,6 +32,10 @@ ONE_EPOCH = {
 }
 ITEMS = {"hippocampus_3d": (2, 10), "skin_lesion_2d": (4, 1), "cardiac_multilabel": (2, 2)}
 PREDICTED = {"hippocampus_3d": "_seg.nii.gz", "skin_lesion_2d": "_seg.png", "cardiac_multilabel": "_seg.nii.gz"}
+PYTHON_FILES = [
+    "LICENSE", "configs/hyperparameters.yaml", "configs/metadata.json", "docs/README.md", "scripts/__init__.py",
+    "scripts/parts.py", "scripts/pythonic.py", "scripts/workflow.py",
+]  # fmt: skip
 FILES = ["LICENSE", "configs/evaluate.json", "configs/inference.json", "configs/metadata.json", "docs/README.md"]
 OFFICIAL = ROOT.parent / "shared" / "reference" / "meta_schema_20240725.json"
 OFFICIAL_MD5 = "06954cad2cc5d3784e72077ac76f0fc8"
@@ -106,6 +113,7 @@ def write_cardiac(root, rng):
 
 
 WRITE = {"hippocampus_3d": write_hippocampus, "skin_lesion_2d": write_skin, "cardiac_multilabel": write_cardiac}
+WRITE |= {"python_workflow": write_hippocampus}
 
 
 @pytest.fixture
@@ -144,12 +152,11 @@ def workflow(tmp_path):
 # -- what they are -----------------------------------------------------------------------------------------------------
 
 
-@foreign
+@pytest.mark.parametrize("name", [*CONFIGS, "python_workflow"])
 def test_they_look_like_bundles_and_know_nothing_of_us(name):
-    files = sorted(path for path in (FOREIGN / name).rglob("*") if path.is_file())
-    assert [path.relative_to(FOREIGN / name).as_posix() for path in files] == sorted(
-        [*FILES, f"configs/{CONFIGS[name]}"]
-    )
+    files = sorted(path for path in (FOREIGN / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    listed = [*FILES, f"configs/{CONFIGS[name]}"] if name in CONFIGS else PYTHON_FILES
+    assert [path.relative_to(FOREIGN / name).as_posix() for path in files] == sorted(listed)
     assert [path for path in files if "monai_al" in path.read_text(encoding="utf-8").lower()] == []
     assert "Apache License" in (FOREIGN / name / "LICENSE").read_text(encoding="utf-8")
     assert (FOREIGN / name / "docs" / "README.md").read_text(encoding="utf-8").startswith("# ")
@@ -162,7 +169,7 @@ def test_standard_ids(name):
     assert parser["initialize"][0] == "$monai.utils.set_determinism(seed=123)"
 
 
-@foreign
+@pytest.mark.parametrize("name", [*CONFIGS, "python_workflow"])
 def test_metadata(name):
     schema = json.loads(Path(__file__).with_name("metadata_schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(metadata(name), schema, cls=jsonschema.Draft201909Validator)
@@ -233,3 +240,33 @@ def test_one_epoch_of_training_then_evaluation_and_inference(name, workflow, tmp
         stored = next((tmp_path / name).rglob(path.name.replace(PREDICTED[name], ".[jn]*")))
         read = (lambda p: nib.load(p).shape) if path.suffix == ".gz" else (lambda p: Image.open(p).size)
         assert read(path) == read(stored)  # on the stored grid
+
+
+@pytest.mark.parametrize("workflow_name", ["scripts.workflow.HippocampusTraining", "scripts.pythonic.PythonicTraining"])
+def test_one_epoch_of_a_workflow_in_python(workflow_name, tmp_path, monkeypatch):
+    """As MONAI's command makes it, started in the folder of the bundle."""
+    write_hippocampus(tmp_path / "data", np.random.default_rng(0))
+    shutil.copytree(FOREIGN / "python_workflow", tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path / "bundle")
+    monkeypatch.syspath_prepend(tmp_path / "bundle")
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    forget_scripts()
+    try:
+        training = create_workflow(workflow_name)
+        training.dataset_dir, training.max_epochs = str(tmp_path / "data"), 1
+        (tmp_path / "bundle" / "models").mkdir()
+        training.initialize()
+        assert (len(training.train_dataset_data), len(training.val_dataset_data)) == (2, 10)
+        before = {key: value.clone() for key, value in training.network_def.state_dict().items()}
+        training.run()
+        training.finalize()
+        assert any(not torch.equal(value, before[key]) for key, value in training.network_def.state_dict().items())
+    finally:
+        logging.getLogger().handlers[:] = handlers
+        logging.getLogger().setLevel(level)
+        forget_scripts()
+
+
+def forget_scripts():
+    for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
+        del sys.modules[name]

@@ -261,6 +261,17 @@ def test_a_changed_config_that_a_plan_names_is_noticed(stand_in, tmp_path, key, 
     assert not asked_otherwise(run)
 
 
+def test_a_changed_workflow_in_python_is_noticed(stand_in, tmp_path):
+    file = tmp_path / "workflow.py"
+    file.write_text("number = 1")
+    (tmp_path / "al.yaml").write_text("{}")
+    (run,) = stand_in({"a": {"training_config": f"{file}:Training"}}).planned(tmp_path / "out")
+    assert run_all([run], progress=False) == []
+    assert not asked_otherwise(run)
+    file.write_text("number = 2")
+    assert asked_otherwise(run)
+
+
 @pytest.mark.parametrize("key", ["train_overlays", "+train_overlays"])
 @pytest.mark.parametrize("where", ["loop", "overlay", "option"])
 @pytest.mark.parametrize("by_path", [False, True])
