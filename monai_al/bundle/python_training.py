@@ -18,6 +18,7 @@ from monai.bundle import BundleWorkflow
 from monai.inferers import SimpleInferer
 from monai.utils import set_determinism
 
+from monai_al.bundle.activation import told_activation
 from monai_al.bundle.dataset_entries import entries_of, refuse_empty, uncached
 from monai_al.bundle.errors import BundleConfigError, failing_by_itself, own_errors
 from monai_al.bundle.found_parts import ROLES, FoundParts
@@ -26,7 +27,6 @@ from monai_al.bundle.process_state import close_handlers, seeds_replaced, untouc
 from monai_al.bundle.round_start import RoundStart, check_length, check_steps, give_entries, watch_start
 from monai_al.bundle.scratch_writing import writing_into
 from monai_al.bundle.started_trainer import before_start, trainer_of
-from monai_al.bundle.training_options import told_activation
 from monai_al.bundle.training_parts import (
     TrainingParts,
     handlers_of,

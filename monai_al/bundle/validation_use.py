@@ -54,7 +54,7 @@ def deciding_handlers(engines: Iterable[Any]) -> list[str]:
         ['EarlyStopHandler']
     """
     handlers = [getattr(handler, "__self__", handler) for engine in engines for _, handler in handlers_of(engine)]
-    stops = [one for one in handlers if hasattr(one, "patience") and hasattr(one, "score_function")]
+    held = [(type(one).__name__, getattr(one, "__dict__", {})) for one in handlers]  # a metric has any attribute
+    stops = {name for name, own in held if {"patience", "score_function"} <= set(own)}
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
-    slows = [one for one in handlers if isinstance(getattr(one, "lr_scheduler", None), plateau)]
-    return sorted({type(one).__name__ for one in stops} | {plateau.__name__ for _ in slows})
+    return sorted(stops | {plateau.__name__ for _, own in held if isinstance(own.get("lr_scheduler"), plateau)})

@@ -269,7 +269,7 @@ def test_it_validates_only_where_something_depends_on_it(changes, overrides, val
     training = PythonTraining(write(*changes), overrides)
     training.run(items(), seed=0)
     assert len(training.file.module.RUNS) == validations
-    assert training.deciding() == (["EarlyStopHandler", "EarlyStopping"] if STOPPING in changes else [])
+    assert training.deciding() == (["EarlyStopHandler"] if STOPPING in changes else [])
 
 
 # -- weights that it loads by itself -----------------------------------------------------------------------------------
