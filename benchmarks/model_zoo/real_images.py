@@ -33,14 +33,13 @@ class RealImages:
             yield resampled(stored(path), shape, order=1), recut(label.astype(np.uint8), classes)
 
     def tumours(self, shape: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Parts of that shape around a brain tumour: FLAIR images and labels 0, 1, 2, 4."""
+        """Parts around a brain tumour, every other voxel of them, of that shape: FLAIR images, labels 0, 1, 2, 4."""
         (path,) = self._files("BraTS2015/*/Flair_subtrMeanDivStd.nii.gz")
         image, label = stored(path), stored(path.with_name("OTMultiClass.nii.gz")).round().astype(np.uint8)
-        image, label = image - image.min(), TUMOUR_OF_2018[label]
+        image, label = (image - image.min())[::2, ::2, ::2], TUMOUR_OF_2018[label][::2, ::2, ::2]
         centre = np.argwhere(label > 0).mean(0).astype(int)
-        shifts = itertools.product((0, -6, 6), repeat=3)
-        for shift in shifts:
-            low = [max(0, c + s - size // 2) for c, s, size in zip(centre, shift, shape, strict=True)]
+        for shift in itertools.product((0, -6, 6), repeat=3):
+            low = (centre + shift - np.array(shape) // 2).clip(0, np.array(label.shape) - shape)
             part = tuple(slice(a, a + size) for a, size in zip(low, shape, strict=True))
             yield image[part], label[part]
 

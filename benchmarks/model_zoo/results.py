@@ -60,11 +60,16 @@ def result(of: Mapping[str, Mapping[str, Any]]) -> str:
     fails = f"fails by itself: {alone['reason']}" if alone and not alone["ok"] else ""
     repaired = fails and of.get("repaired", {}).get("ok")
     if active and active["ok"]:
-        shown = " -> ".join("–" if value is None else f"{value:.3f}" for value in active["dice"])
-        return f"{len(active['dice'])} rounds, Dice {shown}" + (f"; unrepaired it {fails}" if repaired else "")
+        own = f" (its own validation: {arrows(active['own_dice'])})" if active["own_dice"] else ""
+        ending = f"; unrepaired it {fails}" if repaired else ""
+        return f"{len(active['dice'])} rounds, Dice {arrows(active['dice'])}{own}{ending}"
     if fails and not repaired:
         return fails
     return f"refused: {active['reason']}" if active else "runs by itself"
+
+
+def arrows(values: Sequence[float | None]) -> str:
+    return " -> ".join("–" if value is None else f"{value:.3f}" for value in values)
 
 
 def options(given: Mapping[str, Any]) -> str:

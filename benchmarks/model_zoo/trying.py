@@ -25,6 +25,7 @@ STEPS = (ALONE, REPAIRED, ACTIVE)
 N_LAST = 12  # lines of its end that are kept of a command that fails
 ROUNDS, BUDGET = 2, 2
 _RAISED = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Warning)\b(?::|$)")
+_OWN_DICE = re.compile(r" Metrics -- .*?\bval_(?:mean_)?dice: ([\d.]+)")
 _REFUSED = re.compile(r"^error: ")
 
 
@@ -70,7 +71,7 @@ def tried(name: str, step: str, setting: Setting) -> dict[str, Any]:
     status, lines = run(command, place, setting)
     line |= {"seconds": round(time.monotonic() - start), "status": status, "options": options}
     if step == ACTIVE:
-        line |= {"dice": dice(place / "run")}
+        line |= {"dice": dice(place / "run"), "own_dice": own_dice(lines)}
     ok = status == 0 and (step != ACTIVE or len(line["dice"]) == ROUNDS)
     return line | ({"ok": True} if ok else {"ok": False, "reason": reason(lines), "last": lines[-N_LAST:]})
 
@@ -146,6 +147,11 @@ def dice(folder: Path) -> list[float | None]:
     """The mean Dice of each round that was evaluated."""
     files = sorted(folder.glob("round_*/metrics.json"))
     return [json.loads(file.read_text(encoding="utf-8"))["dice_3d"]["mean"] for file in files]
+
+
+def own_dice(lines: Sequence[str]) -> list[float]:
+    """The mean Dice of each of the bundle's own validations, on the grid that its network sees."""
+    return [float(found[1]) for line in lines if (found := _OWN_DICE.search(line))]
 
 
 def version(folder: Path) -> str:

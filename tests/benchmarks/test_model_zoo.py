@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -46,12 +47,16 @@ def test_reason_is_what_was_raised_first_or_our_own_message(zoo, given, told):
 @pytest.mark.parametrize(
     ("steps", "shown"),
     [
-        ([line("alone", True), line("active", True, dice=[0.25, None])], "2 rounds, Dice 0.250 -> –"),
+        ([line("alone", True), line("active", True, dice=[0.25, None], own_dice=[])], "2 rounds, Dice 0.250 -> –"),
         ([line("alone", True), line("active", False, reason="no pool")], "refused: no pool"),
         ([line("alone", False, reason="no GPU"), line("active", False, reason="x")], "fails by itself: no GPU"),
         (
-            [line("alone", False, reason="old"), line("repaired", True), line("active", True, dice=[0.1, 0.2])],
-            "2 rounds, Dice 0.100 -> 0.200; unrepaired it fails by itself: old",
+            [
+                line("alone", False, reason="old"),
+                line("repaired", True),
+                line("active", True, dice=[0.1, 0.2], own_dice=[0.3]),
+            ],
+            "2 rounds, Dice 0.100 -> 0.200 (its own validation: 0.300); unrepaired it fails by itself: old",
         ),
         (
             [line("alone", False, reason="old"), line("repaired", True), line("active", False, reason="no pool")],
@@ -89,6 +94,12 @@ def test_run_id_is_that_of_the_config(zoo, tmp_path, name, text, expected):
     assert zoo["trying"].run_id(tmp_path / name) == expected
 
 
+def test_own_dice_is_read_off_what_the_validation_says(zoo):
+    said = "05:30 - INFO - Epoch[1] Metrics -- val_iou: 0.1000 val_mean_dice: 0.2500 val_mean_dice_tc: 0.5000 "
+    others = ["Epoch[1] Metrics -- train_dice: 0.9", "Key metric: val_mean_dice best value: 0.25 at epoch: 1"]
+    assert zoo["trying"].own_dice([*others, said, said.replace("2500", "3000")]) == [0.25, 0.3]
+
+
 def test_recut_gives_every_class_about_as_many_voxels(zoo):
     label = np.zeros((8, 9, 10), np.uint8)
     label[2:6, 3:8, 1:7] = 1
@@ -97,6 +108,22 @@ def test_recut_gives_every_class_about_as_many_voxels(zoo):
     assert np.array_equal(recut > 0, label > 0)
     assert len(counts) == 8
     assert np.ptp(counts[1:]) <= 1
+
+
+def test_pairs_of_volumes_are_in_both_folders_and_off_the_axes_of_the_world(zoo, tmp_path):
+    source, data = tmp_path / "Task04_Hippocampus", tmp_path / "data"
+    label = np.zeros((7, 9, 8), np.float32)
+    label[2:5, 3:7, 2:6] = 1
+    for folder, array in (("imagesTr", np.arange(label.size).reshape(label.shape)), ("labelsTr", label)):
+        zoo["layouts"].write_nifti(source / folder / "hippocampus_001.nii.gz", array)
+    how = {"n": 1, "shape": (12, 11, 10), "spacing": (1.5, 2, 3), "classes": 4}
+    (pair,) = zoo["layouts"].folder_pairs(zoo["real_images"].RealImages(tmp_path), tmp_path, data, **how)
+    image, mask = (nibabel.load(data / pair[key]) for key in ("image", "label"))
+    assert image.shape == mask.shape == (12, 11, 10)
+    assert np.array_equal(np.unique(mask.dataobj), range(5))
+    assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
+    assert np.allclose(image.header.get_zooms(), (1.5, 2, 3))
+    assert np.ptp(image.dataobj) > 300  # as on CT, whatever the range was
 
 
 def test_every_bundle_with_a_config_has_data_and_a_number_of_epochs(zoo):
