@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 
 from real_images import RealImages
-from results import add_line, missing, read_lines, result, table
+from results import add_line, ended, missing, read_lines, table
 from trying import STEPS, Setting, tried
 from zoo_bundles import BUNDLES
 
@@ -40,7 +40,7 @@ def main() -> None:
     for name, step in missing(args.bundles, args.steps, read_lines(file), BUNDLES, args.again):
         line = tried(name, step, setting)
         add_line(file, line)
-        print(f"{name}, {step}: {result({step: line})} ({line.get('seconds', 0)} s)", flush=True)
+        print(f"{name}, {step}: {ended(line)} ({line.get('seconds', 0)} s)", flush=True)
         (setting.work / "results.md").write_text(table(read_lines(file), BUNDLES), encoding="utf-8")
 
 

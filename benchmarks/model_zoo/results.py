@@ -56,16 +56,24 @@ def result(of: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         of: step -> its line.
     """
-    active, alone = of.get("active"), of.get("alone")
-    fails = f"fails by itself: {alone['reason']}" if alone and not alone["ok"] else ""
-    repaired = fails and of.get("repaired", {}).get("ok")
-    if active and active["ok"]:
-        own = f" (its own validation: {arrows(active['own_dice'])})" if active["own_dice"] else ""
-        ending = f"; unrepaired it {fails}" if repaired else ""
-        return f"{len(active['dice'])} rounds, Dice {arrows(active['dice'])}{own}{ending}"
-    if fails and not repaired:
+    alone, repaired, active = (of.get(step, {}) for step in ("alone", "repaired", "active"))
+    fails = "" if alone.get("ok", True) else ended(alone)
+    if active.get("ok"):
+        return ended(active) + (f"; unrepaired it {fails}" if fails and repaired.get("ok") else "")
+    if fails and not repaired.get("ok"):
         return fails
-    return f"refused: {active['reason']}" if active else "runs by itself"
+    return ended(active or repaired or alone)
+
+
+def ended(line: Mapping[str, Any]) -> str:
+    """How one step ended."""
+    active = line["step"] == "active"
+    if not line["ok"]:
+        return f"{'refused' if active else 'fails by itself'}: {line['reason']}"
+    if not active:
+        return "runs by itself"
+    own = f" (its own validation: {arrows(line['own_dice'])})" if line["own_dice"] else ""
+    return f"{len(line['dice'])} rounds, Dice {arrows(line['dice'])}{own}"
 
 
 def arrows(values: Sequence[float | None]) -> str:

@@ -90,7 +90,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
         layouts.tumour_channels,
         NO_WORKERS | {
             "amp": False, "train#random_transforms#0#roi_size": CUBE, "validate#inferer#roi_size": CUBE,
-            "network_def#init_filters": 8,
+            "network_def#init_filters": 8, "val_interval": 1,
         },
         repairs={"loss#squared_pred": False}, epochs="epochs",
     ),
@@ -107,6 +107,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
         "segments colour pictures, one class", layouts.tool_frames,
         SMALL_PICTURES | {
             "train#deterministic_transforms#3#spatial_size": [96, 64], "network_def#backbone": "efficientnet-b0",
+            "val_interval": 1,
         },
     ),
     "lung_nodule_ct_detection": ZooBundle(
@@ -150,14 +151,14 @@ BUNDLES: Mapping[str, ZooBundle] = {
         SMALL_PICTURES | NO_AMP, epochs="max_epochs", packages=("torchvision",),
     ),
     "pathology_nuclei_segmentation_classification": ZooBundle(
-        "segments nuclei in patches, each by itself, and classifies them", partial(layouts.nuclei_arrays, size=136),
-        NO_WORKERS | {"amp": False, "batch_size": 2, "patch_size": 128, "out_size": 36},
+        "segments nuclei in patches, each by itself, and classifies them", partial(layouts.nuclei_arrays, size=264),
+        NO_WORKERS | {"amp": False, "batch_size": 1, "val_interval": 1},
         epochs="epochs", packages=("scikit-image", "torchvision"),
     ),
     "pathology_nuclick_annotation": ZooBundle(
         "segments a nucleus from clicks, which are made from its label", partial(layouts.nuclei, size=64),
-        SMALL_PICTURES | NO_AMP | {"network_def#features": [4, 4, 8, 8, 8, 4]},
-        epochs="max_epochs", packages=("torchvision",),
+        SMALL_PICTURES | NO_AMP | {"network_def#features": [4, 4, 8, 8, 8, 4], "val_interval": 1},
+        repairs={"loss#squared_pred": False}, epochs="max_epochs", packages=("torchvision",),
     ),
     "pathology_tumor_detection": ZooBundle(
         "classifies patches of whole slides", layouts.slides,
@@ -197,24 +198,28 @@ BUNDLES: Mapping[str, ZooBundle] = {
     ),
     "segmentation_template": ZooBundle(
         "segments 3D volumes, three classes", layouts.numbered_pairs,
-        {"num_workers": 0, "batch_size": 2, "network_def#channels": [4, 4, 8, 8]},
+        {"num_workers": 0, "batch_size": 2, "network_def#channels": [4, 4, 8, 8], "val_interval": 1},
         config="train.yaml", epochs="num_epochs",
     ),
     "spleen_ct_segmentation": ZooBundle(
         "segments 3D volumes, one class",
         partial(layouts.folder_pairs, n=15, shape=(40, 40, 32), spacing=(1.6, 1.6, 2.2), classes=1),
-        CPU | PATCHES | ONE_PATCH | {"network_def#channels": [4, 4, 8, 8, 8]},
+        CPU | PATCHES | ONE_PATCH | {"network_def#channels": [4, 4, 8, 8, 8], "val_interval": 1},
         epochs="epochs",
     ),
     "spleen_deepedit_annotation": ZooBundle(
         "segments 3D volumes, one class, with clicks that are made from the label",
         partial(layouts.folder_pairs, n=15, shape=(40, 40, 32), spacing=(1.6, 1.6, 2.2), classes=1),
-        CPU | TINY_DYNUNET | {"spatial_size": CUBE}, epochs="epochs", packages=("itk", "scikit-image"),
+        CPU | TINY_DYNUNET | {"spatial_size": CUBE, "val_interval": 1},
+        epochs="epochs", packages=("itk", "scikit-image"),
     ),
     "swin_unetr_btcv_segmentation": ZooBundle(
         "segments 3D volumes, 13 classes",
-        partial(layouts.folder_pairs, n=15, shape=(40, 40, 32), spacing=(1.6, 1.6, 2.2), classes=13),
-        CPU | PATCHES | ONE_PATCH | {"network_def#feature_size": 12, "val_interval": 1},
+        partial(layouts.folder_pairs, n=15, shape=(62, 62, 62), spacing=(1.6, 1.6, 2.1), classes=13),
+        CPU | ONE_PATCH | {
+            "train#random_transforms#0#spatial_size": [64, 64, 64], "validate#inferer#roi_size": [64, 64, 64],
+            "train#dataloader#batch_size": 1, "validate#inferer#sw_batch_size": 1, "val_interval": 1,
+        },
         repairs={"network_def": SWIN}, packages=("einops", "itk"),
     ),
     "valve_landmarks": ZooBundle(
@@ -224,7 +229,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
     "ventricular_short_axis_3label": ZooBundle(
         "segments slices of one archive, three classes", layouts.heart_archive,
         {
-            "num_iters": 4, "batch_size": 4, "num_substeps": 1, "train_dataloader#num_workers": 0,
+            "val_interval": 1, "num_iters": 4, "batch_size": 4, "num_substeps": 1, "train_dataloader#num_workers": 0,
             "eval_dataloader#num_workers": 0, "network_def#channels": [4, 4, 8, 8, 8],
         },
         epochs="num_epochs",
@@ -242,10 +247,10 @@ BUNDLES: Mapping[str, ZooBundle] = {
             spacing=(1.6, 1.6, 1.6), classes=1,
         ),
         NO_WORKERS | {
-            "amp": False, "validate#evaluator#amp": False, "patch_size": CUBE,
+            "amp": False, "validate#evaluator#amp": False, "patch_size": CUBE, "val_interval": 1,
             "train#dataloader#persistent_workers": False,
         },
-        epochs="epochs", packages=("einops",),
+        repairs={"loss#squared_pred": False}, epochs="epochs", packages=("einops",),
     ),
     "wholeBody_ct_segmentation": ZooBundle(
         "segments 3D volumes, 104 classes",
