@@ -60,7 +60,7 @@ TINY_DYNUNET = {"network_def#filters": [4, 4, 8, 8, 8, 8]}
 ONE_WINDOW = {"validate#inferer#sw_batch_size": 1, "validate#inferer#overlap": 0.25}
 DINTS = CPU | PATCHES | ONE_WINDOW | {
     "arch_ckpt": "$torch.load(@arch_ckpt_path, map_location='cpu', weights_only=False)",
-    "dints_space#device": "$torch.device('cpu')",
+    "dints_space#device": "cpu",
     "train#deterministic_transforms#11#spatial_size": CUBE,
     "val_interval": 1,
 }  # fmt: skip
@@ -120,7 +120,10 @@ BUNDLES: Mapping[str, ZooBundle] = {
     ),
     "maisi_ct_generative": ZooBundle(
         "generates volumes: a control network for a trained diffusion network", layouts.latent_volumes,
-        {"amp": False, "train#dataloader#num_workers": 0, "train#dataloader#persistent_workers": False},
+        {
+            "amp": False, "train#dataloader#num_workers": 0, "train#dataloader#persistent_workers": False,
+            "diffusion_unet_def#use_flash_attention": False, "controlnet_def#use_flash_attention": False,
+        },
         epochs="epochs", packages=("scikit-image",),
     ),
     "mednist_gan": ZooBundle(
@@ -215,7 +218,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
     ),
     "swin_unetr_btcv_segmentation": ZooBundle(
         "segments 3D volumes, 13 classes",
-        partial(layouts.folder_pairs, n=15, shape=(62, 62, 62), spacing=(1.6, 1.6, 2.1), classes=13),
+        partial(layouts.folder_pairs, n=15, shape=(64, 64, 64), spacing=(1.5, 1.5, 2), classes=13),
         CPU | ONE_PATCH | {
             "train#random_transforms#0#spatial_size": [64, 64, 64], "validate#inferer#roi_size": [64, 64, 64],
             "train#dataloader#batch_size": 1, "validate#inferer#sw_batch_size": 1, "val_interval": 1,
@@ -236,7 +239,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
     ),
     "vista2d": ZooBundle(
         "segments cells in pictures, each by itself", layouts.cells,
-        {"amp": False, "train#num_workers": 0, "validate#num_workers": 0},
+        {"train#num_workers": 0, "validate#num_workers": 0},
         config="hyper_parameters.yaml", data_option="basedir", workflow="scripts.workflow.VistaCell",
         packages=("fastremap", "tifffile", "cellpose", "segment_anything"),
     ),
