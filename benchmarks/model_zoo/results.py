@@ -68,6 +68,8 @@ def result(of: Mapping[str, Mapping[str, Any]]) -> str:
 def ended(line: Mapping[str, Any]) -> str:
     """How one step ended."""
     active = line["step"] == "active"
+    if "status" not in line:  # nothing was run
+        return line["reason"]
     if not line["ok"]:
         return f"{'refused' if active else 'fails by itself'}: {line['reason']}"
     if not active:

@@ -137,6 +137,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
             "val_datalist": "$list(sorted(glob.glob(@dataset_dir + '/*.jpeg')))[12:]",
             "data_loader#batch_size": 4, "val#data_loader#batch_size": 4,
         },
+        repairs={"loss_metric#metric_handler#_target_": "IgniteMetricHandler"},
         config="train.yaml", epochs="max_epochs",
     ),
     "multi_organ_segmentation": ZooBundle(
@@ -241,7 +242,7 @@ BUNDLES: Mapping[str, ZooBundle] = {
         "segments cells in pictures, each by itself", layouts.cells,
         {"train#num_workers": 0, "validate#num_workers": 0},
         config="hyper_parameters.yaml", data_option="basedir", workflow="scripts.workflow.VistaCell",
-        packages=("fastremap", "tifffile", "cellpose", "segment_anything"),
+        packages=("opencv-python", "fastremap", "tifffile", "cellpose", "segment_anything"),
     ),
     "vista3d": ZooBundle(
         "segments 3D volumes, one class, from prompts",

@@ -26,7 +26,7 @@ def zoo(monkeypatch):
 
 
 def line(step, ok, **more):
-    return {"bundle": "a", "step": step, "version": "1.0", "ok": ok, **more}
+    return {"bundle": "a", "step": step, "version": "1.0", "ok": ok, "status": int(not ok), **more}
 
 
 @pytest.mark.parametrize(
