@@ -47,7 +47,7 @@ def table(lines: Mapping[tuple[str, str], Mapping[str, Any]], bundles: Mapping[s
 def described(bundle: ZooBundle) -> str:
     needs = f"; needs {', '.join(bundle.packages)}" if bundle.packages else ""
     repairs = f"; repaired by {options(bundle.repairs)}" if bundle.repairs else ""
-    return bundle.what + needs + (f"; stands in for {bundle.stand_in}" if bundle.stand_in else "") + repairs
+    return bundle.what + needs + (f"; with {bundle.stand_in}" if bundle.stand_in else "") + repairs
 
 
 def result(of: Mapping[str, Mapping[str, Any]]) -> str:

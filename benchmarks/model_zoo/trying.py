@@ -73,7 +73,9 @@ def tried(name: str, step: str, setting: Setting) -> dict[str, Any]:
     if step == ACTIVE:
         line |= {"dice": dice(place / "run"), "own_dice": own_dice(lines)}
     ok = status == 0 and (step != ACTIVE or len(line["dice"]) == ROUNDS)
-    return line | ({"ok": True} if ok else {"ok": False, "reason": reason(lines), "last": lines[-N_LAST:]})
+    return line | (
+        {"ok": True} if ok else {"ok": False, "reason": without(place, reason(lines)), "last": lines[-N_LAST:]}
+    )
 
 
 def monai_command(bundle: ZooBundle, place: Path, own: Mapping[str, Any], epochs: int) -> list[str]:
@@ -141,6 +143,11 @@ def reason(lines: Sequence[str]) -> str:
         return " ".join(line.strip() for line in lines[refusals[-1] :]).removeprefix("error: ")
     raised = [line for line in lines if _RAISED.match(line) and "Warning" not in line.split(":")[0]]
     return raised[0] if raised else lines[-1] if lines else "it said nothing"
+
+
+def without(place: Path, text: str) -> str:
+    """A text with the paths below a folder as they are there."""
+    return text.replace(f"{place}{os.sep}", "")
 
 
 def dice(folder: Path) -> list[float | None]:

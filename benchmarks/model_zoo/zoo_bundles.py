@@ -31,7 +31,7 @@ class ZooBundle:
         config: its training config; None where it has none.
         epochs: the id of the number of epochs, for MONAI.
         packages: what it needs beside MONAI's usual companions.
-        stand_in: which file of the bundle, absent here, is replaced by what.
+        stand_in: what is there in place of which file of the bundle that has to be downloaded.
         workflow: the class that trains, where it is not MONAI's ``ConfigWorkflow``.
         data_option: the option that names the data.
         data_end: what follows the folder of the data there, such as a slash.
@@ -64,7 +64,7 @@ DINTS = CPU | PATCHES | ONE_WINDOW | {
     "train#deterministic_transforms#11#spatial_size": CUBE,
     "val_interval": 1,
 }  # fmt: skip
-ARCHITECTURE = "models/search_code_18590.pt: an architecture made up"
+ARCHITECTURE = "a made-up architecture in place of models/search_code_18590.pt"
 SMALL_PICTURES = NO_WORKERS | {"train#dataloader#batch_size": 2, "validate#dataloader#batch_size": 2}
 SWIN = {
     "_target_": "SwinUNETR", "spatial_dims": 3, "in_channels": 1, "out_channels": 14, "feature_size": 12,

@@ -94,6 +94,10 @@ def test_run_id_is_that_of_the_config(zoo, tmp_path, name, text, expected):
     assert zoo["trying"].run_id(tmp_path / name) == expected
 
 
+def test_reason_has_no_path_of_this_machine(zoo, tmp_path):
+    assert zoo["trying"].without(tmp_path, f"{tmp_path}/data/a.png is read twice") == "data/a.png is read twice"
+
+
 def test_own_dice_is_read_off_what_the_validation_says(zoo):
     said = "05:30 - INFO - Epoch[1] Metrics -- val_iou: 0.1000 val_mean_dice: 0.2500 val_mean_dice_tc: 0.5000 "
     others = ["Epoch[1] Metrics -- train_dice: 0.9", "Key metric: val_mean_dice best value: 0.25 at epoch: 1"]
