@@ -41,7 +41,13 @@ def main() -> None:
         line = tried(name, step, setting)
         add_line(file, line)
         print(f"{name}, {step}: {ended(line)} ({line.get('seconds', 0)} s)", flush=True)
-        (setting.work / "results.md").write_text(table(read_lines(file), BUNDLES), encoding="utf-8")
+        write_table(file)
+    write_table(file)
+
+
+def write_table(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".md").write_text(table(read_lines(file), BUNDLES), encoding="utf-8")
 
 
 def parse_args() -> argparse.Namespace:
