@@ -40,6 +40,7 @@ UPPER = (
     "report",
     "annotators",
     "engines",
+    "bundle_check",
     "integrations",
     "comparison",
     "commands",

@@ -10,7 +10,7 @@ from typing import Any
 
 from monai_al.bundle.overrides import RUN_IDS
 
-__all__ = ["TRAINER_ID", "engine_ids", "entries_under", "followed", "run_entries", "started_ids"]
+__all__ = ["TRAINER_ID", "engine_ids", "entries_under", "followed", "may_train", "run_entries", "started_ids"]
 
 TRAINER_ID, EVALUATOR_ID, NETWORK_ID = "train::trainer", "validate::evaluator", "network_def"
 _STARTED = re.compile(r"@((?:\w|::|#)+)\.run\(")
@@ -53,6 +53,22 @@ def started_ids(config: Any) -> list[str]:
     """
     found = [id for entry in run_entries(config) if isinstance(entry, str) for id in _STARTED.findall(entry)]
     return list(dict.fromkeys(id.replace("#", "::") for id in found))
+
+
+def may_train(config: Any) -> bool:
+    """Whether what the config runs may be a trainer: it is not only engines that read data to validate on.
+
+    Args:
+        config: a parser, or a mapping from ids on every level to their unresolved values.
+
+    Example:
+        >>> may_train({"run": "$@a.run()", "a": {"_target_": "SupervisedEvaluator", "val_data_loader": "@loader"}})
+        False
+        >>> may_train({"run": "$@a.run()", "a": {"_target_": "SupervisedTrainer", "train_data_loader": "@loader"}})
+        True
+    """
+    started = [config[id] for id in (followed(id, config) for id in started_ids(config)) if id in config]
+    return not started or not all(isinstance(one, Mapping) and "val_data_loader" in one for one in started)
 
 
 def engine_ids(config: Any) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monai_al.failures import chain, is_deliberate, show_errors_briefly, shown_errors
+from monai_al.failures.configs import of_package
 from monai_al.failures.words import one_line
 
 __all__ = [
@@ -83,9 +84,9 @@ def failing_by_itself(name: str) -> Iterator[None]:
             raise
         # MONAI's own errors tell only which component or expression could not be made
         cause = next((one for one in chain(error) if not str(one).startswith("Failed to ")), error)
-        raise BundleConfigError(
-            f"{name} fails by itself, before active learning begins: {type(cause).__name__}: {one_line(str(cause))}"
-        ) from error
+        package = next(filter(None, map(of_package, chain(error))), None)
+        why = package or f"{type(cause).__name__}: {one_line(str(cause))}"
+        raise BundleConfigError(f"{name} fails by itself, before active learning begins: {why}") from error
 
 
 def unknown_ids(ids: Sequence[str], known: Any, why: str) -> str:

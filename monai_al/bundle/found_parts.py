@@ -17,7 +17,7 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser
 
 from monai_al.bundle.dataset_entries import refuse_empty, uncached
-from monai_al.bundle.engine_ids import TRAINER_ID, engine_ids, entries_under, run_entries
+from monai_al.bundle.engine_ids import TRAINER_ID, engine_ids, entries_under, may_train, run_entries
 from monai_al.bundle.errors import BundleConfigError, failing_by_itself
 from monai_al.bundle.loaded_weights import loaded_files, weights_watched
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
@@ -25,10 +25,12 @@ from monai_al.bundle.process_state import close_handlers, untouched_process
 from monai_al.bundle.training_parts import TrainingParts, handlers_of, parts_of, unwrapped, with_named
 from monai_al.options import literal
 
-__all__ = ["ROLES", "FoundParts", "find_parts"]
+__all__ = ["ROLES", "FoundParts", "find_parts", "refuse_undeclared"]
 
 # what can be named by its id where it is not found, or not the right one
 ROLES = ("trainer", "network", "train_data", "evaluator", "test_data", "preprocessing", "postprocessing", "inferer")
+
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class FoundParts:
         ids: role -> id of the config that holds it; None where it exists only inside of another object.
         weights: the files that the config loads into its network by itself; None where it loads nothing.
         listed: the lists of texts that the config holds, such as the paths of all images.
+        seeds: whether the config seeds by itself before it trains.
 
     Example:
         >>> FoundParts(parts=None, ids={"trainer": "train::trainer"}, weights=None, listed=[]).ids["trainer"]
@@ -50,6 +53,7 @@ class FoundParts:
     ids: dict[str, str | None]
     weights: list[dict[str, Any]] | None
     listed: list[list[str]]
+    seeds: bool = False
 
 
 class _Config(Protocol):
@@ -82,22 +86,31 @@ def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> Fou
         monai_al.bundle.errors.BundleConfigError: train.json runs no trainer: ...
     """
     given = {role: id.replace("#", "::") for role, id in (given or {}).items()}
-    with tempfile.TemporaryDirectory() as folder, untouched_process(0), training.importing():
+    with tempfile.TemporaryDirectory() as folder, untouched_process(_SEED), training.importing():
         places = scratch_overrides(training.raw(), literal(folder), training.root)
         parser = training.parser(training.all_overrides(places))
-        _refuse_undeclared(training.name, given, parser)
+        refuse_undeclared(training.name, given, parser)
         with uncached(), weights_watched() as seen, failing_by_itself(training.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the first round tells the same
+            _refuse_untrained(training.name, given, parser)
             _refuse_empty(training, given, parser)
             trainer = _trainer(training.name, given.get("trainer"), parser)
             evaluator = _evaluator(given.get("evaluator"), parser, trainer)
             _begin(parser)
+            seeds = torch.initial_seed() != _SEED
             parts = parts_of(trainer, evaluator, name=training.name)
         files = loaded_files(seen, trainer, parts.network)
         listed = [value for value in _resolved(parser).values() if _is_paths(value)]
         close_handlers(list(_resolved(parser).values()))
         return FoundParts(
-            with_named(parts, given, parser.get_parsed_content), _ids(parts, given, parser), files, listed
+            with_named(parts, given, parser.get_parsed_content), _ids(parts, given, parser), files, listed, seeds
+        )
+
+
+def _refuse_untrained(name: str, given: Mapping[str, str], parser: ConfigParser) -> None:
+    if "trainer" not in given and not may_train(parser):
+        raise BundleConfigError(
+            f"{name} runs no trainer, it only applies a network: active learning needs the training config of a bundle"
         )
 
 
@@ -204,7 +217,23 @@ def _is_paths(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
-def _refuse_undeclared(name: str, given: Mapping[str, str], parser: ConfigParser) -> None:
+def refuse_undeclared(name: str, given: Mapping[str, str], parser: ConfigParser) -> None:
+    """Refuse parts that there are not, and ids that a config does not hold.
+
+    Args:
+        name: what the message calls the config.
+        given: role of :data:`ROLES` -> id.
+        parser: of the config.
+
+    Raises:
+        BundleConfigError: names the first of them.
+
+    Example:
+        >>> refuse_undeclared("train.json", {"trainer": "engine"}, ConfigParser({}))
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: --bundle_ids: train.json declares no 'engine'
+    """
     unknown = [role for role in given if role not in ROLES]
     if unknown:
         raise BundleConfigError(f"--bundle_ids: there is no part {unknown[0]!r}; the parts are {', '.join(ROLES)}")

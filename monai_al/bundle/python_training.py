@@ -8,7 +8,7 @@ import contextlib
 import copy
 import gc
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,6 +117,9 @@ class PythonTraining:
         """What of it lets validation scores decide how training goes on, or when it ends."""
         return list(self._found().deciding)
 
+    def check_bundle_ids(self) -> None:
+        """Nothing: the parts that were named are checked from the start."""
+
     def find(self) -> FoundParts:
         """Build the workflow once, up to where its trainer starts, and see what it consists of. Nothing is trained.
 
@@ -167,6 +170,7 @@ class PythonTraining:
         state: Mapping[str, torch.Tensor] | None = None,
         pretrained: Mapping[str, torch.Tensor] | None = None,
         scratch: str | Path | None = None,
+        attach: Callable[[Any], None] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Train once and return the weights.
 
@@ -178,6 +182,7 @@ class PythonTraining:
             pretrained: without a state, weights for all but the last layer; see
                 :func:`monai_al.networks.load_pretrained`.
             scratch: folder for all files that the training writes; None leaves them where the workflow has them.
+            attach: is called with the trainer before it starts.
 
         Returns:
             The ``state_dict`` of the network on the CPU.
@@ -190,7 +195,7 @@ class PythonTraining:
         if self.weights is not None:
             refuse_loaded(self.name, [one["file"] for one in self.weights], "bundle" if self.own_weights else "scratch")
         try:
-            return self._trained(list(items), seed, list(validation), state, pretrained, scratch)
+            return self._trained(list(items), seed, list(validation), state, pretrained, scratch, attach)
         finally:
             gc.collect()  # engines, handlers and network refer to each other
 
@@ -202,6 +207,7 @@ class PythonTraining:
         state: Mapping[str, torch.Tensor] | None,
         pretrained: Mapping[str, torch.Tensor] | None,
         scratch: str | Path | None,
+        attach: Callable[[Any], None] | None,
     ) -> dict[str, torch.Tensor]:
         ready: list[TrainingParts] = []
         with self._at_work(seed, scratch, entries) as seen:
@@ -216,6 +222,8 @@ class PythonTraining:
                     load_pretrained(parts.network, pretrained)
                 self._give(parts, entries, validation)
                 watch_start(trainer, parts.network, start, name=self.name)
+                if attach is not None:
+                    attach(trainer)
                 ready.append(parts)
 
             try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,7 @@ class RoundTraining(TrainingConfig):
         pretrained: Mapping[str, torch.Tensor] | None = None,
         scratch: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
+        attach: Callable[[Any], object] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Train once and return the weights.
 
@@ -117,6 +118,7 @@ class RoundTraining(TrainingConfig):
                 :func:`monai_al.networks.load_pretrained`.
             scratch: folder for all files that the training writes; None leaves them where the config has them.
             overrides: further overrides of this run alone.
+            attach: called with the trainer before it starts.
 
         Returns:
             The ``state_dict`` of the network on the CPU.
@@ -144,6 +146,8 @@ class RoundTraining(TrainingConfig):
                     check_length(workflow.train_dataset, items)
                 else:
                     self._ready(workflow, network, entries, RoundStart(seed, loaded, seen, self.own_weights))
+                if attach is not None:
+                    attach(self._trainer(workflow))
                 workflow.run()
                 check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}

@@ -16,7 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_al.bundle.component_checks import wrong_arguments
 from monai_al.bundle.config_files import read_config, values_of
-from monai_al.bundle.engine_ids import run_entries
+from monai_al.bundle.engine_ids import engine_ids, run_entries
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
 from monai_al.bundle.knobs import DROPOUT, KNOBS, has_place_for, targets_of
 from monai_al.bundle.option_checks import as_typed, checked_options, set_option, typed_on_the_command_line
@@ -35,6 +35,7 @@ _OF_TRAINING = {
     "val_interval", "validate",
 }  # fmt: skip
 _NEVER_FORWARDED = _ENTRIES | {"bundle_root", "ckpt_dir"}
+_SHOWN = 3
 _EACH_ITS_OWN = {"network_def", "out_channels", "train", "validate", "val_interval"}
 OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
 # options that say which configs are read and what is handed to them
@@ -169,7 +170,6 @@ class RunningBundle:
                     f"--training_config {self.file(training)}: it builds no train#trainer, which trains in each round; "
                     "name a training config, such as train.yaml, and change a part of one by --nested_overrides"
                 )
-            problems += self._misfits(training, overlays)
             used = referred_ids(inner) | _OF_TRAINING
             handed_on = self._handed_on(inner, train_map)
             known |= {id for id in handed_on if in_python or id in used or id not in inner}
@@ -182,11 +182,9 @@ class RunningBundle:
         known |= self._of_the_bundles_own_encoder(kept.get("encoder"), encoder)
         problems += [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
         unknown = [id for id in self.config if id not in known]
-        if DROPOUT in unknown and inner and "pool" not in inner:
-            unknown.remove(DROPOUT)
-            problems.append(
-                f"--{DROPOUT}: the network of {self.file(str(training))} takes none: choose a strategy without dropout"
-            )
+        placeless = [id for id in unknown if id in KNOBS and training is not None]
+        problems += [_placeless(id, self.file(str(training)), inner) for id in placeless]
+        unknown = [id for id in unknown if id not in placeless]
         if unknown:
             problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
         try:
@@ -233,20 +231,9 @@ class RunningBundle:
                 raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
         if of == "training" and is_python(config):
             return self._taken(self.file(config), overlays, given or {})
+        if of == "training":
+            _refuse_unfit(self.file(config), [self.file(name) for name in overlays])
         return read_config(self.files(config, overlays))
-
-    def _misfits(self, training: str, overlays: Sequence[str]) -> list[str]:
-        """Overlays that refer to what neither they nor the training config declare, as those of other bundles do."""
-        inner = self.read(training, overlays)
-        found = []
-        for name in overlays:
-            missing = sorted(referred_ids(values_of(self.file(name))) - set(inner))
-            if missing:
-                found.append(
-                    f"--train_overlays {name}: it refers to @{', @'.join(missing)}, which {self.file(training)} does "
-                    "not declare: it is meant for another bundle; leave it out, or the strategy's overlay that adds it"
-                )
-        return found
 
     def _taken(self, file: Path, overlays: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a Python workflow; their values are known where a config holds them."""
@@ -339,6 +326,36 @@ def _where_else(name: str, file: Path) -> str:
     folders = [file.parent, *(_SHARED_OVERLAYS if os.sep not in name else ())]
     near = difflib.get_close_matches(file.stem, {found.stem for folder in folders for found in folder.glob("*.yaml")})
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _refuse_unfit(training: Path, overlays: Sequence[Path]) -> None:
+    """An overlay that is laid over a training config of others takes nothing from it that it does not have."""
+    values = {file: values_of(file) for file in (training, *overlays)}
+    declared = {id for one in values.values() for id in one if "#" not in id and "::" not in id}
+    if "pool" in declared:
+        return
+    for file in overlays:
+        parents = {_head(id) for id in values[file] if _head(id) != id}
+        lacking = sorted((parents | referred_ids(values[file])) - {id.lstrip("+~") for id in declared})
+        if lacking:
+            brings = "; it brings a network of its own" if "network_def" in values[file] else ""
+            raise BundleConfigError(
+                f"--train_overlays {file.stem} is for training configs with {', '.join(lacking[:_SHOWN])}"
+                f"{' and more' if len(lacking) > _SHOWN else ''}, which {training.name} does not have{brings}"
+            )
+
+
+def _head(id: str) -> str:
+    return id.lstrip("+~").replace("::", "#").partition("#")[0] if "#" in id or "::" in id else id
+
+
+def _placeless(knob: str, training: Path, inner: Mapping[str, Any]) -> str:
+    """A sentence about a knob that a training config has no place for."""
+    if knob == DROPOUT:
+        return f"--{knob}: the network of {training.name} takes none: choose a strategy without dropout"
+    engines = {name: id.replace("::", "#") for name, id in engine_ids(ConfigParser(dict(inner))).items()}
+    places = " or ".join(place.format_map(engines) for place in KNOBS[knob][:_SHOWN])
+    return f"--{knob}: {training.name} has no place for it, such as {places}; where it has one, name it by --train_map"
 
 
 def _parsed(file: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from monai_al.bundle.activation import told_activation
 from monai_al.bundle.bundle_modules import importing_from
 from monai_al.bundle.engine_ids import engine_ids
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
-from monai_al.bundle.found_parts import FoundParts, find_parts
+from monai_al.bundle.found_parts import FoundParts, find_parts, refuse_undeclared
 from monai_al.bundle.knobs import has_place_for, targets_of
 from monai_al.bundle.validation_use import decides_on_validation, deciding_handlers
 from monai_al.inferers import TrainedNetwork
@@ -99,6 +99,14 @@ class TrainingConfig:
     def has_pool(self) -> bool:
         """Whether the config gives its items itself; one that was written without this package does not."""
         return self.declares(POOL_ID) and self.declares(CACHE_ID)
+
+    def check_bundle_ids(self) -> None:
+        """Refuse parts that were named by ids which the config does not hold.
+
+        Raises:
+            BundleConfigError: names the first of them.
+        """
+        refuse_undeclared(self.name, self._bundle_ids, self._ids)
 
     def find(self) -> FoundParts:
         """What a config that was written without this package trains, reads and validates by; see :func:`find_parts`.

@@ -14,6 +14,7 @@ from ignite.engine import Engine
 
 from monai_al.bundle.dataset_entries import entries_of, transform_of
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.other_tasks import of_engine, of_entries, of_first
 
 __all__ = [
     "TrainingParts",
@@ -68,7 +69,8 @@ def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts
         name: what errors call the training config.
 
     Raises:
-        BundleConfigError: the trainer does not train one network on a data set with a list of entries.
+        BundleConfigError: the trainer does not train one network on a data set with a list of entries, or not for
+            segmentation.
 
     Example:
         >>> parts_of(Engine(lambda engine, batch: None), name="train.json")
@@ -76,15 +78,18 @@ def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts
         ...
         monai_al.bundle.errors.BundleConfigError: train.json runs a Engine without a network and a data_loader: ...
     """
+    _refuse(of_engine(trainer), name)
     network, loader = getattr(trainer, "network", None), getattr(trainer, "data_loader", None)
+    dataset = getattr(loader, "dataset", None)
+    entries = entries_of(dataset)
+    _refuse(of_entries(entries or ()), name)
     if not isinstance(network, torch.nn.Module) or loader is None:
         raise BundleConfigError(
             f"{name} runs a {type(trainer).__name__} without a network and a data_loader: active learning needs a "
             "trainer such as MONAI's SupervisedTrainer, which trains one network for segmentation"
         )
-    dataset = getattr(loader, "dataset", None)
-    entries = entries_of(dataset)
     if entries is None:
+        _refuse(of_first(dataset), name)
         raise BundleConfigError(
             f"{name} trains on a {type(dataset).__name__}, which has no list of entries as its 'data': active learning "
             "takes the items to annotate from there"
@@ -122,6 +127,11 @@ def with_named(parts: TrainingParts, given: Mapping[str, str], content: Callable
     named = {fields.get(role, role): content(id) for role, id in given.items() if role not in ("trainer", "evaluator")}
     named |= {key: list(named[key]) for key in fields.values() if key in named}
     return replace(parts, **named)
+
+
+def _refuse(why: str | None, name: str) -> None:
+    if why is not None:
+        raise BundleConfigError(f"{name}: {why}")
 
 
 def unwrapped(network: torch.nn.Module) -> torch.nn.Module:

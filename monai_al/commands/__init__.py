@@ -18,7 +18,10 @@ from monai_al.failures import USER_ERROR, shown_errors
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("init", "run", "where", "datalist", "status", "annotate", "import_labels", "report", "verify", "compare")
+COMMANDS = (
+    *("init", "run", "check", "where", "datalist", "status", "annotate", "import_labels", "report", "verify"),
+    "compare",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
             "examples:\n"
             "  python -m monai_al run active_learning               the loop on built-in data\n"
             "  python -m monai_al init scans                        an overlay for your own scans\n"
+            "  python -m monai_al check their_bundle                what works with a bundle of others\n"
             "  python -m monai_al where                             list all bundles and configs\n"
             "  python -m monai_al datalist hippocampus --dataset_dir Task04_Hippocampus\n"
             "  python -m monai_al status runs/hippocampus\n"

@@ -15,7 +15,7 @@ from typing import Any
 from monai_al.assets import bundle_config, find_overlay
 from monai_al.options import OPTIONS, is_expression, literal, literals_in
 
-__all__ = ["add_to", "config_values", "run_bundle", "words_and_options"]
+__all__ = ["add_to", "as_monai_takes", "config_values", "merged_config", "run_bundle", "words_and_options"]
 
 _OF_THE_COMMAND = {  # options of MONAI's run that this command gives
     "config_file": "give the config as NAME, and what is laid over it as OVERLAY",
@@ -81,7 +81,7 @@ def run_bundle(arguments: argparse.Namespace) -> None:
 
         print(bundle_help(USAGE, files))
         return
-    read = _read(files)
+    read = merged_config(files)
     _run(files, config_values(typed, read, foreign=_is_foreign(config, read, typed)))
 
 
@@ -239,11 +239,18 @@ def _check_parent(id: str, config: Mapping[str, Any]) -> None:
         path.append(key)
 
 
-def _read(files: Sequence[Path]) -> dict[str, Any]:
+def merged_config(files: Sequence[Path]) -> dict[str, Any]:
     """The merged config.
+
+    Args:
+        files: a config that runs something, and its overlays.
 
     Raises:
         ValueError: a file is no config or no overlay, or there is nothing in them that runs.
+
+    Example:
+        >>> merged_config([bundle_config("active_learning")])["rounds"]
+        4
     """
     from monai_al.bundle.config_files import check_overlays, read_config, values_of
 
@@ -257,6 +264,16 @@ def _read(files: Sequence[Path]) -> dict[str, Any]:
     return config
 
 
+def as_monai_takes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for MONAI's workflow, which leaves out those that are None.
+
+    Example:
+        >>> as_monai_takes({"rounds": 2, "threads": None})
+        {'rounds': 2, 'threads': '$None'}
+    """
+    return {id: _NOTHING if value is None else value for id, value in values.items()}
+
+
 def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     """MONAI's ``run``, without what it says before the bundle begins."""
     from monai.bundle import run
@@ -265,7 +282,7 @@ def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="parsing config_file")
     for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    values = {id: _NOTHING if value is None else value for id, value in values.items()}
+    values = as_monai_takes(values)
     values = {f"::{id}" if id in _OF_MONAI else id: value for id, value in values.items()}
     run(config_file=[str(file) for file in files], **values)
 

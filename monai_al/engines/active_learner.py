@@ -81,7 +81,7 @@ from monai_al.records import (
 from monai_al.records.manifest import check_intact, close_round
 from monai_al.records.signature import sign_run
 from monai_al.report import write_learning_curve
-from monai_al.sources import source_of
+from monai_al.sources import Source, source_of
 from monai_al.strategies import Strategy
 
 __all__ = ["ActiveLearner", "RoundEvents"]
@@ -276,7 +276,30 @@ class ActiveLearner(Engine):
         """Read the data and check all that can be wrong, before anything is written."""
         if isinstance(self.training, TrainingConfig) and self.training.has_pool:
             self.training.resolve("train::trainer::max_epochs")  # not used here; what cannot start is to fail
-        self.source = source_of(self.training, entries=self.settings.entries, score_inside=self.settings.score_inside)
+        entries, inside = self.settings.entries, self.settings.score_inside
+        self.check(source_of(self.training, entries=entries, score_inside=inside))
+        self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
+        self.view = StrategyView(
+            self.strategy,
+            self.source,
+            self.members,
+            self.settings,
+            sizes=self.sizes,
+            first=self.first,
+            encoder=self.encoder,
+        )
+
+    def check(self, source: Source, *, trying: Callable[..., None] = try_training) -> None:
+        """Check all that can be wrong with a run on some data; nothing is written.
+
+        Args:
+            source: the data of the training config.
+            trying: called as :func:`monai_al.engines.checks.try_training`.
+
+        Raises:
+            ValueError: it cannot work; the message says why.
+        """
+        self.source = source
         check_initial_weights(self.training, self.settings.initial_weights)
         check_parts(self.source, self.strategy, annotates_test=self.settings.annotate_test > 0)
         n_items = len(self.source.data.part("train"))
@@ -292,21 +315,11 @@ class ActiveLearner(Engine):
             self.source.prepare()
             check_annotator(self.annotator, self.source)
             check_truth(self.source, self.strategy)
-            try_training(self.training, self.source, self.strategy, self.settings.activation)
+            trying(self.training, self.source, self.strategy, self.settings.activation)
             if self.warm_start is not None:
                 self.warm_start.check(None if self.encoder is None else self.encoder.training)
         elif self.source.cache is None:  # its network tells the classes
             self.source.try_network(self.training.load(None, self.settings.activation), [])
-        self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
-        self.view = StrategyView(
-            self.strategy,
-            self.source,
-            self.members,
-            self.settings,
-            sizes=self.sizes,
-            first=self.first,
-            encoder=self.encoder,
-        )
 
     # -- one round -------------------------------------------------------------------------------------------------
 

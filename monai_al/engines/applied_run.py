@@ -214,10 +214,6 @@ def _own_run(
 ) -> TrainedRun | BundleModel:
     asked = {id: value for id, value in (overrides or {}).items() if id != "output_dir"}
     run = _found(run_dir, asked, trust, bundle)  # finds misspelled ids
-    fixed = [id for id in asked if re.split("#|::", id)[0] not in FREE_IDS]
-    if fixed:
-        run = run.with_overrides({id: value for id, value in asked.items() if id not in fixed})
-        _tell_kept(run, {id: asked[id] for id in fixed})
     if not (run.training.declares(POOL_ID) and run.training.declares(CACHE_ID)):
         raise BundleConfigError(
             f"{run_dir} is a run of a bundle with its own way of reading images: use that bundle's own inference "

@@ -224,6 +224,11 @@ def check_encoder(source: Source, *strategies: Strategy, given: bool, warm_start
     name = next((one.name for one in strategies if needs_encoder(one)), None)
     if name is None and not warm_start:
         return
+    if source.cache is None and not warm_start:
+        raise ValueError(
+            f"strategy {name} needs a pretrained encoder, which needs a training config with a pool and a cache of its "
+            "own"
+        )
     if not given and name is None:
         raise ValueError(
             "--warm_start encoder: name the config that trains the encoder by --encoder, or add the overlay "

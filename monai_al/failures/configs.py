@@ -19,6 +19,7 @@ from monai_al.failures.words import one_line
 __all__ = ["as_typed", "of_config", "of_network", "of_package", "of_syntax", "of_weights", "within_config"]
 
 _EXTRAS = {"tensorboard": "tensorboard", "tensorboardX": "tensorboard", "mlflow": "mlflow", "faiss": "faiss"}
+_CALLED = {"cv2": "opencv-python", "skimage": "scikit-image", "sklearn": "scikit-learn"}  # by pip
 _TARGET = re.compile(r"Cannot locate class or function path: '(.*)'")
 _REFERENCE = re.compile(r"the referring item `@(.*)` is not defined")
 _CIRCLE = re.compile(r"detected circular references '(.*)' for id='(.*)'")
@@ -55,7 +56,7 @@ def of_package(error: BaseException) -> str | None:
     if module is None or error.path is not None:
         return f"{one_line(text_of(error).partition(chr(10))[0])}"
     package = module.partition(".")[0]
-    install = f"'monai_al[{_EXTRAS[package]}]'" if package in _EXTRAS else package
+    install = f"'monai_al[{_EXTRAS[package]}]'" if package in _EXTRAS else _CALLED.get(package, package)
     return f"the package {module} is not installed: pip install {install}"
 
 

@@ -31,7 +31,7 @@ from monai_al.sources.entry_scores import score_entry, spacing_matters, truth_of
 from monai_al.sources.entry_settings import IMAGE, LABEL, USUAL, EntrySettings
 from monai_al.sources.entry_transforms import EntryTransforms, Watch
 from monai_al.sources.field_of_view import NetworkView, inside_of, outside_share, outside_voxels, view_of
-from monai_al.sources.first_try import check_samples, output_channels
+from monai_al.sources.first_try import check_samples, output_shape
 from monai_al.uncertainty import Measure
 
 __all__ = ["EntrySource"]
@@ -54,6 +54,9 @@ class EntrySource:
         score_inside: what lies outside of what the network sees counts in no score; else as missed.
         settings: under which keys entries hold images and labels, and how their patients are found.
         others: the lists of paths that the bundle's config holds, from which its entries may be made.
+
+    Attributes:
+        output_shape: ``(C, *spatial)`` of what the network gives for the first item, once it was tried.
 
     Raises:
         DataError: an entry cannot be used; the message names it.
@@ -99,7 +102,7 @@ class EntrySource:
             notes=(*lists.notes, *notes),
             patients_shared=not patients[0].isdisjoint(patients[1]),
         )
-        self._channels: int | None = None
+        self.output_shape: tuple[int, ...] | None = None
         self._counts: dict[tuple[str, str | None], _Counts] = {}
 
     def prepare(self, items: Sequence[Item] | None = None) -> None:
@@ -156,9 +159,9 @@ class EntrySource:
         return replace(trained, activation="multilabel") if several else trained
 
     def _output_channels(self, trained: TrainedNetwork) -> int:
-        if self._channels is None:
-            self._channels = output_channels(trained, self._first_image(), self.data[0].id)
-        return self._channels
+        if self.output_shape is None:
+            self.output_shape = output_shape(trained, self._first_image(), self.data[0].id)
+        return self.output_shape[0]
 
     def _first_image(self) -> torch.Tensor:
         return torch.as_tensor(self._seen(self.data[0], with_label=False)[IMAGE]).as_subclass(torch.Tensor)

@@ -13,6 +13,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, LazyTransform, MapTransform, SaveImage, SaveImaged, allow_missing_keys_mode
 
+from monai_al.bundle.other_tasks import of_clicks, of_two_images
+from monai_al.failures.configs import of_package
 from monai_al.records import DataError
 from monai_al.sources.entry_arrays import is_array
 from monai_al.sources.entry_items import paths_of
@@ -54,7 +56,7 @@ class EntryTransforms:
         with_label: bool,
         watch: Watch | None = None,
     ) -> dict[str, Any]:
-        """The entry as the network sees it; without its label, which then is not even read.
+        """The entry as the network sees it; without its label, which then is not read, but to say why that fails.
 
         Args:
             entry: the entry.
@@ -69,8 +71,31 @@ class EntryTransforms:
             watched = self.preprocessing if watch is None else _watched(self.preprocessing, watch)
             return self._applied(watched, entry, id)
         labels = self.settings.labels_of(entry)
-        unlabeled = {key: value for key, value in entry.items() if key not in labels}
-        return self._applied(self.preprocessing, unlabeled, id, without="its label")
+        alone = {key: value for key, value in entry.items() if key not in labels}
+        try:
+            return self._applied(self.preprocessing, alone, id, without="its label")
+        except DataError as error:
+            clicks = self._clicks(entry, id) if _is_stored(entry.get(self.settings.label_key)) else None
+            if clicks is None:
+                raise
+            raise DataError(f"{id}: {clicks}") from error
+
+    def _clicks(self, entry: Mapping[str, Any], id: str) -> str | None:
+        """A sentence where the preprocessing makes channels of the image from the label; None where it does not.
+
+        Raises:
+            DataError: it fails with the label, too, so that this is not the reason.
+        """
+        seen = _transformed(self.preprocessing, entry, id, None, reads_image=True)
+        if not isinstance(seen, Mapping) or IMAGE not in seen:
+            return None
+        labels = self.settings.labels_of(entry)
+        given: Any = {key: value for key, value in entry.items() if key not in labels}
+        with contextlib.suppress(Exception), allow_missing_keys_mode(self.preprocessing):
+            for one in self.preprocessing.transforms:
+                given = one(given)
+        stored, channels = given.get(IMAGE), len(seen[IMAGE])
+        return of_clicks(len(stored), channels) if hasattr(stored, "shape") and channels > len(stored) else None
 
     def stored_label(self, entry: Mapping[str, Any], id: str) -> tuple[torch.Tensor, np.ndarray]:
         """The label ``(C, *spatial)`` as the preprocessing reads it, where it is stored, and its ``(4, 4)`` affine.
@@ -101,6 +126,9 @@ class EntryTransforms:
         made = dict(out) if isinstance(out, Mapping) else {}
         made |= {name: made[key] for name, key in keys.items() if key in made and (name not in made or name in entry)}
         if needed not in made:
+            two = of_two_images(made) if needed == IMAGE else None
+            if two is not None:
+                raise DataError(f"{id}: {two}")
             other = "" if needed == keys[needed] else f", or {keys[needed]!r},"
             raise DataError(
                 f"the bundle's validate#preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r}"
@@ -242,9 +270,8 @@ def _transformed(
             cause = cause.__cause__
         why = "" if without is None else f" without {without}"
         why += ", which must not be read before it is annotated" if reads_image and without else ""
-        raise DataError(
-            f"the bundle's validate#preprocessing fails on {id}{why} ({type(cause).__name__}: {cause})"
-        ) from error
+        told = of_package(cause) or f"{type(cause).__name__}: {cause}"
+        raise DataError(f"the bundle's validate#preprocessing fails on {id}{why} ({told})") from error
 
 
 def _is_stored(value: Any) -> bool:

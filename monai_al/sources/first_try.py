@@ -10,12 +10,13 @@ from dataclasses import asdict
 
 import torch
 
+from monai_al.bundle.other_tasks import of_call, of_output
 from monai_al.data.seeding import seeded
 from monai_al.inferers import TrainedNetwork, refuse_equal_predictions
 from monai_al.records import DataError
 from monai_al.uncertainty import Measure
 
-__all__ = ["check_samples", "output_channels"]
+__all__ = ["check_samples", "output_channels", "output_shape"]
 
 
 def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False) -> int:
@@ -37,14 +38,43 @@ def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, 
         >>> output_channels(trained, torch.zeros(1, 4, 4), "a")
         3
     """
+    return output_shape(trained, image, name, same_size=same_size)[0]
+
+
+def output_shape(
+    trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False
+) -> tuple[int, ...]:
+    """Predict one image; see :func:`output_channels`.
+
+    Returns:
+        ``(C, *spatial)`` of what comes out.
+
+    Raises:
+        DataError: the network cannot predict such an image, or gives no segmentation.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from monai.inferers import SimpleInferer
+        >>> trained = SimpleNamespace(network=torch.nn.Conv2d(1, 3, 1), inferer=SimpleInferer(), device="cpu")
+        >>> output_shape(trained, torch.zeros(1, 4, 4), "a")
+        (3, 4, 4)
+    """
     try:
         with torch.no_grad():
             output = trained.inferer(image[None].to(trained.device), trained.network.eval())
+    except TypeError as error:
+        needs_more = of_call(error)
+        if needs_more is None:
+            raise
+        raise DataError(needs_more) from error
     except (RuntimeError, ValueError) as error:
         raise DataError(
             f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {str(error).rstrip('.')}. "
             "Do --in_channels and --image_size, or the preprocessing, fit?"
         ) from error
+    other = of_output(output, tuple(image.shape))
+    if other is not None:
+        raise DataError(f"{name}: {other}")
     if not isinstance(output, torch.Tensor) or output.ndim != image.ndim + 1:
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise DataError(f"the network gives {found} for {name!r}; one segmentation (1, C, *spatial) is needed")
@@ -54,7 +84,7 @@ def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, 
             f"the network gives {_size(predicted)} pixels for {name!r}, an image of {_size(size)}: give an "
             "--image_size that it can halve as often as it does, such as multiples of 16"
         )
-    return output.shape[1]
+    return tuple(output.shape[1:])
 
 
 def _size(shape: tuple[int, ...]) -> str:

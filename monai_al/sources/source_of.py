@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_al.bundle.errors import BundleConfigError
+from monai_al.bundle.found_parts import FoundParts
 from monai_al.bundle.python_training import PythonTraining
 from monai_al.bundle.training_config import CACHE_ID, POOL_ID, TrainingConfig
 from monai_al.datasets.plane_grid import FIT, PlaneGrid
@@ -31,6 +32,7 @@ def source_of(
     entries: EntrySettings = USUAL,
     *,
     score_inside: bool = False,
+    found: FoundParts | None = None,
 ) -> Source:
     """The data of a training config.
 
@@ -43,6 +45,7 @@ def source_of(
         classes: names of a foreign bundle's classes, where they are known already.
         entries: what is said of the entries of a foreign bundle.
         score_inside: score a foreign bundle on what its network sees alone.
+        found: the parts of a foreign bundle, where they are found already.
 
     Raises:
         BundleConfigError: the config lacks a part that is needed, or something is said of a foreign bundle that it is
@@ -68,7 +71,7 @@ def source_of(
         for grid in grids:
             _settle(training, grid)
         return SliceSource(data, cache)
-    found = training.find()
+    found = found or training.find()
     parts = found.parts
     if parts.test_entries is None:
         raise BundleConfigError(

@@ -272,7 +272,11 @@ def test_from_the_command_line_of_monai(bundle, data, tmp_path):
     ("network", "strategy", "message"),
     [
         ({"_target_": "SegResNetDS", "spatial_dims": 3}, "mc_dropout", "--dropout: the network of .* takes none"),
-        (None, "learning_loss", "--train_overlays learning_loss: it refers to @backbone, @channels, .*another bundle"),
+        (
+            None,
+            "learning_loss",
+            "--train_overlays learning_loss is for .* with backbone, .* brings a network of its own",
+        ),
     ],
 )
 def test_what_a_strategy_brings_and_has_no_place_for(network, strategy, message, bundle, data, tmp_path, capsys):
