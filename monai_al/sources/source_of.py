@@ -62,8 +62,8 @@ def source_of(
         _refuse(entries)
         if score_inside:
             raise BundleConfigError(
-                "--score_inside true is for bundles of others, whose own preprocessing may crop: leave it out; of "
-                f"{training.name} --image_size and --spacing say what the network sees"
+                "--score_inside true is for bundles of others, whose own preprocessing may crop: leave it out. What "
+                f"{training.name} crops, --image_size and --spacing say, and a warning tells what of the labels that is"
             )
         grid_ids = [GRID_ID] if training.declares(GRID_ID) else []
         data, cache, *grids = training.resolve(POOL_ID, CACHE_ID, *grid_ids)

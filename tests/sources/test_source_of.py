@@ -169,7 +169,7 @@ def test_scores_of_what_the_network_sees_are_of_bundles_of_others():
     assert not source_of(TrainingConfig(CONFIG)).score_inside
     own = {"pool": {"_target_": "monai_al.data.Pool", "items": []}, "cache": "$object()"}
     with pytest.raises(
-        BundleConfigError, match="--score_inside true is for bundles of others.*of my.json --image_size"
+        BundleConfigError, match="--score_inside true is for bundles of others.*What my.json crops, --image_size and"
     ):
         source_of(TrainingConfig(own, name="my.json"), score_inside=True)
 
