@@ -19,7 +19,7 @@ from monai_al.bundle.config_files import values_of
 from monai_al.bundle.engine_ids import followed, started_ids
 from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["has_pool", "missing_packages", "starts_trainer", "training_file"]
+__all__ = ["missing_packages", "starts_trainer", "training_file"]
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 _OF_TRAINERS = ("train_data_loader", "optimizer", "max_epochs")  # arguments
@@ -73,17 +73,6 @@ def starts_trainer(config: Mapping[str, Any]) -> bool:
     ids = [followed(id, parser) for id in started_ids(parser)]
     components = [parser[id] for id in ids if id in parser]
     return any(isinstance(one, Mapping) and not set(_OF_TRAINERS).isdisjoint(one) for one in components)
-
-
-def has_pool(file: Path) -> bool:
-    """Whether a training config gives its items itself, as those of this package do.
-
-    Example:
-        >>> from monai_al.assets import find_asset
-        >>> has_pool(find_asset("active_learning/configs/train.yaml")), has_pool(Path("broken.json"))
-        (True, False)
-    """
-    return "pool" in _readable(file)
 
 
 def missing_packages(files: Iterable[Path]) -> list[str]:

@@ -40,8 +40,15 @@ class Bench:
         ValueError: an option is wrong.
 
     Example:
-        >>> Bench.__init__.__annotations__["asked"]
-        'AskedCheck'
+        >>> import tempfile
+        >>> from monai_al.assets import bundle_config
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     config = Path(folder, "train.json")
+        ...     _ = config.write_text('{"run": "$print(1)"}')
+        ...     Bench(AskedCheck((config,), (bundle_config("active_learning"),)), Path(folder)).find()
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: ... runs no trainer: ...
     """
 
     found: FoundParts

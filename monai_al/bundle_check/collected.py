@@ -13,12 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from monai_al.bundle import BundleConfigError
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.engine_ids import run_entries
+from monai_al.bundle.training_config import POOL_ID
 from monai_al.bundle_check.asked import AskedCheck
 from monai_al.bundle_check.bench import Bench
 from monai_al.bundle_check.data_section import data_section
@@ -95,7 +97,7 @@ def check_bundle(asked: AskedCheck) -> CheckedBundle:
         asked: the training config and the options of a run.
 
     Raises:
-        ValueError: an option is wrong.
+        ValueError: an option is wrong, or the training config is one of ours.
 
     Example:
         >>> found = check_bundle(AskedCheck((Path("no/such/train.json"),), ()))
@@ -105,9 +107,11 @@ def check_bundle(asked: AskedCheck) -> CheckedBundle:
     name = str(asked.training[0])
     with tempfile.TemporaryDirectory() as folder, _hushed():
         try:
-            _refuse_unreadable(asked)
+            config = _readable(asked)
         except Exception as error:
             return CheckedBundle(name, (CheckedSection("found", problem=reason_of(error)),))
+        if POOL_ID in config:
+            raise ValueError(f"{name} has a pool of its own: its run checks all of this by itself before it starts")
         bench = Bench(asked, Path(folder))
         with torch_threads(bench.learner.settings.threads):
             return CheckedBundle(name, tuple(_sections(bench)))
@@ -125,14 +129,15 @@ def _sections(bench: Bench) -> Iterator[CheckedSection]:
         yield CheckedSection(title, tuple(rows))
 
 
-def _refuse_unreadable(asked: AskedCheck) -> None:
-    """What is wrong with the files of the training config, whatever the options."""
+def _readable(asked: AskedCheck) -> dict[str, Any]:
+    """The training config, where its files can be read and run something, whatever the options."""
     config = read_config(asked.training)
     if not run_entries(config):
         raise BundleConfigError(
             f"{asked.training[0]} runs nothing, it has no id 'run': active learning needs the training config of a "
             "bundle"
         )
+    return config
 
 
 @contextlib.contextmanager

@@ -24,10 +24,10 @@ def data_section(bench: Bench) -> Iterator[tuple[str, str]]:
         ValueError: a run would not start.
 
     Example:
-        >>> next(data_section(None))
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'read'
+        >>> from types import SimpleNamespace as Made
+        >>> source = EntrySource([{"image": "/data/a.png"}], [], preprocessing=[])
+        >>> next(data_section(Made(read=lambda: source)))
+        ('items', '1, none of them with a label')
     """
     source = bench.read()
     items, test = source.data.part("train").items, source.data.part("test").items

@@ -37,10 +37,14 @@ def found_section(bench: Bench) -> Iterator[tuple[str, str]]:
         BundleConfigError: it lacks a part that active learning needs.
 
     Example:
-        >>> next(found_section(None))
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'find'
+        >>> from types import SimpleNamespace as Made
+        >>> from monai_al.bundle.training_parts import TrainingParts
+        >>> parts = TrainingParts(Made(), Made(), [], [{"image": "a.nii"}])
+        >>> found = FoundParts(parts, {"trainer": "train::trainer"}, weights=None, listed=[], seeds=True)
+        >>> bench = Made(find=lambda: found, learner=Made(training=Made(raw=dict)))
+        >>> rows = dict(found_section(bench))
+        >>> rows["trainer"], rows["pool"], rows["inferer"]
+        ('SimpleNamespace, train#trainer', "1 entry of a list, inside of the trainer's data set", 'none')
     """
     found = bench.find()
     for name, (role, outside) in _PARTS.items():

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from monai.transforms import Invert, Invertd
+
 from monai_al.bundle_check.bench import Bench
 from monai_al.bundle_check.there_and_back import there_and_back
 from monai_al.records.undefined import shown
@@ -23,10 +25,11 @@ def item_section(bench: Bench) -> Iterator[tuple[str, str]]:
         DataError: its label cannot be taken through the transforms and back.
 
     Example:
-        >>> next(item_section(None))
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'source'
+        >>> from types import SimpleNamespace as Made
+        >>> from monai_al.sources.entry_source import EntrySource
+        >>> entries = [{"image": "/data/a.png"}, {"image": "/data/b.png", "label": "/data/b_label.png"}]
+        >>> next(item_section(Made(source=EntrySource(entries, [], preprocessing=[]))))
+        ('item', 'b.png')
     """
     source = bench.source
     item = next(one for one in (*source.data.part("train"), *source.data.part("test")) if one.label is not None)
@@ -37,7 +40,10 @@ def item_section(bench: Bench) -> Iterator[tuple[str, str]]:
     yield "network sees", _channels(trip.seen)
     yield "network gives", _channels(trip.given)
     classes = ", ".join(f"{name} {shown(dice, '.3f')}" for name, dice in trip.dice.items())
-    yield "there and back", f"its own label comes back with Dice {classes}; no network can score higher on it"
+    back = source.transforms.postprocessing
+    own = back is not None and any(isinstance(one, (Invert, Invertd)) for one in back.transforms)
+    how = "by the bundle's own Invertd" if own else "by the affines"
+    yield "there and back", f"its own label comes back, {how}, with Dice {classes}; no network can score higher on it"
     yield "not seen", f"{100 * trip.outside:.2f} % of its labeled voxels lie outside of what the network sees"
 
 

@@ -19,10 +19,14 @@ def next_section(bench: Bench) -> Iterator[tuple[str, str]]:
         bench: where the bundle was tried.
 
     Example:
-        >>> next(next_section(None))
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'asked'
+        >>> from pathlib import Path
+        >>> from types import SimpleNamespace as Made
+        >>> from monai_al.bundle_check import AskedCheck
+        >>> from monai_al.sources.entry_source import EntrySource
+        >>> asked = AskedCheck((Path("theirs/train.json"),), (), typed={"epochs": "9"})
+        >>> bench = Made(asked=asked, source=EntrySource([{"image": "/data/a.png"}] * 2, [], preprocessing=[]))
+        >>> dict(next_section(bench))["start"].partition("active_learning ")[2]
+        '--training_config theirs/train.json --epochs 9 --output_dir runs/theirs --rounds 1 --budget 1'
     """
     asked = bench.asked
     training, *laid = asked.training_names

@@ -37,10 +37,11 @@ def step_section(bench: Bench) -> Iterator[tuple[str, str]]:
         BundleConfigError: the training fails.
 
     Example:
-        >>> next(step_section(None))
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'source'
+        >>> from types import SimpleNamespace as Made
+        >>> from monai_al.sources.entry_source import EntrySource
+        >>> source = EntrySource([{"image": "/data/a.png"}], [], preprocessing=[])
+        >>> list(step_section(Made(source=source, learner=Made(training=None))))
+        [('not tried', 'no item of the pool has a label yet')]
     """
     source, training = bench.source, bench.learner.training
     labeled = [item for item in source.data.part("train") if item.label is not None]

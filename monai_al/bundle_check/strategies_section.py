@@ -26,8 +26,14 @@ def strategies_section(bench: Bench) -> Iterator[tuple[str, str]]:
         bench: where the bundle is tried, with its network tried.
 
     Example:
-        >>> next(strategies_section(None))[0]
-        'do not'
+        >>> from types import SimpleNamespace as Made
+        >>> from monai_al.records import DataError
+        >>> from monai_al.strategies import Random
+        >>> def check(learner):
+        ...     raise DataError("strategy random needs luck")
+        >>> asked = Made(learner=lambda *files: Made(strategy=Random()))
+        >>> next(strategies_section(Made(asked=asked, scratch=Path(), check=check)))[1].partition(": ")[2]
+        'needs luck'
     """
     by_reason: dict[str, list[str]] = {}
     for file in tqdm(overlays(), desc="trying strategies", file=sys.__stderr__, disable=None, leave=False):

@@ -63,10 +63,23 @@ def there_and_back(source: EntrySource, trained: TrainedNetwork, item: Item) -> 
         DataError: the label cannot be read, or nothing tells where a prediction lies.
 
     Example:
-        >>> there_and_back(None, None, None)
-        Traceback (most recent call last):
-        ...
-        AttributeError: 'NoneType' object has no attribute 'entries'
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from monai.inferers import SimpleInferer
+        >>> from monai.transforms import Compose, LoadImaged, Resized
+        >>> keys = ["image", "label"]
+        >>> read = Compose([LoadImaged(keys, ensure_channel_first=True), Resized(keys, (8, 8), mode="nearest")])
+        >>> trained = TrainedNetwork(torch.nn.Conv2d(1, 2, 1), torch.device("cpu"), SimpleInferer(), "softmax")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a", "b", "label"):
+        ...         Image.fromarray(np.eye(16, dtype=np.uint8)).save(f"{folder}/{name}.png")
+        ...     entries = [{"image": f"{folder}/{name}.png", "label": f"{folder}/label.png"} for name in "ab"]
+        ...     source = EntrySource(entries[:1], entries[1:], preprocessing=read)
+        ...     source.try_network(trained, [])
+        ...     trip = there_and_back(source, trained, source.data[0])
+        >>> trip.stored, trip.seen, trip.given, trip.outside
+        ((16, 16), (1, 8, 8), (2, 8, 8), 0.0)
     """
     (entry,) = source.entries([item])
     n_classes, overlapping = len(source.data.classes), source.overlapping

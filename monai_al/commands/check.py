@@ -87,7 +87,7 @@ def _training(name: str, named: str | None) -> tuple[Path, ...]:
         SystemExit: the bundle has no training config.
     """
     from monai_al.bundle import BundleConfigError
-    from monai_al.bundle.training_files import has_pool, training_file
+    from monai_al.bundle.training_files import training_file
     from monai_al.bundle_check import CheckedBundle, CheckedSection, bundle_page
 
     listed = _listed(name)
@@ -104,8 +104,6 @@ def _training(name: str, named: str | None) -> tuple[Path, ...]:
         raise ValueError(
             f"--training_config {named}: {name} names one already; give the bundle's folder, or leave it out"
         )
-    if has_pool(listed[0]):
-        raise ValueError(f"{listed[0]} has a pool of its own: its run checks all of this by itself before it starts")
     return listed
 
 

@@ -63,7 +63,9 @@ def with_patients(
     told = [f"Patients are the subjects of BIDS in the images' names, such as {s}." for s in [*subjects.values()][:1]]
     told += ["Patients of DICOM series are the folders that they lie in."] if cases else []
     if len(subjects) + len(cases) < len(keys):
-        told.append("Every file counts as a patient of its own; give a patient rule if some share a patient.")
+        told.append(
+            f"Every file counts as a patient of its own; give a patient rule, {option}, if some share a patient."
+        )
     named = {key: pair.patient for key, pair in found.items()}
     return found, [*told, *notes, *named_alike_note(named, option)]
 

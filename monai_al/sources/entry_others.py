@@ -56,8 +56,8 @@ def listed_paths(images: Iterable[str], labels: Iterable[str], others: Sequence[
         (['/d/im_2.nii'], [], True, False)
     """
     known = dict.fromkeys(images), dict.fromkeys(labels)
-    alone = paths_of([one for one in others if isinstance(one, str)])
-    groups = [paths_of(list(one)) for one in others if not isinstance(one, str)]
+    alone = paths_of([one for one in others if isinstance(one, (str, os.PathLike))])
+    groups = [paths_of(list(one)) for one in others if not isinstance(one, (str, os.PathLike))]
     kinds = _Kinds(known, itertools.chain(alone, *groups))
     found: tuple[dict[str, None], dict[str, None]] = {}, {}
     for group in [*groups, alone]:

@@ -43,7 +43,7 @@ class EntryTemplate:
         settings: EntrySettings = USUAL,
     ) -> None:
         self.entries, self.images = entries, images
-        self.lists = [paths_of(list(one)) for one in others if not isinstance(one, str)]
+        self.lists = [paths_of(list(one)) for one in others if not isinstance(one, (str, os.PathLike))]
         labels = set(settings.labels_of(entries[0]))
         self.like = {key: value for key, value in entries[0].items() if key not in labels}
         firsts = [first_image(entry, "", settings) for entry in entries]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monai_al.engines.settings import LoopSettings
+from monai_al.sources import EntrySettings
 
 
 def test_assumptions_about_costs_stand_in_a_record_where_they_are_not_the_defaults():
@@ -26,3 +27,13 @@ def test_what_is_scored_stands_in_a_record_where_it_is_not_the_default():
 def test_assumptions_out_of_range_are_refused():
     with pytest.raises(ValueError, match="slice_overhead must be a number of at least 0 and at most 1, got 2"):
         LoopSettings(slice_overhead=2)
+
+
+def test_what_is_said_of_entries_stands_in_a_record_where_it_is_not_the_default():
+    before = LoopSettings().results()
+    assert not {"image_key", "label_key", "patient"} & set(before)
+    said = LoopSettings(label_key="seg", patient=r"(p\d+)").results()
+    assert said == before | {"label_key": "seg", "patient": r"(p\d+)"}
+    assert EntrySettings.recorded(said) == LoopSettings(label_key="seg", patient=r"(p\d+)").entries
+    with pytest.raises(ValueError, match="--image_key must be a key of the bundle's entries, got None"):
+        LoopSettings(image_key=None)

@@ -82,6 +82,13 @@ def test_unknown_id_split_and_duplicates_are_named():
         Pool([]).part("val")
 
 
+def test_a_patient_may_lie_in_two_splits_where_that_is_known():
+    items = [Item("a", "", "v", "p"), Item("b", "", "w", "p", split="test")]
+    pool = Pool(items, patients_shared=True)
+    assert [part.patients for part in (pool.part("train"), pool.part("test"))] == [("p",), ("p",)]
+    assert pool.with_items(items).patients_shared
+
+
 def test_parts_divide_the_pool():
     pool = split_by_patient(Pool(items_of(1, 2, 1, 1, 3)), test=0.4, validation=0.2)
     parts = {split: pool.part(split) for split in ("train", "validation", "test")}
