@@ -144,6 +144,8 @@ class _Pairs:
 
     def _made(self, images: Iterable[str]) -> dict[str, Entry]:
         """Image -> an entry that is made for it, where all of its files are known."""
+        if not (images := list(images)):
+            return {}
         template = EntryTemplate([pair.entry for pair in self.pairs], self.listed.order, self.others, self.settings)
         made = {image: template.entry(image) for image in images}
         return {image: entry for image, entry in made.items() if entry is not None}

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 
 from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.files import Pair
@@ -65,7 +66,8 @@ def _own_patient(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """The key of an entry that names its patient, and the name."""
     for key in _KEYS:
         value = entry.get(key)
-        value = value.item() if isinstance(value, (np.generic, np.ndarray)) and np.size(value) == 1 else value
+        if isinstance(value, (np.generic, np.ndarray, torch.Tensor)) and np.asarray(value).size == 1:
+            value = np.asarray(value).item()
         known = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value == value
         if known and str(value).strip():
             return key, str(value)

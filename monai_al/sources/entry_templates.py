@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,40 +41,43 @@ class EntryTemplate:
         others: Sequence[str | Sequence[str]],
         settings: EntrySettings = USUAL,
     ) -> None:
-        self.entries, self.images = entries, images
-        self.lists = [paths_of(list(one)) for one in others if not isinstance(one, (str, os.PathLike))]
+        lists = [paths_of(list(one)) for one in others if not isinstance(one, (str, os.PathLike))]
         labels = set(settings.labels_of(entries[0]))
-        self.like = {key: value for key, value in entries[0].items() if key not in labels}
         firsts = [first_image(entry, "", settings) for entry in entries]
-        self.first = firsts[0]
         apart = {repr({key: value for key, value in entry.items() if key not in labels}) for entry in entries}
-        self.once = len(apart) == len(set(firsts))  # else entries are parts of an image, of which no name tells
+        self.possible = len(apart) == len(set(firsts))  # else entries are parts of an image, of which no name tells
+        self.like = {key: value for key, value in entries[0].items() if key not in labels}
+        self.files: dict[str, list[dict[str, str]]] = {}
+        for key, value in list(self.like.items()):
+            files = [
+                {image: image for image in images}
+                if path == firsts[0]
+                else _by_image(entries, key, place, images, lists)
+                for place, path in enumerate(paths_of(value))
+            ]
+            if any(files):
+                self.files[key] = files
+            elif any(repr(entry.get(key)) != repr(value) for entry in entries):
+                self.possible &= os.sep not in str(value)  # else these are files that no list holds
+                del self.like[key]
 
     def entry(self, image: str) -> dict[str, Any] | None:
         """The entry of an image; None where a file of it, or what makes its entry a part of it, is not known."""
-        if not self.once:
+        if not self.possible:
             return None
-        made: dict[str, Any] = {}
-        for key, value in self.like.items():
-            paths = paths_of(value)
-            if self.first in paths or any(not set(paths).isdisjoint(one) for one in self.lists):
-                files = [self._file(image, key, place) for place in range(len(paths))]
-                if None in files:
-                    return None
-                made[key] = files if isinstance(value, (list, tuple)) else files[0]
-            elif all(repr(entry.get(key)) == repr(value) for entry in self.entries):
-                made[key] = value
-            elif os.sep in str(value):  # files that no list holds
+        made = dict(self.like)
+        for key, files_of in self.files.items():
+            files = [found.get(image) for found in files_of]
+            if None in files:
                 return None
+            made[key] = files if isinstance(self.like[key], (list, tuple)) else files[0]
         return made
 
-    def _file(self, image: str, key: str, place: int) -> str | None:
-        return image if paths_of(self.like[key])[place] == self.first else self._files(key, place).get(image)
 
-    @functools.cache  # noqa: B019
-    def _files(self, key: str, place: int) -> dict[str, str]:
-        """Image -> its file at a place of a key."""
-        used = {path for entry in self.entries for path in paths_of(entry.get(key))[place : place + 1]}
-        files = [path for one in self.lists if used.intersection(one) for path in one]
-        fits = fitting_images(self.images, files)
-        return {image: file for file, found in fits.items() if len(found) == 1 for image in found}
+def _by_image(
+    entries: Sequence[Mapping[str, Any]], key: str, place: int, images: Sequence[str], lists: Sequence[Sequence[str]]
+) -> dict[str, str]:
+    """Image -> the file with its name, of the lists that hold the entries' files at a place of a key."""
+    used = {path for entry in entries for path in paths_of(entry.get(key))[place : place + 1]}
+    fits = fitting_images(images, [path for one in lists if used.intersection(one) for path in one])
+    return {image: file for file, found in fits.items() if len(found) == 1 for image in found}
