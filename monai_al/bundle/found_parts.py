@@ -22,7 +22,7 @@ from monai_al.bundle.errors import BundleConfigError, failing_by_itself
 from monai_al.bundle.loaded_weights import loaded_files, weights_watched
 from monai_al.bundle.overrides import RUN_IDS, scratch_overrides
 from monai_al.bundle.process_state import close_handlers, untouched_process
-from monai_al.bundle.training_parts import TrainingParts, handlers_of, parts_of, unwrapped, with_named
+from monai_al.bundle.training_parts import TrainingParts, parts_of, unwrapped, with_named
 from monai_al.options import literal
 
 __all__ = ["ROLES", "FoundParts", "find_parts", "refuse_undeclared"]
@@ -95,10 +95,10 @@ def find_parts(training: _Config, given: Mapping[str, str] | None = None) -> Fou
             _refuse_untrained(training.name, given, parser)
             _refuse_empty(training, given, parser)
             trainer = _trainer(training.name, given.get("trainer"), parser)
-            evaluator = _evaluator(given.get("evaluator"), parser, trainer)
             _begin(parser)
             seeds = torch.initial_seed() != _SEED
-            parts = parts_of(trainer, evaluator, name=training.name)
+            evaluator = parser.get_parsed_content(given["evaluator"]) if "evaluator" in given else None
+            parts = parts_of(trainer, evaluator, usual=lambda: _usual_evaluator(parser), name=training.name)
         files = loaded_files(seen, trainer, parts.network)
         listed = [value for value in _resolved(parser).values() if _is_paths(value)]
         close_handlers(list(_resolved(parser).values()))
@@ -138,6 +138,11 @@ def _trainer(name: str, given: str | None, parser: ConfigParser) -> Any:
     )
 
 
+def _usual_evaluator(parser: ConfigParser) -> Any:
+    usual = engine_ids(parser)["evaluator"]
+    return parser.get_parsed_content(usual) if usual in parser else None
+
+
 def _begin(parser: ConfigParser) -> None:
     """Evaluate what the config does before it trains, where it may load weights."""
     before = {"initialize": len(entries_under("initialize", parser))}
@@ -158,17 +163,6 @@ def _engines_in_run(parser: ConfigParser) -> list[Any]:
             if isinstance(value, Engine) and hasattr(value, "optimizer"):
                 found[id(value)] = value
     return list(found.values())
-
-
-def _evaluator(given: str | None, parser: ConfigParser, trainer: Any) -> Any:
-    """The one that is named; else None where a handler of the trainer runs one, else that of MONAI's usual ids."""
-    if given is not None:
-        return parser.get_parsed_content(given)
-    if any(isinstance(getattr(handler, "validator", None), Engine) for _, handler in handlers_of(trainer)):
-        return None
-    usual = engine_ids(parser)["evaluator"]
-    found = parser.get_parsed_content(usual) if usual in parser else None
-    return found if isinstance(found, Engine) else None
 
 
 def _ids(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -> dict[str, str | None]:

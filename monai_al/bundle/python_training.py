@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from ignite.engine import Engine
 from monai.bundle import BundleWorkflow
 from monai.inferers import SimpleInferer
 from monai.utils import set_determinism
@@ -29,7 +28,6 @@ from monai_al.bundle.scratch_writing import writing_into
 from monai_al.bundle.started_trainer import before_start, trainer_of
 from monai_al.bundle.training_parts import (
     TrainingParts,
-    handlers_of,
     parts_of,
     postprocessing_of,
     stop_validating,
@@ -116,9 +114,6 @@ class PythonTraining:
     def deciding(self) -> list[str]:
         """What of it lets validation scores decide how training goes on, or when it ends."""
         return list(self._found().deciding)
-
-    def check_bundle_ids(self) -> None:
-        """Nothing: the parts that were named are checked from the start."""
 
     def find(self) -> FoundParts:
         """Build the workflow once, up to where its trainer starts, and see what it consists of. Nothing is trained.
@@ -277,17 +272,9 @@ class PythonTraining:
             raise
 
     def _parts(self, workflow: BundleWorkflow, trainer: Any) -> TrainingParts:
-        parts = parts_of(trainer, self._evaluator(workflow, trainer), name=self.name)
+        named = self._named(workflow, self.ids[EVALUATOR]) if EVALUATOR in self.ids else None
+        parts = parts_of(trainer, named, usual=lambda: held_by(workflow, EVALUATOR), name=self.name)
         return with_named(parts, self.ids, lambda name: self._named(workflow, name))
-
-    def _evaluator(self, workflow: BundleWorkflow, trainer: Any) -> Any:
-        """The one that is named; else None where a handler of the trainer runs one, else MONAI's property."""
-        if EVALUATOR in self.ids:
-            return self._named(workflow, self.ids[EVALUATOR])
-        if any(isinstance(getattr(handler, "validator", None), Engine) for _, handler in handlers_of(trainer)):
-            return None
-        found = held_by(workflow, EVALUATOR)
-        return found if isinstance(found, Engine) else None
 
     def _named(self, workflow: BundleWorkflow, name: str) -> Any:
         found = held_by(workflow, name)

@@ -355,10 +355,9 @@ def _placeless(knob: str, training: Path, inner: Mapping[str, Any]) -> str:
         return f"--{knob}: the network of {training.name} takes none: choose a strategy without dropout"
     engines = {name: id.replace("::", "#") for name, id in engine_ids(ConfigParser(dict(inner))).items()}
     places = " or ".join(place.format_map(engines) for place in KNOBS[knob][:_SHOWN])
-    lacks = (
-        f"the network of {training.name} takes none" if knob == "dropout" else f"{training.name} has no place for it"
+    return (
+        f"--{knob}: {training.name} has no place for it, such as {places}; where it has another, name it by --train_map"
     )
-    return f"--{knob}: {lacks}, such as {places}; where it has another, name it by --train_map"
 
 
 def _parsed(file: Path) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class TrainingConfig:
         ids: role -> id as they were found before; a role whose id is None is found anew.
 
     Raises:
-        BundleConfigError: an override names an id that the config does not declare, and no knob.
+        BundleConfigError: an override names an id that the config does not declare, and no knob; or ``bundle_ids``
+            names a part that there is not, or an id that the config does not declare.
 
     Example:
         >>> inner = {"loss": {"_target_": "DiceLoss", "softmax": True}, "batch_size": 4}
@@ -81,6 +82,7 @@ class TrainingConfig:
         self._deciding: list[str] | None = None
         self._declared = {key: value for key, value in config.items() if key != "_meta_"}
         self._ids = ConfigParser(self._declared)
+        refuse_undeclared(name, self._bundle_ids, self._ids)
         self._shared: dict[str, Any] = {}
         self.overrides: dict[str, Any] = {}
         unknown = []
@@ -99,14 +101,6 @@ class TrainingConfig:
     def has_pool(self) -> bool:
         """Whether the config gives its items itself; one that was written without this package does not."""
         return self.declares(POOL_ID) and self.declares(CACHE_ID)
-
-    def check_bundle_ids(self) -> None:
-        """Refuse parts that were named by ids which the config does not hold.
-
-        Raises:
-            BundleConfigError: names the first of them.
-        """
-        refuse_undeclared(self.name, self._bundle_ids, self._ids)
 
     def find(self) -> FoundParts:
         """What a config that was written without this package trains, reads and validates by; see :func:`find_parts`.

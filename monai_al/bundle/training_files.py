@@ -8,7 +8,7 @@ import ast
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _WORKFLOWS = {"BundleWorkflow", "PythonicWorkflow"}  # MONAI's, which one writte
 
 
 def training_file(folder: Path) -> Path:
-    """The training config of a bundle: ``train``, else the one config that starts a trainer.
+    """The training config of a bundle: ``train``, else the one config that starts a trainer, else its Python workflow.
 
     Args:
         folder: of the bundle, or its folder of configs.
@@ -48,12 +48,15 @@ def training_file(folder: Path) -> Path:
     configs = folder / "configs" if (folder / "configs").is_dir() else folder
     usual = [path for suffix in _SUFFIXES if (path := configs / f"train{suffix}").is_file()]
     files = sorted(path for path in configs.glob("*") if path.suffix in _SUFFIXES)
-    found = usual or [path for path in files if starts_trainer(_readable(path))]
+    scripts = [path for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts]
+    workflows = [path for path in scripts if _extends(path, _WORKFLOWS)]
+    lacking = missing_packages(scripts) if workflows else []
+    found = usual or [path for path in files if starts_trainer(_readable(path))] or ([] if lacking else workflows)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise ValueError(f"{folder} has {len(found)} training configs, {names}: name one by --training_config")
     if not found:
-        raise BundleConfigError(f"{folder} has no training config: {_instead(folder, files)}")
+        raise BundleConfigError(f"{folder} has no training config: {_instead(folder, files, workflows, lacking)}")
     return found[0]
 
 
@@ -104,14 +107,13 @@ def _readable(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _instead(folder: Path, files: Iterable[Path]) -> str:
+def _instead(folder: Path, files: Iterable[Path], workflows: Sequence[Path], lacking: Sequence[str]) -> str:
     """What a bundle without a training config has."""
-    scripts = [path for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts]
-    workflows = [path for path in scripts if _extends(path, _WORKFLOWS)]
     if workflows:
-        lacking = missing_packages(scripts)
-        needs = f"; the packages {', '.join(lacking)} that it imports are not installed" if lacking else ""
-        return f"its workflow is written in Python ({workflows[0].relative_to(folder).as_posix()}){needs}"
+        return (
+            f"its workflow is written in Python ({workflows[0].relative_to(folder).as_posix()}); the packages "
+            f"{', '.join(lacking)} that it imports are not installed"
+        )
     applying = [path.name for path in files if _APPLYING in path.read_text(encoding="utf-8", errors="replace")]
     only = f", it only applies a network ({', '.join(applying)})" if applying else ""
     return f"nothing in it trains{only}"

@@ -60,12 +60,15 @@ class TrainingParts:
     inferer: Any = None
 
 
-def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts:
+def parts_of(
+    trainer: Any, evaluator: Any = None, *, usual: Callable[[], Any] = lambda: None, name: str
+) -> TrainingParts:
     """What a trainer trains and reads, and what validates it.
 
     Args:
         trainer: an engine of MONAI, or one like it.
         evaluator: the engine that validates; None looks for it among the trainer's handlers.
+        usual: gives what stands where such an engine usually does, in case no handler runs one.
         name: what errors call the training config.
 
     Raises:
@@ -94,7 +97,7 @@ def parts_of(trainer: Any, evaluator: Any = None, *, name: str) -> TrainingParts
             f"{name} trains on a {type(dataset).__name__}, which has no list of entries as its 'data': active learning "
             "takes the items to annotate from there"
         )
-    evaluator = evaluator if evaluator is not None else _validator(trainer, name)
+    evaluator = evaluator if evaluator is not None else _validator(trainer, name) or _engine(usual())
     test = getattr(getattr(evaluator, "data_loader", None), "dataset", None)
     return TrainingParts(
         trainer,
@@ -196,6 +199,10 @@ def postprocessing_of(engine: Any) -> Callable[..., Any] | None:
             if found is not None:
                 return found
     return None
+
+
+def _engine(value: Any) -> Any:
+    return value if isinstance(value, Engine) else None
 
 
 def _validates(handler: Any) -> bool:

@@ -58,7 +58,6 @@ class Bench:
     def __init__(self, asked: AskedCheck, scratch: Path) -> None:
         self.asked, self.scratch = asked, scratch
         self.learner = asked.learner(scratch / "run")
-        self.learner.training.check_bundle_ids()
         self._data: dict[str, tuple[RoundTraining | PythonTraining, Source]] = {}
         self._tried: dict[str, Exception | None] = {}
 

@@ -21,6 +21,7 @@ from monai_al.bundle import BundleConfigError
 from monai_al.bundle.config_files import read_config
 from monai_al.bundle.engine_ids import run_entries
 from monai_al.bundle.training_config import POOL_ID
+from monai_al.bundle.workflow_file import is_python
 from monai_al.bundle_check.asked import AskedCheck
 from monai_al.bundle_check.bench import Bench
 from monai_al.bundle_check.data_section import data_section
@@ -131,6 +132,8 @@ def _sections(bench: Bench) -> Iterator[CheckedSection]:
 
 def _readable(asked: AskedCheck) -> dict[str, Any]:
     """The training config, where its files can be read and run something, whatever the options."""
+    if is_python(asked.training[0]):
+        return {}
     config = read_config(asked.training)
     if not run_entries(config):
         raise BundleConfigError(
@@ -142,8 +145,8 @@ def _readable(asked: AskedCheck) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Let nobody but the page speak, and leave no compiled modules beside a bundle's scripts."""
-    level, writes = logging.root.manager.disable, sys.dont_write_bytecode
+    """Let nobody but the page speak."""
+    level = logging.root.manager.disable
     nowhere = io.StringIO()
     with (
         contextlib.redirect_stdout(nowhere),
@@ -151,9 +154,7 @@ def _hushed() -> Iterator[None]:
         warnings.catch_warnings(action="ignore"),
     ):
         logging.disable(logging.CRITICAL)
-        sys.dont_write_bytecode = True
         try:
             yield
         finally:
             logging.disable(level)
-            sys.dont_write_bytecode = writes

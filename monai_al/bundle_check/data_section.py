@@ -34,6 +34,7 @@ def data_section(bench: Bench) -> Iterator[tuple[str, str]]:
     yield "items", _counted(items)
     yield "test items", _counted(test)
     yield "patients", _patients([*items, *test])
+    yield from (("note", note) for note in source.data.notes)
     learner = bench.learner
     bench.check(learner)
     trained = learner.training.load(None, learner.settings.activation)

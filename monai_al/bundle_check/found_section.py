@@ -9,8 +9,6 @@ from typing import Any
 
 from monai_al.bundle.found_parts import FoundParts
 from monai_al.bundle.overrides import scratch_overrides
-from monai_al.bundle.training_parts import handlers_of
-from monai_al.bundle.validation_use import decides_on_validation
 from monai_al.bundle_check.bench import Bench
 
 __all__ = ["found_section"]
@@ -41,7 +39,7 @@ def found_section(bench: Bench) -> Iterator[tuple[str, str]]:
         >>> from monai_al.bundle.training_parts import TrainingParts
         >>> parts = TrainingParts(Made(), Made(), [], [{"image": "a.nii"}])
         >>> found = FoundParts(parts, {"trainer": "train::trainer"}, weights=None, listed=[], seeds=True)
-        >>> bench = Made(find=lambda: found, learner=Made(training=Made(raw=dict)))
+        >>> bench = Made(find=lambda: found, learner=Made(training=Made(raw=dict, root=None, deciding=list)))
         >>> rows = dict(found_section(bench))
         >>> rows["trainer"], rows["pool"], rows["inferer"]
         ('SimpleNamespace, train#trainer', "1 entry of a list, inside of the trainer's data set", 'none')
@@ -52,10 +50,10 @@ def found_section(bench: Bench) -> Iterator[tuple[str, str]]:
     yield "weights", _weights(found)
     own = ", in place of that which the bundle sets by itself" if found.seeds else ""
     yield "seed", f"that of each round{own}"
-    raw = bench.learner.training.raw()
-    if deciding := _deciding(found, raw):
+    training = bench.learner.training
+    if deciding := training.deciding():
         yield "validation", f"{', '.join(deciding)} decides by the labels of the test set: scores flatter"
-    redirected = [id.replace("::", "#") for id in scratch_overrides(raw, "")]
+    redirected = [id.replace("::", "#") for id in scratch_overrides(training.raw(), "", training.root)]
     yield "redirected", f"{', '.join(redirected) or 'nothing'}, into a folder that is dropped after each round"
 
 
@@ -69,13 +67,6 @@ def _part(found: FoundParts, role: str, outside: str) -> str:
     what = f"{number}{type(part).__name__}"
     id = found.ids.get(role)
     return f"{what}, inside of {outside}" if id is None else f"{what}, {id.replace('::', '#')}"
-
-
-def _deciding(found: FoundParts, raw: dict[str, Any]) -> list[str]:
-    """What lets validation scores decide; of handlers only those that are attached, as a config may switch them off."""
-    engines = (found.parts.trainer, found.parts.evaluator)
-    attached = {type(handler).__name__ for engine in engines for _, handler in handlers_of(engine)}
-    return [name for name in decides_on_validation(raw) if name in attached or not name.startswith("EarlyStop")]
 
 
 def _weights(found: FoundParts) -> str:

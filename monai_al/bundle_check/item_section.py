@@ -44,7 +44,8 @@ def item_section(bench: Bench) -> Iterator[tuple[str, str]]:
     own = back is not None and any(isinstance(one, (Invert, Invertd)) for one in back.transforms)
     how = "by the bundle's own Invertd" if own else "by the affines"
     yield "there and back", f"its own label comes back, {how}, with Dice {classes}; no network can score higher on it"
-    yield "not seen", f"{100 * trip.outside:.2f} % of its labeled voxels lie outside of what the network sees"
+    outside = "–" if trip.outside is None else f"{100 * trip.outside:.2f} %"
+    yield "not seen", f"{outside} of its labeled voxels lie outside of what the network sees"
 
 
 def _sizes(numbers: Sequence[float]) -> str:

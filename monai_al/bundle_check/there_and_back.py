@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from monai.inferers import Inferer
 
-from monai_al.data import VolumeGeometry
 from monai_al.inferers import TrainedNetwork
 from monai_al.passes import evaluate_items
 from monai_al.records import Item
@@ -21,7 +20,7 @@ from monai_al.sources.entry_scores import truth_of
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.first_try import output_shape
 
-__all__ = ["ThereAndBack", "label_as_output", "share_outside", "there_and_back"]
+__all__ = ["ThereAndBack", "label_as_output", "there_and_back"]
 
 _SURE = 20.0  # a logit of which every activation makes 0 or 1
 
@@ -35,7 +34,7 @@ class ThereAndBack:
         spacing: size of a voxel there in mm; None where the file tells none.
         seen: ``(C, *spatial)`` of what the network sees.
         given: ``(C, *spatial)`` of what the network gives.
-        outside: share of its labeled voxels that lie outside of what the network sees.
+        outside: share of its labeled foreground that lies outside of what the network sees; None where it has none.
         dice: class -> Dice of the label that came back with the stored one; None where the label has no such class.
 
     Example:
@@ -47,7 +46,7 @@ class ThereAndBack:
     spacing: tuple[float, ...] | None
     seen: tuple[int, ...]
     given: tuple[int, ...]
-    outside: float
+    outside: float | None
     dice: Mapping[str, float | None]
 
 
@@ -88,20 +87,18 @@ def there_and_back(source: EntrySource, trained: TrainedNetwork, item: Item) -> 
     grid = truth.shape[1:] if overlapping else truth.shape
     seen = source.transforms.network_input(entry, item.id, with_label=True)
     image = torch.as_tensor(seen[IMAGE])
-    place = source.transforms.place_of(image, seen, grid, affine, item.id)
     given = source.output_shape if item.id == source.data[0].id else None
     given = given or output_shape(trained, image.as_subclass(torch.Tensor), item.id)
     seen_truth = truth_of(torch.as_tensor(seen[LABEL]), n_classes, overlapping, item.id)
     answer = label_as_output(seen_truth, given[0], trained.activation, overlapping=overlapping)
     scores = evaluate_items(source, replace(trained, network=torch.nn.Identity(), inferer=_Answers(answer)), [item])
     spacing = tuple(np.linalg.norm(affine[:3, :3], axis=0)[: len(grid)])
-    labeled = np.asarray(truth.any(0) if overlapping else (truth > 0) & (truth < n_classes))
     return ThereAndBack(
         grid,
         None if source.placeholder_spacing([item]) else spacing,
         tuple(image.shape),
         given,
-        share_outside(labeled, affine, tuple(image.shape[1:]), place),
+        scores["outside"]["share"],
         scores["dice_3d"]["per_class"],
     )
 
@@ -131,28 +128,6 @@ def label_as_output(truth: np.ndarray, channels: int, activation: str, *, overla
         masks = np.stack([truth == number for number in numbers])
     probabilities = torch.from_numpy(masks.astype(np.float32))
     return probabilities if activation == "none" else _SURE * (2 * probabilities - 1)
-
-
-def share_outside(labeled: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], place: np.ndarray) -> float:
-    """Which share of the labeled voxels lies outside of what the network sees; 0 where none is labeled.
-
-    Args:
-        labeled: bool ``(*spatial)`` on the stored grid, of two or three dimensions.
-        affine: ``(4, 4)``, stored voxel index -> millimetres.
-        shape: of what the network sees, as many dimensions.
-        place: ``(4, 4)``, its voxel index -> millimetres.
-
-    Example:
-        >>> share_outside(np.ones((4, 4), bool), np.eye(4), (4, 3), np.eye(4))
-        0.25
-    """
-    flat = labeled.ndim == 2
-    stored = labeled[..., None] if flat else labeled
-    inner: Any = (*shape, 1) if flat else shape
-    outer: Any = stored.shape
-    seen = VolumeGeometry(outer, affine, inner, place, (1.0, 1.0, 1.0)).seen()
-    missed = stored.transpose(2, 0, 1) & ~seen
-    return float(missed.sum() / max(1, stored.sum()))
 
 
 class _Answers(Inferer):

@@ -82,7 +82,10 @@ def run_bundle(arguments: argparse.Namespace) -> None:
         print(bundle_help(USAGE, files))
         return
     read = merged_config(files)
-    _run(files, config_values(typed, read, foreign=_is_foreign(config, read, typed)))
+    from monai_al.bundle.foreign_training import is_foreign
+
+    named = typed.get("training_config") or read.get("training_config")
+    _run(files, config_values(typed, read, foreign=is_foreign(config, named)))
 
 
 def words_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
@@ -202,19 +205,6 @@ def _undeclared(text: str) -> Any:
     if is_expression(text):
         return text
     return literals_in(text if "#" in text and text[0] not in "[{('\"" else DefaultParseValue(text))
-
-
-def _is_foreign(config: Path, content: Mapping[str, Any], typed: Mapping[str, str | None]) -> bool:
-    """Whether the training config that is asked for belongs to a bundle that knows nothing of this package."""
-    named = typed.get("training_config") or content.get("training_config")
-    if not named or is_expression(named):
-        return False
-    from monai_al.bundle.config_files import read_config
-    from monai_al.bundle.running_bundle import RunningBundle, bundle_root
-    from monai_al.bundle.workflow_file import file_and_class, is_python
-
-    file, _ = file_and_class(RunningBundle(bundle_root(config), {}).file(str(named)))
-    return file.is_file() and (is_python(file) or "pool" not in read_config([file]))
 
 
 def _check_parent(id: str, config: Mapping[str, Any]) -> None:

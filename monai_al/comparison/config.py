@@ -101,11 +101,21 @@ class Comparison:
                 seed,
                 output / name.replace(" ", "_") / f"seed_{seed}",
                 (self.bundle, *self.overlays, *own.get("overlays", ())),
-                {"cache_dir": str(output / "cache"), **self.options, **own.get("options", {}), "seed": seed},
+                {**self._cache(own, output), **self.options, **own.get("options", {}), "seed": seed},
             )
             for seed in self.seeds
             for name, own in self.runs.items()
         ]
+
+    def _cache(self, own: Mapping[str, Any], output: Path) -> dict[str, str]:
+        """The cache that runs share; a training config of others has none."""
+        training = {**self.options, **own.get("options", {})}.get("training_config")
+        if training is not None:
+            from monai_al.bundle.foreign_training import is_foreign
+
+            if is_foreign(Path(self.bundle), training):
+                return {}
+        return {"cache_dir": str(output / "cache")}
 
     def with_seeds_of(self, output_dir: str | Path) -> Comparison:
         """The same with the seeds, too, that have runs in a folder."""

@@ -20,7 +20,7 @@ from monai.transforms import (
     Spacingd,
 )
 
-from monai_al.bundle_check.there_and_back import label_as_output, share_outside, there_and_back
+from monai_al.bundle_check.there_and_back import label_as_output, there_and_back
 from monai_al.inferers import TrainedNetwork
 from monai_al.sources.entry_source import EntrySource
 from monai_al.uncertainty import probabilities
@@ -99,17 +99,3 @@ def test_overlapping_masks_stay_masks():
         [[True, True, False]],
         [[False, True, False]],
     ]
-
-
-def test_the_share_outside_against_a_voxel_by_voxel_count():
-    rng = np.random.default_rng(0)
-    labeled = rng.random((7, 6, 5)) > 0.5
-    affine, place = np.diag([2.0, 2.0, 3.0, 1.0]), np.diag([1.5, 3.0, 3.0, 1.0])
-    place[:3, 3] = [3.0, -2.0, 4.0]
-    shape = (4, 3, 2)
-    missed = 0
-    for voxel in np.argwhere(labeled):
-        inner = np.linalg.inv(place) @ affine @ [*voxel, 1]
-        missed += not all(-0.5 <= at <= n - 0.5 for at, n in zip(inner[:3], shape, strict=True))
-    assert share_outside(labeled, affine, shape, place) == pytest.approx(missed / labeled.sum())
-    assert share_outside(np.zeros((3, 3), bool), np.eye(4), (1, 1), np.eye(4)) == 0

@@ -9,6 +9,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -295,6 +296,16 @@ def test_a_bundle_without_a_training_config(check, bundle):
     status, page = check(folder)
     assert status == 1
     assert "written in Python (scripts/workflow.py); the packages no_such_package that it imports are not" in page
+
+
+def test_a_workflow_in_python_is_found_in_its_folder(check, tmp_path, no_strategies):
+    folder = shutil.copytree(FOREIGN / "python_workflow", tmp_path / "theirs")
+    (folder / "scripts" / "pythonic.py").unlink()  # the other one
+    WRITE["python_workflow"](tmp_path / "data", np.random.default_rng(0))
+    status, page = check(folder, "--dataset_dir", tmp_path / "data", "--channels", "[2,4,4]", "--epochs", "1")
+    assert status == 0, page
+    for fact in ("workflow.py: active learning works", "trainer SupervisedTrainer", "test items 10, all", "trains its"):
+        assert fact in page
 
 
 # -- broken ones -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,17 @@ def comparison(tmp_path):
     return Comparison("Mine", str(loop), options={"rounds": 3}, seeds=(0,), runs=runs)
 
 
+def test_runs_share_a_cache_unless_their_training_config_has_none(comparison, tmp_path):
+    """A training config of others declares no pool, and would refuse the option."""
+    theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
+    theirs.write_text('{"run": []}')
+    ours.write_text('{"pool": [], "run": []}')
+    comparison.runs["a"]["options"] = {"training_config": str(theirs)}
+    comparison.runs["b"]["options"] = {"training_config": str(ours)}
+    caches = [run.options.get("cache_dir") for run in comparison.planned(tmp_path)]
+    assert caches == [None, str(tmp_path / "cache"), str(tmp_path / "cache")]
+
+
 def test_nothing_is_there_yet(comparison, tmp_path):
     work = work_left(comparison.planned(tmp_path))
     assert (work.done, work.begun, work.to_come, work.rounds, work.seconds) == (0, 0, 3, 9, None)
