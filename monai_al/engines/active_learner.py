@@ -30,6 +30,7 @@ from monai_al.engines.checks import (
     check_initial_weights,
     check_members,
     check_parts,
+    check_pixels,
     check_truth,
     needs_encoder,
     try_training,
@@ -316,6 +317,7 @@ class ActiveLearner(Engine):
             check_annotator(self.annotator, self.source)
             check_truth(self.source, self.strategy)
             trying(self.training, self.source, self.strategy, self.settings.activation)
+            check_pixels(self.source, self.strategy, self.first)
             if self.warm_start is not None:
                 self.warm_start.check(None if self.encoder is None else self.encoder.training)
         elif self.source.cache is None:  # its network tells the classes

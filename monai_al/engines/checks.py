@@ -11,7 +11,7 @@ from monai_al.bundle.loaded_weights import refuse_loaded
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART
 from monai_al.engines.members import BEST, MEAN, Members
 from monai_al.engines.settings import BUNDLE
-from monai_al.handlers.named_embeddings import bottleneck_of, layer_and_grid
+from monai_al.handlers.named_embeddings import PIXELS, bottleneck_of, layer_and_grid
 from monai_al.handlers.needs import (
     ENCODER,
     before_training,
@@ -33,6 +33,7 @@ __all__ = [
     "check_initial_weights",
     "check_members",
     "check_parts",
+    "check_pixels",
     "check_truth",
     "needs_encoder",
     "try_training",
@@ -189,6 +190,40 @@ def check_truth(source: Source, strategy: Strategy) -> None:
     """
     if strategy.uses_truth and source.cache is not None:
         source.present(source.data.part("train").items)
+
+
+def check_pixels(source: Source, strategy: Strategy, first: Strategy | None = None) -> None:
+    """Images whose pixels are compared as they are have one size, as far as five tell that are spread over the pool.
+
+    Args:
+        source: the data, prepared.
+        strategy: the strategy.
+        first: the one that chooses the initial set; None: chance does.
+
+    Raises:
+        ValueError: two of the images differ in size.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> from monai_al.strategies import Random
+        >>> check_pixels(SliceSource(Pool([]), cache=None), Random())
+    """
+    initially = {} if first is None else initial_needs_of(first) or {}
+    asked = {"embedding": needs_of(strategy), "initial": initially}
+    option = next((name for name, needs in asked.items() if PIXELS in needs.values()), None)
+    if option is None:
+        return
+    items = source.data.part("train").items
+    some = [items[number] for number in sorted({round(i * (len(items) - 1) / 4) for i in range(5)})]
+    sizes = [tuple(batch["image"].shape[2:]) for batch in source.loader(some, batch_size=1)]
+    for item, size in zip(some, sizes, strict=True):
+        if size != sizes[0]:
+            shown = [" x ".join(map(str, one)) for one in (sizes[0], size)]
+            raise ValueError(
+                f"strategy {strategy.name} compares the pixels of images, and those of {some[0].id} ({shown[0]}) and "
+                f"{item.id} ({shown[1]}) differ in number: give --strategy#{option} {PIXELS}:64, which resizes them"
+            )
 
 
 def needs_encoder(*strategies: Strategy) -> bool:

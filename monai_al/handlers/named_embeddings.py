@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BOTTLENECK", "bottleneck_of", "is_pixels", "layer_and_grid", "pixel_rows"]
+__all__ = ["BOTTLENECK", "PIXELS", "bottleneck_of", "is_pixels", "layer_and_grid", "pixel_rows"]
 
 BOTTLENECK = "bottleneck"
-_PIXELS = re.compile(r"pixels(?::([1-9]\d*))?$")
+PIXELS = "pixels"  # the embedding by the preprocessed image itself
+_PIXELS = re.compile(rf"{PIXELS}(?::([1-9]\d*))?$")
 _GRID = re.compile(r"(.*):([1-9]\d*)$")
 
 

@@ -31,7 +31,7 @@ SMALL = {
     "hippocampus_3d": ["--network_def#channels", "[2, 4, 4]"],
     "skin_lesion_2d": ["--network_def#channels", "[2, 4, 4, 4]", "--image_size", "[32, 32]", "--val_fraction", "0.4"],
 }
-SOME = ("ceal", "coreset_encoder", "entropy", "learning_loss", "mc_dropout", "random_volumes")
+SOME = ("ceal", "coreset_bottleneck", "coreset_encoder", "entropy", "learning_loss", "mc_dropout", "random_volumes")
 KEYS = ["image", "label"]
 READ = {"_target_": "LoadImaged", "keys": KEYS, "ensure_channel_first": True}
 TINY = {
@@ -151,6 +151,9 @@ def no_strategies(monkeypatch):
                 "gives 34 x 40 x 32, 3 channels",
                 "its own label comes back, by the affines, with Dice anterior 1.000, posterior 1.000",
                 "not seen 0.00 %",
+                "work entropy, mc_dropout do not",
+                "coreset_bottleneck: compares the pixels of images, and those of hippocampus_000",
+                "differ in number: give --strategy#initial pixels:64, which resizes them",
             ],
         ),
         (
@@ -160,6 +163,7 @@ def no_strategies(monkeypatch):
                 "activation sigmoid, as its postprocessing tells",
                 "stored 96 x 80, with no size of a pixel told network sees 32 x 32, 3 channels",
                 "gives 32 x 32, 1 channel",
+                "work coreset_bottleneck, entropy, mc_dropout do not",
             ],
         ),
     ],
@@ -172,7 +176,7 @@ def test_the_page_of_a_bundle_that_works(name, facts, check, tmp_path, few_strat
     assert (status, [fact for fact in facts if fact not in page]) == (0, [])
     assert "active learning works found" in page
     assert re.search(r"trains its first step on 2 items took [\d.]+ s, .* loss \d", page)
-    assert "work entropy, mc_dropout do not ceal: gives pseudo labels, which need" in page
+    assert "do not ceal: gives pseudo labels, which need" in page
     assert "do not coreset_encoder: needs a pretrained encoder, which needs a training config with a pool" in page
     assert re.search(r"learning_loss: --train_overlays learning_loss is for .* it brings a network of its own", page)
     assert "random_volumes: --train_overlays whole_volumes is for training configs with cache, datalist, pool" in page
