@@ -39,7 +39,8 @@ _SHOWN = 3
 _EACH_ITS_OWN = {"network_def", "out_channels", "train", "validate", "val_interval"}
 OF_A_ROUND = "of_a_round"  # attribute of a workflow that a loop runs
 # options that say which configs are read and what is handed to them
-_OF_CONFIGS = ("training_config", "train_overlays", "train_map", "nested_overrides", "encoder", "encoder_overlays")
+_NESTED = "nested_overrides"
+_OF_CONFIGS = ("training_config", "train_overlays", "train_map", _NESTED, "encoder", "encoder_overlays")
 # overlays of the training config for any bundle: in the installed package, or in the source checkout around it
 _SHARED_OVERLAYS = [Path(__file__).resolve().parents[up] / "configs" / "training" for up in (1, 2)]
 
@@ -86,9 +87,8 @@ class RunningBundle:
         overlays: Sequence[str] = (),
         train_map: Mapping[str, Any] | None = None,
         own: str | None = None,
-        nested: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The flat ids that the training config declares too, and the knobs that it has a place for, unresolved.
+        """The ids for the training config, unresolved: flat ones that it declares too, knobs and ``nested_overrides``.
 
         Args:
             training: name of the training config.
@@ -96,18 +96,15 @@ class RunningBundle:
             train_map: knob -> id or ids; see :class:`monai_al.bundle.TrainingConfig`.
             own: name of this config itself, where its own values are not for the training: then only what overlays
                 and overrides say is handed on.
-            nested: nested id -> value; those that the training config has a place for are handed on.
         """
-        inner = self.read(training, overlays, given=nested)
+        inner = self.read(training, overlays)
         handed_on = self._handed_on(inner, train_map)
         kept = {} if own is None else _parsed(self.file(own))
         flat = {id: v for id, v in self.config.items() if id in handed_on and not (id in kept and kept[id] == v)}
-        return flat | _with_a_place(nested, inner)
+        return flat | _with_a_place(self._nested, inner)
 
-    def forwarded_ids(
-        self, config: str, overlays: Sequence[str] = (), nested: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """The flat ids that another config declares too, unresolved; see :meth:`forwarded`, which also hands on knobs.
+    def forwarded_ids(self, config: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
+        """The ids for another config, unresolved; see :meth:`forwarded`, which also hands on knobs.
 
         The network, its number of output channels and the parts of the training that MONAI names are each config's own:
         another ``network_def`` is that of the segmentation network.
@@ -115,11 +112,10 @@ class RunningBundle:
         Args:
             config: name of the config, such as the one that trains an encoder.
             overlays: names of the overlays that are laid over it.
-            nested: nested id -> value; those that the config has a place for are handed on.
         """
         inner = self.read(config, overlays, of="encoder")
         declared = set(inner) - _NEVER_FORWARDED - _EACH_ITS_OWN
-        return {id: value for id, value in self.config.items() if id in declared} | _with_a_place(nested, inner)
+        return {id: value for id, value in self.config.items() if id in declared} | _with_a_place(self._nested, inner)
 
     def check_overrides(
         self,
@@ -129,7 +125,6 @@ class RunningBundle:
         own: str | None = None,
         defaults: str | None = None,
         encoder: Sequence[str] = (),
-        nested: Mapping[str, Any] | None = None,
     ) -> None:
         """Refuse every id that nothing refers to, here or in the training config, and every value that cannot be meant.
 
@@ -144,7 +139,6 @@ class RunningBundle:
             defaults: name of this config itself: an id that keeps the value it has there is no override, also where an
                 overlay took away what referred to it.
             encoder: names of the config that trains an encoder and of its overlays.
-            nested: nested id -> value, for the training config or the encoder's.
 
         Raises:
             BundleConfigError: lists them, with the nearest ids that exist, or with what the option takes.
@@ -163,7 +157,8 @@ class RunningBundle:
         if training is None:
             known |= _OF_TRAINING
         else:
-            inner = self.read(training, overlays, given=nested)
+            known |= {_NESTED}
+            inner = self.read(training, overlays)
             in_python = WORKFLOW_ID in inner
             if not in_python and not run_entries(inner) and "trainer" not in (inner.get("train") or ()):
                 raise BundleConfigError(
@@ -180,7 +175,7 @@ class RunningBundle:
         kept = _parsed(own_values) if own_values is not None and own_values.is_file() else {}
         known |= {id for id, value in self.config.items() if id in kept and kept[id] == value}
         known |= self._of_the_bundles_own_encoder(kept.get("encoder"), encoder)
-        problems += [*_homeless(nested, inner, pretraining), *_aimless(train_map, inner)]
+        problems += [*_homeless(self._nested, inner, pretraining), *_aimless(train_map, inner)]
         unknown = [id for id in self.config if id not in known]
         placeless = [id for id in unknown if id in KNOBS and training is not None]
         problems += [_placeless(id, self.file(str(training)), inner) for id in placeless]
@@ -210,7 +205,6 @@ class RunningBundle:
         overlays: Sequence[str] = (),
         *,
         of: str = "training",
-        given: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """A config with its overlays, by name or path, merged and unresolved; or what a Python workflow takes.
 
@@ -218,7 +212,6 @@ class RunningBundle:
             config: its name.
             overlays: names of the overlays that are laid over it.
             of: ``training`` or ``encoder``, for the message.
-            given: options of a Python workflow that say what else it takes.
 
         Raises:
             BundleConfigError: one of them is not there; the message names the option.
@@ -230,16 +223,28 @@ class RunningBundle:
                 where = _where_else(str(file_and_class(name)[0]), file)
                 raise BundleConfigError(f"{options[number > 0]} {name}: {file} does not exist{where}")
         if of == "training" and is_python(config):
-            return self._taken(self.file(config), overlays, given or {})
+            return self._taken(self.file(config), overlays)
         if of == "training":
             _refuse_unfit(self.file(config), [self.file(name) for name in overlays])
         return read_config(self.files(config, overlays))
 
-    def _taken(self, file: Path, overlays: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def _nested(self) -> dict[str, Any]:
+        """The values for parts of the training config or the encoder's, in whose words they are: unresolved."""
+        nested = self.config.get(_NESTED) or {}
+        if isinstance(nested, str) and self.parser is not None:  # an expression that gives them all
+            nested = self.parser.get_parsed_content(_NESTED)
+        return dict(nested)
+
+    def _taken(self, file: Path, overlays: Sequence[str]) -> dict[str, Any]:
         """The options of a Python workflow; their values are known where a config holds them."""
         if overlays:
             raise BundleConfigError(f"--train_overlays {overlays[0]}: {file} is no config that it could be laid over")
-        read = {name: value for name, value in {**self.config, **given}.items() if name in FILES and value is not None}
+        read = {
+            name: value
+            for name, value in {**self.config, **self._nested}.items()
+            if name in FILES and value is not None
+        }
         taken = options_taken(read_workflow(file), content_of(read))
         return {WORKFLOW_ID: str(file)} | dict.fromkeys(taken.names) | dict(taken.config)
 

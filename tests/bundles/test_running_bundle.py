@@ -160,6 +160,12 @@ def test_flat_ids_of_the_training_config_are_forwarded_unresolved(bundle):
     assert forwarded == {"steps": "$1 + 1", "dataset_dir": raw}
 
 
+def test_nested_overrides_are_in_the_words_of_the_training_config(bundle):
+    """Where they are resolved, ``@device`` is the training's and the function is known there alone."""
+    nested = {"train#trainer#max_epochs": "$theirs(@device)", "nowhere#at": 1}
+    assert bundle(nested_overrides=nested).forwarded("train.json") == {"train#trainer#max_epochs": "$theirs(@device)"}
+
+
 def test_the_network_of_the_segmentation_is_not_that_of_the_encoder():
     root = BUNDLE.parent / "group_contrastive_cardiac"
     outer = {"network_def": {"_target_": "UNet"}, "loss": {"_target_": "DiceLoss"}, "optimizer": {"_target_": "SGD"}}
