@@ -115,7 +115,7 @@ def check_length(dataset: Any, items: Sequence[Any]) -> None:
     if hasattr(held, "__len__") and len(held) != len(items):
         raise BundleConfigError(
             f"the training data set holds {len(held)} entries although it was given {len(items)} labeled items: "
-            "its class must use all of train#dataset#data"
+            "its class must use all of its entries"
         )
 
 

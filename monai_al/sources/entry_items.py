@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _SHOWN = 10
-TRAIN, TEST = "train#dataset#data", "validate#dataset#data"
+TRAIN, TEST = "the training list", "the validation list"
 
 
 class EntryLists(NamedTuple):

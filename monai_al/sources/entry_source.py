@@ -147,7 +147,7 @@ class EntrySource:
         if (truth == NOT_ANNOTATED).any() and not ((truth > 0) & (truth != NOT_ANNOTATED)).any():
             raise DataError(
                 f"{item.id}: its label holds {NOT_ANNOTATED}, which means 'not annotated', and no class: let the "
-                "validate#preprocessing scale it to class numbers"
+                "validation preprocessing scale it to class numbers"
             )
         seen = self._seen(item, with_label=True)
         stored = truth.shape[1:] if self.overlapping else truth.shape

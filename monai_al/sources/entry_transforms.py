@@ -131,7 +131,7 @@ class EntryTransforms:
                 raise DataError(f"{id}: {two}")
             other = "" if needed == keys[needed] else f", or {keys[needed]!r},"
             raise DataError(
-                f"the bundle's validate#preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r}"
+                f"the bundle's validation preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r}"
                 f"{other} is needed, so no random crops; --{needed}_key takes another key for it"
             )
         return made
@@ -271,7 +271,7 @@ def _transformed(
         why = "" if without is None else f" without {without}"
         why += ", which must not be read before it is annotated" if reads_image and without else ""
         told = of_package(cause) or f"{type(cause).__name__}: {cause}"
-        raise DataError(f"the bundle's validate#preprocessing fails on {id}{why} ({told})") from error
+        raise DataError(f"the bundle's validation preprocessing fails on {id}{why} ({told})") from error
 
 
 def _is_stored(value: Any) -> bool:

@@ -115,8 +115,8 @@ def test_a_key_that_the_preprocessing_does_not_make(entries):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (EntrySettings("mr"), "entry 0 of train#dataset#data has 'ct', 'organ'; it needs an 'mr': --image_key says"),
-        (EntrySettings("ct", "tumor"), "1 entries of validate#dataset#data have no 'tumor', .* keys are 'ct', 'organ'"),
+        (EntrySettings("mr"), "entry 0 of the training list has 'ct', 'organ'; it needs an 'mr': --image_key says"),
+        (EntrySettings("ct", "tumor"), "1 entries of the validation list have no 'tumor', .* keys are 'ct', 'organ'"),
         (EntrySettings("ct"), "have no 'label', such as ct_2.nii.gz, whose keys are 'ct', 'organ': .*--label_key says"),
         (EntrySettings(label_key="organ"), "gives the keys 'ct'.* 'image' is needed.*--image_key takes another key"),
     ],

@@ -205,7 +205,7 @@ def test_several_labels_of_an_image_move_together():
 def test_a_test_list_without_any_right_label_is_refused():
     images, labels = files(range(6), missing=(0, 1))
     pairs = zipped(images, labels)
-    with pytest.raises(DataError, match=r"validate#dataset#data pairs .* \(image_00 is paired with label_02\)"):
+    with pytest.raises(DataError, match=r"the validation list pairs .* \(image_00 is paired with label_02\)"):
         entry_lists(pairs[:2], pairs[2:])
 
 
@@ -249,7 +249,7 @@ def test_the_same_entries_of_one_patient():
 
 def test_a_partial_overlap_is_refused():
     entries = zipped(*files(range(5)))
-    with pytest.raises(DataError, match=r"image_03.nii.gz is in train#dataset#data and in validate#dataset#data"):
+    with pytest.raises(DataError, match=r"image_03.nii.gz is in the training list and in the validation list"):
         entry_lists(entries[:4], entries[3:])
     found = entry_lists(entries[:3], entries[3:])
     assert (found.train, found.test, found.notes) == (entries[:3], entries[3:], ())
@@ -272,13 +272,13 @@ def test_arrays_in_both_lists():
     found = entry_lists(made, again)
     assert (len(found.train), len(found.test)) == (8, 2)
     assert entry_lists(made[:6], again[6:])[:2] == (made[:6], again[6:])
-    with pytest.raises(DataError, match="the array of entry 5 is in train#dataset#data and in validate#dataset#data"):
+    with pytest.raises(DataError, match="the array of entry 5 is in the training list and in the validation list"):
         entry_lists(made[:6], again[5:])
     blank = [{"image": np.zeros((4, 4)), "label": np.zeros((4, 4))}]  # such as slices beyond the body
     assert len(entry_lists(made[:6] + blank, again[6:] + blank).test) == 5
 
 
 def test_entries_that_are_none():
-    with pytest.raises(DataError, match="entry 1 of validate#dataset#data is a str, not a dictionary"):
+    with pytest.raises(DataError, match="entry 1 of the validation list is a str, not a dictionary"):
         entry_lists([{"image": "/d/a.nii"}], [{"image": "/d/b.nii"}, "/d/c.nii"])
     assert entry_lists([], []) == ([], [], ())

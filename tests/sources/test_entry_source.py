@@ -409,7 +409,7 @@ def test_entries_without_labels(entries):
     assert data.data[0].label is None
     assert data.data[2].label == entries[2]["label"]
     data.try_network(trained(), [])
-    with pytest.raises(DataError, match="1 entries of validate#dataset#data have no 'label', such as 3.nii.gz"):
+    with pytest.raises(DataError, match="1 entries of the validation list have no 'label', such as 3.nii.gz"):
         EntrySource(entries[:2], [entries[2], bare[3]], preprocessing=READ).try_network(trained(), [])
 
 
@@ -439,7 +439,7 @@ def test_slices_of_one_image():
     items = entry_items(train, [{"image": "/d/b.nii", "slice": 7}])
     assert [item.id for item in items] == ["a.nii/0000", "a.nii/0001", "a.nii/0002", "b.nii/0007"]
     assert {item.patient for item in items} == {"a.nii", "b.nii"}
-    with pytest.raises(DataError, match="a.nii is in train#dataset#data and in validate#dataset#data"):
+    with pytest.raises(DataError, match="a.nii is in the training list and in the validation list"):
         entry_items(train, [{"image": "/d/a.nii", "slice": 9}])
     with pytest.raises(DataError, match="a.nii is listed twice .* 'slice'"):
         entry_items([*train, train[0]], [])
@@ -453,9 +453,9 @@ def test_a_list_that_is_repeated_to_be_drawn_from_more_often(entries):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("/d/a.nii", "entry 1 of train#dataset#data is a str, not a dictionary"),
-        ({"image": np.zeros(3)}, "entry 1 of train#dataset#data: its 'image' is a ndarray, not the path"),
-        ({"t1": "/no/such/file", "label": "/d/l.nii"}, "entry 1 of train#dataset#data has 't1', 'label'; it needs"),
+        ("/d/a.nii", "entry 1 of the training list is a str, not a dictionary"),
+        ({"image": np.zeros(3)}, "entry 1 of the training list: its 'image' is a ndarray, not the path"),
+        ({"t1": "/no/such/file", "label": "/d/l.nii"}, "entry 1 of the training list has 't1', 'label'; it needs"),
         ({"image": "/d/b.nii"}, "b.nii is listed twice"),
     ],
 )

@@ -156,7 +156,7 @@ def test_an_invertd_refers_to_the_very_preprocessing():
         ({"validate__dataset__data": [], "dataset_dir": ..., "train__dataset__data": [{"image": "/a"}]},
          "validate#dataset#data of my.json is empty: does the folder that it reads"),
         ({"validate__dataset__data": "$[{'image': '/data/b.nii'}, {'image': '/data/c.nii'}]"},
-         "b.nii is in train#dataset#data and in validate#dataset#data"),
+         "b.nii is in the training list and in the validation list"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(changes, message):
