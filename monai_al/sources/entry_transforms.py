@@ -131,8 +131,8 @@ class EntryTransforms:
                 raise DataError(f"{id}: {two}")
             other = "" if needed == keys[needed] else f", or {keys[needed]!r},"
             raise DataError(
-                f"the bundle's validation preprocessing gives {_described(out)} for {id}; one dictionary with {needed!r}"
-                f"{other} is needed, so no random crops; --{needed}_key takes another key for it"
+                f"the bundle's validation preprocessing gives {_described(out)} for {id}; one dictionary with "
+                f"{needed!r}{other} is needed, so no random crops; --{needed}_key takes another key for it"
             )
         return made
 
