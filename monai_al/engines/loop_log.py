@@ -129,7 +129,7 @@ def tell_answer(number: int, answer: Answer) -> None:
         >>> tell_answer(1, Answer(annotator="someone"))
     """
     if answer.annotator is not None and answer.labeled:
-        logger.info("%s: %d slices taken, returned by %s", round_title(number), len(answer.labeled), answer.annotator)
+        logger.info("%s: %d items taken, returned by %s", round_title(number), len(answer.labeled), answer.annotator)
     for note in answer.notes:
         logger.warning("%s: %s", round_title(number), note)
 
@@ -158,13 +158,15 @@ def tell_waiting(
             round_title(number), len(waiting), annotator, waiting[0],
         )  # fmt: skip
         return
-    volumes = {row.volume for row in read_work_list(place) if row.id in set(waiting)}
+    rows = [row for row in read_work_list(place) if row.id in set(waiting)]
+    several = f" of {len({row.volume for row in rows})} volumes" if any(row.slice is not None for row in rows) else ""
     logger.info(
-        "%s: %d slices of %d volumes wait for labels%s%s. The work lies in %s. When it is saved there, run the same "
+        "%s: %d %s wait for labels%s%s. The work lies in %s. When it is saved there, run the same "
         "command again; to draw it in napari: python -m monai_al annotate %s; to take it in without training: "
         "python -m monai_al import-labels %s",
-        round_title(number), len(waiting), len(volumes), ", and no round waits for them" * (number == TEST),
-        f": {task}" if (task := work_task(place)) else "", place / WORK_PAGE, run, run,
+        round_title(number), len(waiting), f"slices{several}" if several else "items",
+        ", and no round waits for them" * (number == TEST), f": {task}" if (task := work_task(place)) else "",
+        place / WORK_PAGE, run, run,
     )  # fmt: skip
 
 
