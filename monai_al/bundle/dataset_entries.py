@@ -11,11 +11,12 @@ from typing import Any
 from unittest import mock
 
 from monai.data import CacheDataset
-from torch.utils.data import Subset
+from monai.transforms import Compose
+from torch.utils.data import Dataset, Subset
 
 from monai_al.bundle.errors import BundleConfigError
 
-__all__ = ["entries_of", "put_entries", "refuse_empty", "transform_of", "uncached"]
+__all__ = ["entries_of", "inner_dataset", "put_entries", "refuse_empty", "transform_of", "uncached"]
 
 
 def entries_of(dataset: Any) -> list[Any] | None:
@@ -36,11 +37,46 @@ def entries_of(dataset: Any) -> list[Any] | None:
     data = getattr(dataset, "data", dataset)
     if not (_is_list(data) and _is_list(dataset)):
         return None
-    if len(data) == 0 < len(dataset):  # it keeps them elsewhere
-        data = dataset
-    if data is not dataset and not isinstance(data, (list, tuple)):
-        return entries_of(data)  # one data set in another
+    if inner_dataset(dataset) is not None:
+        return entries_of(data)
+    if _keeps_elsewhere(dataset):
+        data = _as_read(dataset)
     return [data[i] for i in range(len(data))]
+
+
+def inner_dataset(dataset: Any) -> Any:
+    """The data set that another one reads its entries from; None where those are a list, or items of their own.
+
+    Example:
+        >>> from monai.data import Dataset
+        >>> inner = Dataset(["a"], transform=str.upper)
+        >>> inner_dataset(Dataset(inner)) is inner, inner_dataset(inner)
+        (True, None)
+    """
+    data = base = getattr(dataset, "data", None)
+    while isinstance(base, Subset):
+        base = base.dataset
+    lists = isinstance(base, Dataset) and _is_list(getattr(base, "data", None)) and not _keeps_elsewhere(base)
+    return data if lists else None
+
+
+def _keeps_elsewhere(dataset: Any) -> bool:
+    """Whether a data set, such as one that reads an ``.npz`` file, has more items than its ``data``."""
+    data = getattr(dataset, "data", dataset)
+    return _is_list(data) and _is_list(dataset) and len(data) == 0 < len(dataset)
+
+
+def _as_read(dataset: Any) -> Any:
+    """The same data set, whose items are left as they are read."""
+    if getattr(dataset, "transform", None) is None:
+        return dataset
+    dataset = copy.copy(dataset)
+    dataset.transform = _itself
+    return dataset
+
+
+def _itself(entry: Any) -> Any:
+    return entry
 
 
 def _is_list(value: Any) -> bool:
@@ -48,14 +84,21 @@ def _is_list(value: Any) -> bool:
 
 
 def transform_of(dataset: Any) -> Any:
-    """What a data set makes of an entry, or None.
+    """What a data set makes of an entry, with what one makes of it that it reads from; None: nothing.
 
     Example:
         >>> from monai.data import Dataset
         >>> transform_of(Subset(Dataset(["a"], transform=len), [0]))("abc")
         3
+        >>> transform_of(Dataset(Dataset(["a"], transform=str.upper), transform=list))("abc")
+        ['A', 'B', 'C']
     """
-    return transform_of(dataset.dataset) if isinstance(dataset, Subset) else getattr(dataset, "transform", None)
+    if isinstance(dataset, Subset):
+        return transform_of(dataset.dataset)
+    inner = inner_dataset(dataset)
+    parts = [getattr(dataset, "transform", None), None if inner is None else transform_of(inner)]
+    found = [one for one in reversed(parts) if one is not None]
+    return Compose(found) if len(found) > 1 else next(iter(found), None)
 
 
 def put_entries(dataset: Any, entries: Sequence[Any]) -> None:
@@ -79,6 +122,16 @@ def put_entries(dataset: Any, entries: Sequence[Any]) -> None:
         dataset.dataset = copy.copy(dataset.dataset)
         put_entries(dataset.dataset, entries)
         dataset.indices = range(len(entries))
+    elif inner_dataset(dataset) is not None:
+        put_entries(dataset.data, entries)
+        if callable(getattr(dataset, "set_data", None)):  # it keeps what it read
+            dataset.set_data(dataset.data)
+    elif _keeps_elsewhere(dataset):
+        raise BundleConfigError(
+            f"the training data set is a {type(dataset).__name__}, which keeps its items itself, so that the labeled "
+            "ones cannot be put into it: let the config read it by another data set, such as "
+            "{_target_: Dataset, data: ..., transform: ...}"
+        )
     elif callable(getattr(dataset, "set_data", None)):
         dataset.set_data(entries)
     elif hasattr(dataset, "data"):

@@ -16,7 +16,7 @@ import torch
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 
-from monai_al.bundle.dataset_entries import refuse_empty, uncached
+from monai_al.bundle.dataset_entries import inner_dataset, refuse_empty, uncached
 from monai_al.bundle.engine_ids import TRAINER_ID, engine_ids, entries_under, may_train, run_entries
 from monai_al.bundle.errors import BundleConfigError, failing_by_itself
 from monai_al.bundle.loaded_weights import loaded_files, weights_watched
@@ -190,7 +190,10 @@ def _ids(parts: TrainingParts, given: Mapping[str, str], parser: ConfigParser) -
 
 
 def _data_id(dataset_id: str | None, dataset: Any, resolved: Mapping[str, Any], parser: ConfigParser) -> str | None:
-    """The id of a data set's entries: its argument ``data``, else a list that it holds."""
+    """The id of a data set's entries, or of those that it reads another one's: its argument ``data``, else a list."""
+    inner = inner_dataset(dataset)
+    if inner is not None:
+        return _data_id(_id_of(inner, resolved), inner, resolved, parser)
     argument = f"{dataset_id}::data"
     if dataset_id is not None and argument in parser:
         return argument

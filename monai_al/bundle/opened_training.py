@@ -93,7 +93,8 @@ def reopened_training(
     root = literal_of(training.get("bundle_root"))
     if WORKFLOW_ID not in training:  # gone: what needs no scripts of the bundle works all the same
         folder = Path(root) if root and Path(root).is_dir() else None
-        return TrainingConfig(training, overrides, root=folder, name=name, ids=ids)
+        named = {role: id for role, id in (ids or {}).items() if id is not None}
+        return TrainingConfig(training, overrides, root=folder, name=name, bundle_ids=named, ids=ids)
     options = {id: value for id, value in training.items() if id not in (WORKFLOW_ID, "bundle_root")}
     recorded = training[WORKFLOW_ID]
     file = f"{(Path(root or '.') / recorded['file']).as_posix()}:{recorded['class']}"

@@ -57,11 +57,12 @@ def of_engine(trainer: Any) -> str | None:
     )
 
 
-def of_entries(entries: Iterable[Any]) -> str | None:
+def of_entries(entries: Iterable[Any], label_key: str = _LABEL) -> str | None:
     """Of entries whose labels are numbers, boxes or points.
 
     Args:
         entries: those of a data set; only the first are looked at.
+        label_key: the key of their labels.
 
     Example:
         >>> of_entries([{"image": "a.png", "label": 3}]).partition(":")[0]
@@ -74,16 +75,16 @@ def of_entries(entries: Iterable[Any]) -> str | None:
     for entry in islice((one for one in entries if isinstance(one, Mapping)), _LOOKED_AT):
         found = ((key, _numbers(value)) for key, value in entry.items() if key != _IMAGE)
         shapes = {key: shape for key, shape in found if shape is not None}
-        boxes = [key for key, shape in shapes.items() if len(shape) == 2 and shape[1] in _BOX]
-        label = shapes.get(_LABEL)
-        if boxes and (label is not None or _LABEL not in entry):
+        boxes = [key for key, shape in shapes.items() if _are_boxes(key, shape)]
+        label = shapes.get(label_key)
+        if boxes and (label is not None or label_key not in entry):
             return f"this bundle detects objects: its items come with boxes ({boxes[0]!r}); {SEGMENTATION}"
         if label is not None and not boxes and len(label) < 2 and 0 not in label:
             what = "a number" if not label else "a list of numbers"
-            return f"this bundle classifies images: the {_LABEL!r} of its items is {what}, no mask; {SEGMENTATION}"
+            return f"this bundle classifies images: the {label_key!r} of its items is {what}, no mask; {SEGMENTATION}"
         if label is not None and len(label) == 2 and label[1] in _POINT:
             return (
-                f"this bundle finds points such as landmarks: the {_LABEL!r} of its items is {label[0]} of them, no "
+                f"this bundle finds points such as landmarks: the {label_key!r} of its items is {label[0]} of them, no "
                 f"mask; {SEGMENTATION}"
             )
     return None
@@ -212,6 +213,11 @@ def of_output(output: Any, image: Sequence[int]) -> str | None:
         what = "this bundle finds points such as landmarks"
         return f"{what}: its network gives {told} numbers for an image; {SEGMENTATION}"
     return None
+
+
+def _are_boxes(key: str, shape: Sequence[int]) -> bool:
+    """Whether numbers are a list of boxes, and no affine."""
+    return len(shape) == 2 and shape[1] in _BOX and (tuple(shape) != (4, 4) or "box" in key)
 
 
 def _numbers(value: Any) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Events
 from monai.utils import set_determinism
 
-from monai_al.bundle.dataset_entries import put_entries
+from monai_al.bundle.dataset_entries import inner_dataset, put_entries
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.loaded_weights import LoadedWeights, refuse_loaded
 
@@ -111,6 +111,8 @@ def check_length(dataset: Any, items: Sequence[Any]) -> None:
         ...
         monai_al.bundle.errors.BundleConfigError: the training data set holds 1 entries although it was given 2 ...
     """
+    while (inner := inner_dataset(dataset)) is not None:
+        dataset = inner
     held = dataset.data if hasattr(getattr(dataset, "data", None), "__len__") else dataset  # patches may be more
     if hasattr(held, "__len__") and len(held) != len(items):
         raise BundleConfigError(

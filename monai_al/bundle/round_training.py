@@ -24,7 +24,7 @@ from monai_al.bundle.process_state import close_handlers, quiet, untouched_proce
 from monai_al.bundle.round_start import RoundStart, check_length, check_steps, give_entries, watch_start
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
-from monai_al.bundle.training_parts import stop_validating, unwrapped
+from monai_al.bundle.training_parts import stop_validating, unwrapped, validator_of
 from monai_al.networks import load_pretrained
 from monai_al.options import literal
 
@@ -145,7 +145,8 @@ class RoundTraining(TrainingConfig):
                 if self.has_pool:
                     check_length(workflow.train_dataset, items)
                 else:
-                    self._ready(workflow, network, entries, RoundStart(seed, loaded, seen, self.own_weights))
+                    start = RoundStart(seed, loaded, seen, self.own_weights)
+                    self._ready(workflow, network, entries, validation, start)
                 if attach is not None:
                     attach(self._trainer(workflow))
                 workflow.run()
@@ -169,9 +170,10 @@ class RoundTraining(TrainingConfig):
         if id is not None:
             _require(workflow, id)
             workflow.parser[id] = entries
-        if validation:
-            _require(workflow, VALIDATION_ITEMS_ID)
-            workflow.val_dataset_data = tuple(validation)
+        id = self.ids.get("test_data", VALIDATION_ITEMS_ID)
+        if validation and id is not None:
+            _require(workflow, id)
+            workflow.parser[id] = tuple(validation)
 
     def _part(self, workflow: ConfigWorkflow, role: str, usual: str) -> Any:
         """The object of a part in a workflow; None where it stands in another object alone."""
@@ -183,13 +185,15 @@ class RoundTraining(TrainingConfig):
         return unwrapped(self._trainer(workflow).network if network is None else network)
 
     def _trainer(self, workflow: ConfigWorkflow) -> Any:
-        trainer = self._part(workflow, "trainer", TRAINER_ID)
-        if trainer is None:  # an expression of the run builds it, each time anew
-            raise BundleConfigError(f"{self.name}: no id holds the trainer that its run starts: give it one")
-        return trainer
+        return self._part(workflow, "trainer", TRAINER_ID)
 
     def _ready(
-        self, workflow: ConfigWorkflow, network: torch.nn.Module, entries: tuple[Any, ...], start: RoundStart
+        self,
+        workflow: ConfigWorkflow,
+        network: torch.nn.Module,
+        entries: tuple[Any, ...],
+        validation: Sequence[Any],
+        start: RoundStart,
     ) -> None:
         """Make a trainer that was written without this package train on the entries, from the round's start."""
         trainer = self._trainer(workflow)
@@ -198,6 +202,9 @@ class RoundTraining(TrainingConfig):
         check_length(trainer.data_loader.dataset, entries)
         if not self._validates():
             stop_validating(trainer)
+        elif validation and self.ids.get("test_data", VALIDATION_ITEMS_ID) is None:
+            given = self._part(workflow, "evaluator", "")
+            give_entries(validator_of(trainer, self.name) if given is None else given, tuple(validation))
         watch_start(trainer, network, start, name=self.name)
 
     def _validates(self) -> bool:

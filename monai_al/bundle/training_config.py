@@ -20,6 +20,7 @@ from monai_al.bundle.engine_ids import engine_ids
 from monai_al.bundle.errors import BundleConfigError, own_errors, unknown_ids
 from monai_al.bundle.found_parts import FoundParts, find_parts, refuse_undeclared
 from monai_al.bundle.knobs import has_place_for, targets_of
+from monai_al.bundle.training_parts import TrainingParts
 from monai_al.bundle.validation_use import decides_on_validation, deciding_handlers
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
@@ -160,28 +161,33 @@ class TrainingConfig:
             BundleConfigError: the activation is not given and cannot be read off the config.
         """
         parser = self.parser(self.all_overrides())
+        roles = ["network", "inferer", *(["postprocessing"] if activation is None else [])]
+        parts = self.find().parts if any(map(self._is_hidden, roles)) else None
         with own_errors(), self.importing():
             device = torch.device(_first_of(parser, self.places_of("device")) or "cpu")
             with torch.random.fork_rng():  # its first weights are drawn, and dropped
-                network = self._found("network", parser)
+                network = self._content("network", parser, parts)
             if network is None:
                 raise BundleConfigError(f"{self.name} declares no 'network_def', the network that is trained")
-            inferer = self._found("inferer", parser)
-            found = activation or self._activation(parser)
+            inferer = self._content("inferer", parser, parts)
+            found = activation or self._activation(parser, parts)
         if state is not None:
             network.load_state_dict(state)
         return TrainedNetwork(network.to(device), device, inferer or SimpleInferer(), found)
 
-    def _found(self, role: str, parser: ConfigParser) -> Any:
-        """The object of a part, from this parser, or from one of its own where it stands in another object alone."""
-        hidden = role in self.ids and self.ids[role] is None
-        return getattr(self.find().parts, role) if hidden else _first_of(parser, self.places_of(role))
+    def _content(self, role: str, parser: ConfigParser, parts: TrainingParts | None) -> Any:
+        """The object of a part, from this parser, or among those that were found where it stands in another alone."""
+        return getattr(parts, role) if self._is_hidden(role) else _first_of(parser, self.places_of(role))
 
-    def _activation(self, parser: ConfigParser) -> str:
+    def _is_hidden(self, role: str) -> bool:
+        """Whether a part was found that no id holds."""
+        return role in self.ids and self.ids[role] is None
+
+    def _activation(self, parser: ConfigParser, parts: TrainingParts | None) -> str:
         given = parser.get_parsed_content("activation") if "activation" in parser else None
         if given in ACTIVATIONS:  # a bundle may call something else so
             return given
-        postprocessing = _first_of(parser, self.places_of("postprocessing"))
+        postprocessing = self._content("postprocessing", parser, parts)
         return told_activation(postprocessing, (parser.get_parsed_content(id) for id in self.places_of("loss")))
 
     def all_overrides(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def training_file(folder: Path) -> Path:
     lacking = missing_packages(scripts) if workflows else []
     found = usual or [path for path in files if starts_trainer(_readable(path))] or ([] if lacking else workflows)
     if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found)
         raise ValueError(f"{folder} has {len(found)} training configs, {names}: name one by --training_config")
     if not found:
         raise BundleConfigError(f"{folder} has no training config: {_instead(folder, files, workflows, lacking)}")

@@ -14,7 +14,7 @@ from ignite.engine import Engine
 
 from monai_al.bundle.dataset_entries import entries_of, transform_of
 from monai_al.bundle.errors import BundleConfigError
-from monai_al.bundle.other_tasks import of_engine, of_entries, of_first
+from monai_al.bundle.other_tasks import of_engine, of_first
 
 __all__ = [
     "TrainingParts",
@@ -23,6 +23,7 @@ __all__ = [
     "postprocessing_of",
     "stop_validating",
     "unwrapped",
+    "validator_of",
     "with_named",
 ]
 
@@ -85,7 +86,6 @@ def parts_of(
     network, loader = getattr(trainer, "network", None), getattr(trainer, "data_loader", None)
     dataset = getattr(loader, "dataset", None)
     entries = entries_of(dataset)
-    _refuse(of_entries(entries or ()), name)
     if not isinstance(network, torch.nn.Module) or loader is None:
         raise BundleConfigError(
             f"{name} runs a {type(trainer).__name__} without a network and a data_loader: active learning needs a "
@@ -97,7 +97,7 @@ def parts_of(
             f"{name} trains on a {type(dataset).__name__}, which has no list of entries as its 'data': active learning "
             "takes the items to annotate from there"
         )
-    evaluator = evaluator if evaluator is not None else _validator(trainer, name) or _engine(usual())
+    evaluator = evaluator if evaluator is not None else validator_of(trainer, name) or _engine(usual())
     test = getattr(getattr(evaluator, "data_loader", None), "dataset", None)
     return TrainingParts(
         trainer,
@@ -128,7 +128,13 @@ def with_named(parts: TrainingParts, given: Mapping[str, str], content: Callable
     """
     fields = {"train_data": "train_entries", "test_data": "test_entries"}
     named = {fields.get(role, role): content(id) for role, id in given.items() if role not in ("trainer", "evaluator")}
-    named |= {key: list(named[key]) for key in fields.values() if key in named}
+    for role, key in fields.items():
+        if key in named and (entries := entries_of(named[key])) is None:
+            raise BundleConfigError(f"--bundle_ids: {role} is {given[role]}, which holds no list of entries")
+        elif key in named:
+            named[key] = entries
+    if "network" in named:
+        named["network"] = unwrapped(named["network"])
     return replace(parts, **named)
 
 
@@ -209,7 +215,16 @@ def _validates(handler: Any) -> bool:
     return isinstance(getattr(handler, "validator", None), Engine)
 
 
-def _validator(trainer: Any, name: str) -> Any:
+def validator_of(trainer: Any, name: str) -> Any:
+    """The engine that a handler of a trainer runs for validation; None where there is none.
+
+    Raises:
+        BundleConfigError: there are several.
+
+    Example:
+        >>> print(validator_of(Engine(lambda engine, batch: None), "train.json"))
+        None
+    """
     found = {id(handler.validator): handler.validator for _, handler in handlers_of(trainer) if _validates(handler)}
     if len(found) > 1:
         raise BundleConfigError(

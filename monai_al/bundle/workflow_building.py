@@ -34,7 +34,7 @@ from monai_al.records import content_hash
 __all__ = ["CKPT_DIR", "WorkflowBuilder", "content_of"]
 
 CKPT_DIR = "ckpt_dir"  # which a workflow may read weights from
-_FOLDERS = ("output_dir", CKPT_DIR, "save_dir", "log_dir", "cache_dir")
+FOLDERS = ("output_dir", CKPT_DIR, "save_dir", "log_dir", "cache_dir")
 _MAX_EPOCHS, _DEVICE, _ROOT, _META = "max_epochs", "device", "bundle_root", "meta_file"
 
 
@@ -146,7 +146,7 @@ class WorkflowBuilder:
         return found | ({_META: literal(str(meta))} if asks and meta.is_file() else {})
 
     def _folders(self, scratch: str | Path | None) -> dict[str, str]:
-        return {} if scratch is None else {name: literal(str(scratch)) for name in _FOLDERS if name not in self._kept}
+        return {} if scratch is None else {name: literal(str(scratch)) for name in FOLDERS if name not in self._kept}
 
     def _constructed(self, arguments: Mapping[str, Any]) -> BundleWorkflow:
         """One of training, which a constructor does not always make by itself."""

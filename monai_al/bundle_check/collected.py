@@ -113,7 +113,12 @@ def check_bundle(asked: AskedCheck) -> CheckedBundle:
             return CheckedBundle(name, (CheckedSection("found", problem=reason_of(error)),))
         if POOL_ID in config:
             raise ValueError(f"{name} has a pool of its own: its run checks all of this by itself before it starts")
-        bench = Bench(asked, Path(folder))
+        try:
+            bench = Bench(asked, Path(folder))
+        except BundleConfigError as error:
+            if not is_python(asked.training[0]):  # an option is wrong
+                raise
+            return CheckedBundle(name, (CheckedSection("found", problem=reason_of(error)),))
         with torch_threads(bench.learner.settings.threads):
             return CheckedBundle(name, tuple(_sections(bench)))
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from monai_al.bundle.found_parts import FoundParts
 from monai_al.bundle.overrides import scratch_overrides
+from monai_al.bundle.python_training import PythonTraining
+from monai_al.bundle.workflow_building import FOLDERS
 from monai_al.bundle_check.bench import Bench
+from monai_al.options import literal
 
 __all__ = ["found_section"]
 
@@ -39,7 +42,8 @@ def found_section(bench: Bench) -> Iterator[tuple[str, str]]:
         >>> from monai_al.bundle.training_parts import TrainingParts
         >>> parts = TrainingParts(Made(), Made(), [], [{"image": "a.nii"}])
         >>> found = FoundParts(parts, {"trainer": "train::trainer"}, weights=None, listed=[], seeds=True)
-        >>> bench = Made(find=lambda: found, learner=Made(training=Made(raw=dict, root=None, deciding=list)))
+        >>> training = Made(raw=dict, root=None, deciding=list)
+        >>> bench = Made(find=lambda: found, learner=Made(training=training), scratch=".")
         >>> rows = dict(found_section(bench))
         >>> rows["trainer"], rows["pool"], rows["inferer"]
         ('SimpleNamespace, train#trainer', "1 entry of a list, inside of the trainer's data set", 'none')
@@ -53,8 +57,16 @@ def found_section(bench: Bench) -> Iterator[tuple[str, str]]:
     training = bench.learner.training
     if deciding := training.deciding():
         yield "validation", f"{', '.join(deciding)} decides by the labels of the test set: scores flatter"
-    redirected = [id.replace("::", "#") for id in scratch_overrides(training.raw(), "", training.root)]
-    yield "redirected", f"{', '.join(redirected) or 'nothing'}, into a folder that is dropped after each round"
+    yield "redirected", f"{', '.join(_redirected(bench)) or 'nothing'}, into a folder that is dropped after each round"
+
+
+def _redirected(bench: Bench) -> list[str]:
+    """What names the folders that a training writes into."""
+    training = bench.learner.training
+    if isinstance(training, PythonTraining):
+        return [name for name in FOLDERS if training.declares(name)]
+    places = scratch_overrides(training.raw(), literal(str(bench.scratch)), training.root)
+    return [id.replace("::", "#") for id in places]
 
 
 def _part(found: FoundParts, role: str, outside: str) -> str:

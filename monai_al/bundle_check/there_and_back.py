@@ -88,7 +88,7 @@ def there_and_back(source: EntrySource, trained: TrainedNetwork, item: Item) -> 
     seen = source.transforms.network_input(entry, item.id, with_label=True)
     image = torch.as_tensor(seen[IMAGE])
     given = source.output_shape if item.id == source.data[0].id else None
-    given = given or output_shape(trained, image.as_subclass(torch.Tensor), item.id)
+    given = given or output_shape(trained, image.as_subclass(torch.Tensor), item.id, fits="the preprocessing")
     seen_truth = truth_of(torch.as_tensor(seen[LABEL]), n_classes, overlapping, item.id)
     answer = label_as_output(seen_truth, given[0], trained.activation, overlapping=overlapping)
     scores = evaluate_items(source, replace(trained, network=torch.nn.Identity(), inferer=_Answers(answer)), [item])

@@ -88,11 +88,12 @@ def _training(name: str, named: str | None) -> tuple[Path, ...]:
     """
     from monai_al.bundle import BundleConfigError
     from monai_al.bundle.training_files import training_file
+    from monai_al.bundle.workflow_file import file_and_class
     from monai_al.bundle_check import CheckedBundle, CheckedSection, bundle_page
 
     listed = _listed(name)
     for file in listed:
-        if not file.exists():
+        if not file_and_class(file)[0].exists():
             raise ValueError(f"{file}: no such bundle or config; {USAGE}")
     if listed[0].is_dir() and len(listed) == 1:
         try:
@@ -122,14 +123,16 @@ def _listed(name: str) -> tuple[Path, ...]:
 
 
 def _within(folder: Path, name: str) -> Path:
-    """A config of a bundle by its name or path.
+    """A config or Python file of a bundle by its name or path; of the latter perhaps with a class behind it.
 
     Raises:
         ValueError: there is none.
     """
-    places = [Path(name).expanduser(), folder / name, folder / "configs" / name]
+    from monai_al.bundle.workflow_file import file_and_class
+
+    places = [Path(name).expanduser(), folder / name, folder / "configs" / name, folder / "scripts" / name]
     found = [place.with_name(place.name + end) for place in places for end in ("", *CONFIG_SUFFIXES)]
-    file = next((file for file in found if file.is_file()), None)
+    file = next((file for file in found if file_and_class(file)[0].is_file()), None)
     if file is None:
-        raise ValueError(f"--training_config {name}: {folder / 'configs'} holds no such config")
+        raise ValueError(f"--training_config {name}: {folder} holds no such config, in no configs/ or scripts/ either")
     return file

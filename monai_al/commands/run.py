@@ -255,13 +255,14 @@ def merged_config(files: Sequence[Path]) -> dict[str, Any]:
 
 
 def as_monai_takes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for MONAI's workflow, which leaves out those that are None.
+    """Options for MONAI's workflow, which leaves out those that are None, and keeps some for itself.
 
     Example:
-        >>> as_monai_takes({"rounds": 2, "threads": None})
-        {'rounds': 2, 'threads': '$None'}
+        >>> as_monai_takes({"rounds": 2, "threads": None, "properties_path": "mine.json"})
+        {'rounds': 2, 'threads': '$None', '::properties_path': 'mine.json'}
     """
-    return {id: _NOTHING if value is None else value for id, value in values.items()}
+    names = {id: f"::{id}" if id in _OF_MONAI else id for id in values}
+    return {names[id]: _NOTHING if value is None else value for id, value in values.items()}
 
 
 def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
@@ -272,9 +273,7 @@ def _run(files: Sequence[Path], values: Mapping[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="parsing config_file")
     for name in ("monai.bundle.scripts", "monai.bundle.workflows", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    values = as_monai_takes(values)
-    values = {f"::{id}" if id in _OF_MONAI else id: value for id, value in values.items()}
-    run(config_file=[str(file) for file in files], **values)
+    run(config_file=[str(file) for file in files], **as_monai_takes(values))
 
 
 def _general_help() -> str:

@@ -52,7 +52,7 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
     if deciding:
         logger.warning(
             "the bundle's own %s looks at its validation data, which are the test set here: the scores flatter. "
-            "Disable it by an overlay in train_overlays",
+            "Disable it by the bundle's own options, or by an overlay in train_overlays",
             ", ".join(deciding),
         )
     pool, test = source.data.part("train"), source.data.part("test")
@@ -90,7 +90,8 @@ def tell_unused_validation() -> None:
     """
     logger.warning(
         "--validate_on labeled leaves a fifth of the labeled patients out of each training, and nothing is chosen by "
-        "them: give --model best, --early_stopping or --tested best, or leave it out"
+        "them: give --tested best with --members (a bundle of monai_al also takes --model best and --early_stopping), "
+        "or leave it out"
     )
 
 

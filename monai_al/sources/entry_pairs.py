@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -96,14 +97,26 @@ class _Pairs:
 
     def are_numbered_otherwise(self) -> bool:
         """Whether no pair has one name although no image was left out, as of images 0 to 9 and labels 1 to 10."""
-        complete = self.listed.knows_images and not self.listed.images
-        return complete and not self.right and bool(self.strange)
+        if self.right or not self.strange:
+            return False
+        return not self.listed.images if self.listed.knows_images else self._has_all_images()
+
+    def _has_all_images(self) -> bool:
+        """Whether no file beside the images, or in folders beside theirs, is the image of a label that has none."""
+        images = [Path(image) for image in self.of_image]
+        if not all(image.is_file() for image in images):
+            return False
+        beside = {str(path) for image in images for path in image.parent.iterdir()}
+        beside |= {str(path) for image in images for path in image.parent.parent.glob(f"*/{glob.escape(image.name)}")}
+        more = beside - self.of_image.keys() - self.of_label.keys()
+        fits = fitting_images([*self.of_image, *more], [str(pair.label) for pair in self.strange])
+        return all(found.isdisjoint(more) for found in fits.values())
 
     def with_doubt(self) -> EntryLists:
         """The lists as they are, with a note on their numbers."""
         note = (
-            f"Images and labels are numbered differently ({self._shown(self.wrong[0], 'is paired with')}). There are "
-            "as many images as labels, so that the bundle's pairs are taken as they are."
+            f"Images and labels are numbered differently ({self._shown(self.wrong[0], 'is paired with')}). No image "
+            "was left out, so that the bundle's pairs are taken as they are."
         )
         return self.lists._replace(notes=(*self.lists.notes, note))
 

@@ -160,7 +160,8 @@ class EntrySource:
 
     def _output_channels(self, trained: TrainedNetwork) -> int:
         if self.output_shape is None:
-            self.output_shape = output_shape(trained, self._first_image(), self.data[0].id)
+            image, fits = self._first_image(), "the bundle's preprocessing"
+            self.output_shape = output_shape(trained, image, self.data[0].id, fits=fits)
         return self.output_shape[0]
 
     def _first_image(self) -> torch.Tensor:

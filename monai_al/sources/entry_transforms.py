@@ -23,6 +23,8 @@ from monai_al.uncertainty import probabilities
 
 __all__ = ["EntryTransforms", "Watch", "affine_of", "in_space"]
 
+_PRED = "pred"  # MONAI's key of a prediction
+
 Watch = Callable[[Mapping[str, Any]], None]
 """Is shown what a transform makes of an entry."""
 
@@ -68,7 +70,7 @@ class EntryTransforms:
             DataError: the preprocessing fails, or gives several images.
         """
         if with_label:
-            watched = self.preprocessing if watch is None else _watched(self.preprocessing, watch)
+            watched = self.preprocessing if watch is None else _watched(self.preprocessing, self._shown(watch, entry))
             return self._applied(watched, entry, id)
         labels = self.settings.labels_of(entry)
         alone = {key: value for key, value in entry.items() if key not in labels}
@@ -79,6 +81,23 @@ class EntryTransforms:
             if clicks is None:
                 raise
             raise DataError(f"{id}: {clicks}") from error
+
+    def _shown(self, watch: Watch, entry: Mapping[str, Any]) -> Watch:
+        """What shows a watch all that has a shape, with the image and the label of an entry under these names."""
+
+        def shows(data: Mapping[str, Any]) -> None:
+            named = self._with_usual_keys(data, entry)
+            seen = named.get(IMAGE, named.get(LABEL))
+            if hasattr(seen, "shape") and not getattr(seen, "pending_operations", None):
+                watch(named)
+
+        return shows
+
+    def _with_usual_keys(self, made: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+        """What was made of an entry, with an ``image`` and a ``label`` where it has them under other keys."""
+        keys = {IMAGE: self.settings.image_key, LABEL: self.settings.label_key}
+        named = {name: made[key] for name, key in keys.items() if key in made and (name not in made or name in entry)}
+        return {**made, **named}
 
     def _clicks(self, entry: Mapping[str, Any], id: str) -> str | None:
         """A sentence where the preprocessing makes channels of the image from the label; None where it does not.
@@ -122,14 +141,13 @@ class EntryTransforms:
     ) -> dict[str, Any]:
         """What a transform makes of an entry, with an ``image`` and a ``label`` where it has them under other keys."""
         out = _transformed(transform, entry, id, without, reads_image=needed == IMAGE)
-        keys = {IMAGE: self.settings.image_key, LABEL: self.settings.label_key}
-        made = dict(out) if isinstance(out, Mapping) else {}
-        made |= {name: made[key] for name, key in keys.items() if key in made and (name not in made or name in entry)}
+        made = self._with_usual_keys(out, entry) if isinstance(out, Mapping) else {}
         if needed not in made:
             two = of_two_images(made) if needed == IMAGE else None
             if two is not None:
                 raise DataError(f"{id}: {two}")
-            other = "" if needed == keys[needed] else f", or {keys[needed]!r},"
+            key = self.settings.image_key if needed == IMAGE else self.settings.label_key
+            other = "" if needed == key else f", or {key!r},"
             raise DataError(
                 f"the bundle's validation preprocessing gives {_described(out)} for {id}; one dictionary with "
                 f"{needed!r}{other} is needed, so no random crops; --{needed}_key takes another key for it"
@@ -180,7 +198,7 @@ class EntryTransforms:
             activation: softmax, sigmoid, multilabel or none.
         """
         parts = [] if self.postprocessing is None else self.postprocessing.transforms
-        if any(type(part).__name__.startswith(("Activations", "AsDiscrete")) for part in parts):
+        if any(type(part).__name__.startswith(("Activations", "AsDiscrete")) and _is_of(part, _PRED) for part in parts):
             return prediction
         numbers = len(prediction) == 1 and bool((prediction == prediction.round()).all())
         done = bool((prediction >= 0).all()) and (numbers or bool((prediction <= 1).all()))
@@ -251,8 +269,7 @@ class _Shows(LazyTransform):
         self.watch = watch
 
     def __call__(self, data: Any, lazy: bool | None = None) -> Any:
-        seen = data.get(IMAGE, data.get(LABEL)) if isinstance(data, Mapping) else None
-        if hasattr(seen, "shape") and not getattr(seen, "pending_operations", None):
+        if isinstance(data, Mapping):
             self.watch(data)
         return data
 
@@ -272,6 +289,11 @@ def _transformed(
         why += ", which must not be read before it is annotated" if reads_image and without else ""
         told = of_package(cause) or f"{type(cause).__name__}: {cause}"
         raise DataError(f"the bundle's validation preprocessing fails on {id}{why} ({told})") from error
+
+
+def _is_of(part: Any, key: str) -> bool:
+    """Whether a transform works on a key, or knows of none."""
+    return key in getattr(part, "keys", (key,))
 
 
 def _is_stored(value: Any) -> bool:

@@ -19,6 +19,9 @@ from monai_al.uncertainty import Measure
 __all__ = ["check_samples", "output_channels", "output_shape"]
 
 
+_OPTIONS = "--in_channels and --image_size, or the preprocessing"
+
+
 def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False) -> int:
     """Predict one image and count the channels of what comes out.
 
@@ -42,9 +45,16 @@ def output_channels(trained: TrainedNetwork, image: torch.Tensor, name: str, *, 
 
 
 def output_shape(
-    trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False
+    trained: TrainedNetwork, image: torch.Tensor, name: str, *, same_size: bool = False, fits: str = _OPTIONS
 ) -> tuple[int, ...]:
     """Predict one image; see :func:`output_channels`.
+
+    Args:
+        trained: network, inferer and device.
+        image: ``(C, *spatial)``.
+        name: what errors call it.
+        same_size: refuse a prediction of another size than the image.
+        fits: what the network and the image depend on, in words.
 
     Returns:
         ``(C, *spatial)`` of what comes out.
@@ -62,15 +72,16 @@ def output_shape(
     try:
         with torch.no_grad():
             output = trained.inferer(image[None].to(trained.device), trained.network.eval())
-    except TypeError as error:
+    except Exception as error:
         needs_more = of_call(error)
-        if needs_more is None:
-            raise
-        raise DataError(needs_more) from error
-    except (RuntimeError, ValueError) as error:
+        if needs_more is not None:
+            raise DataError(needs_more) from error
+        told = str(error).rstrip(".")
+        if not isinstance(error, (RuntimeError, ValueError)):
+            told = f"{type(error).__name__}: {told}"
+        shape = tuple(image.shape)
         raise DataError(
-            f"the network cannot predict {name!r}, an image of shape {tuple(image.shape)}: {str(error).rstrip('.')}. "
-            "Do --in_channels and --image_size, or the preprocessing, fit?"
+            f"the network cannot predict {name!r}, an image of shape {shape}: {told}. Look whether it fits {fits}"
         ) from error
     other = of_output(output, tuple(image.shape))
     if other is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.found_parts import FoundParts
+from monai_al.bundle.other_tasks import of_entries
 from monai_al.bundle.python_training import PythonTraining
 from monai_al.bundle.training_config import CACHE_ID, POOL_ID, TrainingConfig
 from monai_al.datasets.plane_grid import FIT, PlaneGrid
@@ -73,6 +74,9 @@ def source_of(
         return SliceSource(data, cache)
     found = found or training.find()
     parts = found.parts
+    other = of_entries(parts.train_entries, entries.label_key)
+    if other is not None:
+        raise BundleConfigError(f"{training.name}: {other}")
     if parts.test_entries is None:
         raise BundleConfigError(
             f"{training.name} has no validation: active learning needs its transforms without randomness and its list "

@@ -62,6 +62,26 @@ def test_others_take_their_place_and_other_subsets_keep_theirs():
         put_entries([1], [2])
 
 
+@pytest.mark.parametrize("some", [False, True])
+def test_one_data_set_in_another(some):
+    """The outer one takes what the inner one made of an entry, also of others that take its place."""
+    inner = CacheDataset(ENTRIES, transform=lambda entry: entry["image"], progress=False)
+    outer = CacheDataset(Subset(inner, [1, 2]) if some else inner, lambda text: f"read {text}", progress=False)
+    assert entries_of(outer) == (ENTRIES[1:3] if some else ENTRIES)
+    assert transform_of(outer)({"image": "a"}) == "read a"
+    put_entries(outer, [{"image": "b"}, {"image": "c"}])
+    assert [outer[i] for i in range(len(outer))] == ["read b", "read c"]
+
+
+def test_what_keeps_its_items_itself_takes_no_others(npz):
+    npz.transform = lambda entry: {key: value + 1 for key, value in entry.items()}
+    assert [int(entry["image"][0, 0]) for entry in entries_of(npz)] == [0, 4, 8]  # before its transform
+    assert transform_of(npz) is npz.transform
+    for dataset in (npz, Subset(npz, [0, 1])):
+        with pytest.raises(BundleConfigError, match="a NPZDictItemDataset, which keeps its items itself"):
+            put_entries(dataset, [{"image": np.zeros((2, 2))}])
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

@@ -106,6 +106,23 @@ def test_what_is_ambiguous_is_named_by_its_id():
         found(bundle_ids={"inferer": "a#b"})
 
 
+def test_a_part_may_be_named_by_the_data_set_that_holds_it():
+    assert found(bundle_ids={"test_data": "val_set"}).parts.test_entries == found().parts.test_entries
+    with pytest.raises(BundleConfigError, match="--bundle_ids: test_data is sees, which holds no list of entries"):
+        found(bundle_ids={"test_data": "sees"})
+
+
+def test_a_data_set_in_another():
+    """Labeled entries go where the inner one has its own, so that both transforms see them."""
+
+    def nested(config):
+        config["train_set"]["data"] = {"_target_": "Dataset", "data": "$@listed[:3]", "transform": SCALED}
+
+    result = found(nested)
+    assert result.ids["train_data"] == "train_set::data::data"
+    assert [entry["image"] for entry in result.parts.train_entries] == ["a.nii", "b.nii", "c.nii"]
+
+
 def test_nothing_of_the_process_changes():
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
 

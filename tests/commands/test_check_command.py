@@ -378,6 +378,6 @@ def test_several_training_configs_are_named(check, bundle, no_strategies):
     bundle(name="first.json")
     folder = bundle(name="second.json")
     status, page = check(folder)
-    assert (status, "first.json, second.json: name one by --training_config" in page) == (2, True)
+    assert (status, "configs/first.json, configs/second.json: name one by --training_config" in page) == (2, True)
     status, page = check(folder, "--training_config", "second")
     assert (status, f"--training_config {folder}/configs/second.json" in page) == (0, True)

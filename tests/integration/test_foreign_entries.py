@@ -169,6 +169,46 @@ def test_labels_that_are_missing(bundle, tmp_path, messages):
     assert again(tmp_path / "run") == found.folder.metrics(1)["dice_3d"]
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_list_to_test_on_that_is_paired_anew_has_any_id_or_none(hidden, bundle, tmp_path):
+    write_pictures(tmp_path / "data", 9, missing=(4, 5))
+    file = bundle(ZIPPED % ("image", "label"), images=IMAGES, labels=LABELS, val_interval=1)
+    content = json.loads(file.read_text().replace("validate", "tests").replace("train#dataset", "train#items"))
+    content["train"]["items"] = content["train"].pop("dataset")
+    if hidden:
+        loader = "$monai.data.DataLoader(monai.data.Dataset(@datalist[:2], @tests#preprocessing), batch_size=1)"
+        content["tests"]["dataloader"] = loader
+        content["tests"].pop("dataset")
+    file.write_text(json.dumps(content))
+    overrides = {"dataset_dir": str(tmp_path / "data"), "val_interval": 1}  # validates while it trains
+    found = ActiveLearner(
+        file, Uncertainty("entropy"), tmp_path / "run", overrides=overrides, budget=2, rounds=1, progress=False,
+        annotator=Painter(str(tmp_path / "painted")),
+    )  # fmt: skip
+    found.run()
+    assert found.training.ids["test_data"] == (None if hidden else "tests::dataset::data")
+    assert again(tmp_path / "run") == found.folder.metrics(0)["dice_3d"]
+
+
+def test_parts_that_were_named_are_those_of_a_run_that_is_read_again(bundle, tmp_path):
+    """Two engines validate, and another list than the engine's is tested on."""
+    write_pictures(tmp_path / "data", 9)
+    file = bundle(ZIPPED % ("image", "label"), images=IMAGES, labels=LABELS)
+    content = json.loads(file.read_text())
+    content["held_out"] = "$@datalist[6:]"
+    content["train"]["dataset"]["data"] = "$@datalist[2:6]"
+    content["other"] = content["validate"]["evaluator"]
+    handlers = content["train"]["trainer"]["train_handlers"]
+    content["train"]["trainer"]["train_handlers"] = [*handlers, {**handlers[0], "validator": "@other"}]
+    file.write_text(json.dumps(content))
+    named = {"evaluator": "validate#evaluator", "test_data": "held_out"}
+    found = learner(file, tmp_path / "run", tmp_path / "data", bundle_ids=named, rounds=1)
+    found.run()
+    run = TrainedRun(tmp_path / "run")
+    assert [item.id for item in run.source.data.part("test")] == [f"image_0{n}.png" for n in (6, 7, 8)]
+    assert again(tmp_path / "run") == found.folder.metrics(0)["dice_3d"]
+
+
 def test_validation_during_training_sees_what_is_paired_anew(tmp_path):
     write_pictures(tmp_path, 9, missing=(1, 5))
     images, labels = ([str(path) for path in sorted((tmp_path / name).iterdir())] for name in ("images", "labels"))

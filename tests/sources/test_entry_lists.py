@@ -82,6 +82,32 @@ def test_without_the_lists_only_images_of_entries_are_known():
     assert found.notes[1].startswith("3 labels are left out, such as label_07: no image of an entry has the name")
 
 
+@pytest.mark.parametrize("folders", [False, True], ids=["a folder", "a folder each"])
+@pytest.mark.parametrize("left_out", [False, True])
+def test_without_the_lists_the_disk_tells_whether_an_image_was_left_out(tmp_path, folders, left_out):
+    """Labels 1 to 6 of images 0 to 5 are numbered otherwise; where an image 6 lies there, label 0 is missing."""
+
+    def image(n):
+        path = tmp_path / "images" / (f"{n:02}/scan.nii" if folders else f"scan_{n:02}.nii")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return str(path)
+
+    def label(n):
+        return str(tmp_path / "labels" / (f"{n:02}/seg.nii" if folders else f"seg_{n:02}.nii"))
+
+    pairs = zipped([image(n) for n in range(6)], [label(n) for n in range(1, 7)])
+    if left_out:
+        image(6)
+    found = entry_lists(pairs[:4], pairs[4:])
+    if left_out:
+        assert [one.get("label") for one in found.train] == [None, *(label(n) for n in range(1, 5))]
+        assert "were wrong" in found.notes[0]
+    else:
+        assert (found.train, found.test) == (pairs[:4], pairs[4:])
+        assert "are numbered differently" in found.notes[0]
+
+
 def test_a_list_that_is_named_otherwise_stays():
     """Its labels have no numbers that images have; those of one ``zip`` have, in whichever list they are."""
     images, labels = files(range(8), missing=(1,))

@@ -40,6 +40,7 @@ from monai_al.metrics import score_overlapping, score_volume
 from monai_al.passes import answer_dice, evaluate_items
 from monai_al.records import NOT_ANNOTATED
 from monai_al.sources.entry_scores import score_entry
+from monai_al.sources.entry_settings import EntrySettings
 from monai_al.sources.entry_source import EntrySource
 from monai_al.sources.entry_transforms import EntryTransforms
 from monai_al.sources.field_of_view import NetworkView, inside_of, kept_inside, outside_share, outside_voxels, view_of
@@ -394,6 +395,23 @@ def test_a_crop_that_is_padded_afterwards(name, lazy, entries):
     watched = EntryTransforms(preprocessing).network_input(entries[0], "a", with_label=True, watch=lambda data: None)
     for key in BOTH:  # that it is watched changes nothing
         assert torch.equal(watched[key], preprocessing(entries[0])[key])
+
+
+def test_what_is_cropped_under_other_keys(entries):
+    """As of a preprocessing that never makes an image and a label of them."""
+    keys = {"image": "slide", "label": "tissue"}
+    spatial = [CenterSpatialCropd, SpatialPadd]
+    found = []
+    for names in (dict(zip(BOTH, BOTH, strict=True)), keys):
+        read = LoadImaged(list(names.values()), image_only=True, ensure_channel_first=True)
+        steps = [
+            kind(list(names.values()), size) for kind, size in zip(spatial, ((15, 12, 8), (24, 24, 24)), strict=True)
+        ]
+        made = [{names[key]: path for key, path in entry.items()} for entry in entries]
+        settings = EntrySettings(names["image"], names["label"])
+        found.append(scores(EntrySource(made[:1], made[1:], preprocessing=Compose([read, *steps]), settings=settings)))
+    assert found[0]["outside"]["share"] > 0.1
+    assert found[0]["outside"] == found[1]["outside"]
 
 
 UNCROPPED = {
