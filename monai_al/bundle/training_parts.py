@@ -131,7 +131,7 @@ def with_named(parts: TrainingParts, given: Mapping[str, str], content: Callable
     for role, key in fields.items():
         if key in named and (entries := entries_of(named[key])) is None:
             raise BundleConfigError(f"--bundle_ids: {role} is {given[role]}, which holds no list of entries")
-        elif key in named:
+        if key in named:
             named[key] = entries
     if "network" in named:
         named["network"] = unwrapped(named["network"])
