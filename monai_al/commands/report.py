@@ -37,6 +37,14 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument(
         "--volumes", type=int, default=4, metavar="N", help="test volumes shown, best to worst (default 4; 0: none)"
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="RUN",
+        help="a run on the same items, whose curve is drawn, too (default: one of random queries that lies beside)",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=5, metavar="M", help="what annotating a full slice takes, assumed (default 5)"
+    )
     parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, if it has moved since the run")
     parser.add_argument("--trust", action="store_true", help="execute the config of a run that is not your own")
     return parser
@@ -46,7 +54,7 @@ def report(arguments: argparse.Namespace) -> None:
     """Write the report of a run folder and print where it is.
 
     Args:
-        arguments: with ``run_folder``, ``items``, ``volumes``, ``dataset_dir`` and ``trust``.
+        arguments: with ``run_folder`` and the options.
 
     Raises:
         RunFolderError: the folder has changed since it was written, or is not known and not trusted.
@@ -63,5 +71,6 @@ def report(arguments: argparse.Namespace) -> None:
     if arguments.dataset_dir and not Path(arguments.dataset_dir).expanduser().exists():
         raise ValueError(f"--dataset_dir {arguments.dataset_dir}: does not exist; give the folder of the data set")
     overrides = {"dataset_dir": literal(arguments.dataset_dir)} if arguments.dataset_dir else None
-    asked = {"items": arguments.items, "volumes": arguments.volumes, "trust": arguments.trust}
+    names = ("items", "volumes", "trust", "baseline", "minutes")
+    asked = {name: getattr(arguments, name) for name in names}
     print(write_report(folder, overrides=overrides, **asked))

@@ -16,13 +16,13 @@ from monai_al.comparison.drawn import draw_once
 from monai_al.comparison.markdown import span
 from monai_al.comparison.metric import AXES, METRICS
 from monai_al.records.files import write_file
+from monai_al.report.run_colors import run_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["CurveStyle", "curve_styles", "write_comparison_figure"]
 
-_COLORS = 10
 _MARKERS = "osD^vP*X<>"
 
 
@@ -67,8 +67,8 @@ def curve_styles(comparison: Comparison, names: Sequence[str]) -> dict[str, Curv
     number = {key: i for i, key in enumerate(keys)}
     return {
         name: CurveStyle(
-            f"C{number[key] % _COLORS}",
-            _MARKERS[(number[key] + number[key] // _COLORS) % len(_MARKERS)],
+            run_color(number[key]),
+            _MARKERS[number[key] % len(_MARKERS)],
             "--" if name in partner.values() else "-",
         )
         for name in names

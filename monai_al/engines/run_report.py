@@ -13,6 +13,7 @@ from typing import Any
 
 from monai_al.annotators.places import Place
 from monai_al.engines.encoder import PICTURES
+from monai_al.engines.random_baseline import random_baseline
 from monai_al.engines.report_pictures import NO_PICTURES, told, with_pictures
 from monai_al.engines.trained_run import TrainedRun
 from monai_al.records import DataError, Query, RunFolder, RunFolderError
@@ -23,6 +24,8 @@ from monai_al.report.annotations import describe_agreement, waiting_notes
 from monai_al.report.cost_curve import write_cost_curve
 from monai_al.report.embedding_map import read_embedded_items, write_round_map
 from monai_al.report.page import Picture, RunPage, ShownItem, ShownRound, page_html
+from monai_al.report.patient_spread import patient_dice, quartiles, spread_text
+from monai_al.report.plateau import plateau_hint
 
 __all__ = ["write_report"]
 
@@ -35,6 +38,8 @@ def write_report(
     overrides: Mapping[str, Any] | None = None,
     progress: bool = True,
     trust: bool = False,
+    baseline: str | Path | None = None,
+    minutes: float = 5.0,
 ) -> Path:
     """Write ``report/index.html`` and its pictures into a run folder.
 
@@ -48,6 +53,9 @@ def write_report(
         overrides: id -> value over the recorded training config, such as ``dataset_dir`` where the data have moved.
         progress: show a progress bar while predictions are made.
         trust: execute the recorded config for the pictures although the user did not make the folder on this machine.
+        baseline: folder of a run on the same pool, whose curve stands beside this one's; None looks for one of random
+            queries, see :func:`monai_al.engines.random_baseline.random_baseline`.
+        minutes: what annotating a full slice is assumed to take.
 
     Returns:
         The page.
@@ -55,7 +63,7 @@ def write_report(
     Raises:
         RunFolderError: a file of the run differs from what was written; or pictures are asked for, and the run is not
             known and not trusted.
-        DataError: there is no run folder.
+        DataError: there is no run folder, or the baseline is none.
         ValueError: a number is negative.
 
     Example:
@@ -65,7 +73,7 @@ def write_report(
         ...     write_report(folder).name
         'index.html'
     """
-    for name, number in (("items", items), ("volumes", volumes)):
+    for name, number in (("items", items), ("volumes", volumes), ("minutes", minutes)):
         if number < 0:
             raise ValueError(f"{name} must not be negative, got {number}")
     folder = RunFolder(Path(path).expanduser())
@@ -89,7 +97,9 @@ def write_report(
         name=folder.path.resolve().name,
         record=record,
         rounds=rounds,
-        curve=_curve(folder, record),
+        curve=_curve(folder, record, random_baseline(folder, baseline)),
+        remarks=[text for text in (plateau_hint(folder.curve()), _spread_of_last(folder)) if text],
+        minutes=minutes,
         cost_curve=_cost_curve(folder),
         embedding=_embedding_map(folder),
         restoration=_restoration(folder),
@@ -138,16 +148,32 @@ def _rounds(folder: RunFolder) -> Iterator[ShownRound]:
         )
 
 
-def _curve(folder: RunFolder, record: Mapping[str, Any]) -> Picture | None:
+def _curve(folder: RunFolder, record: Mapping[str, Any], baseline: RunFolder | None) -> Picture | None:
     rows = folder.curve()
     if not rows:
         return None
     path = folder.path / "report" / "learning_curve.png"
-    write_learning_curve({str(record.get("strategy", "run")): rows}, path)
+    known = [(row["labeled"], quartiles(list(_patient_dice(folder, row["round"]).values()))) for row in rows]
+    spread = [(labeled, *between) for labeled, between in known if between is not None]
+    beside = () if baseline is None else baseline.curve()
+    write_learning_curve({str(record.get("strategy", "run")): rows}, path, spread=spread, baseline=beside)
     last = rows[-1]
     score = "not defined" if last["dice_3d"] is None else f"{last['dice_3d']:.3f}"
     alt = f"Learning curve: 3D Dice against labeled items; {score} with {last['labeled']} items after the last round"
     return _written(path, alt)
+
+
+def _patient_dice(folder: RunFolder, number: int) -> dict[str, float]:
+    """Patient -> 3D Dice of a round on the test volumes."""
+    metrics = folder.metrics(number) or {}
+    items = read_json(folder.path / "pool.json")["items"]
+    patients = {item["volume"]: item["patient"] for item in items}
+    return patient_dice((metrics.get("dice_3d") or {}).get("per_volume") or {}, patients)
+
+
+def _spread_of_last(folder: RunFolder) -> str:
+    rows = folder.curve()
+    return spread_text(_patient_dice(folder, rows[-1]["round"])) if rows else ""
 
 
 def _cost_curve(folder: RunFolder) -> Picture | None:

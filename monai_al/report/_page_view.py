@@ -129,10 +129,20 @@ def _tiles(page: RunPage) -> list[dict[str, str]]:
         tests = [("2D Dice on the last query", score, "of the network before, on slices that were chosen")]
     tiles = [
         ("labeled items", whole(metrics.get("labeled")), share),
+        *_annotation_time(metrics, page.minutes),
         *tests,
         ("computing time", duration(total) if total else UNDEFINED, "training, evaluating, choosing"),
     ]
     return [{"name": name, "value": value, "remark": remark} for name, value, remark in tiles]
+
+
+def _annotation_time(metrics: Mapping[str, Any], minutes: float) -> list[tuple[str, str, str]]:
+    """What the labels so far took, by what they cost in full slices."""
+    slices = ((metrics.get("cost") or {}).get("models") or {}).get("slices")
+    if slices is None:
+        return []
+    remark = f"as long as {significant(slices)} full slices of {minutes:g} min (report --minutes, assumed)"
+    return [("annotation time", duration(60 * minutes * slices), remark)]
 
 
 def _links(page: RunPage) -> list[tuple[str, str]]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_al.report.pictures import class_color
+from monai_al.report.run_colors import BASELINE_COLOR, run_color
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -28,6 +31,8 @@ def write_learning_curve(
     title: str = "Learning curve",
     n_items: int | None = None,
     per_class: bool | None = None,
+    baseline: Rows = (),
+    spread: Sequence[tuple[float, float, float]] = (),
 ) -> None:
     """Draw the mean 3D Dice against the number of labeled items as a PNG.
 
@@ -42,6 +47,8 @@ def write_learning_curve(
         title: title of the figure.
         n_items: size of the pool; by default found from ``labeled`` and ``fraction``.
         per_class: thin lines of the classes; by default only for a single run.
+        baseline: rows of a run of random queries, drawn in gray.
+        spread: labeled items, first and third quartile of the patients' 3D Dice, for each round of a single run.
 
     Raises:
         ValueError: there are no rows, a row misses ``labeled`` or ``dice_3d``, or a value is no number.
@@ -69,8 +76,15 @@ def write_learning_curve(
     axes = figure.add_subplot()
     tested = any(not math.isnan(value) for own in runs.values() for value in _column(own, "dice_3d"))
     answered = not tested and _draw_answers(axes, runs)
+    if spread and not answered:
+        labeled, low, high = zip(*spread, strict=True)
+        axes.fill_between(labeled, low, high, color=run_color(0), alpha=0.12, linewidth=0, label="half of the patients")
+    if baseline:
+        _draw_run(axes, "random queries", baseline, color=BASELINE_COLOR, per_class=False, line="--")
     for number, (name, own) in enumerate(() if answered else runs.items()):
-        _draw_run(axes, name, own, color=f"C{number}", per_class=len(runs) == 1 if per_class is None else per_class)
+        _draw_run(
+            axes, name, own, color=run_color(number), per_class=len(runs) == 1 if per_class is None else per_class
+        )
     axes.set_xlabel("labeled items")
     axes.set_ylabel("2D Dice" if answered else "3D Dice")
     axes.set_title(title)
@@ -87,14 +101,14 @@ def write_learning_curve(
     write_file(Path(path), lambda file: figure.savefig(file, format="png"))
 
 
-def _draw_run(axes: Axes, name: str, rows: Rows, *, color: str, per_class: bool) -> None:
+def _draw_run(axes: Axes, name: str, rows: Rows, *, color: str, per_class: bool, line: str = "-") -> None:
     labeled = _column(rows, "labeled")
-    axes.plot(labeled, _column(rows, "dice_3d"), marker="o", linewidth=2, color=color, label=name)
+    axes.plot(labeled, _column(rows, "dice_3d"), line, marker="o", linewidth=2, color=color, label=name)
     columns = list(dict.fromkeys(key for row in rows for key in row if key.startswith(_PER_CLASS)))
     if not per_class or len(columns) < 2:  # a single class is the mean
         return
     for number, key in enumerate(columns, start=1):
-        style = {"linewidth": 0.9, "marker": ".", "markersize": 4, "alpha": 0.8, "color": f"C{number}"}
+        style = {"linewidth": 1.2, "marker": ".", "markersize": 5, "color": class_color(number)}
         axes.plot(labeled, _column(rows, key, required=False), label=key.removeprefix(_PER_CLASS), **style)
 
 
@@ -105,7 +119,7 @@ def _draw_answers(axes: Axes, runs: Mapping[str, Rows]) -> bool:
         scores = _column(own, "dice_query", required=False)
         if not all(math.isnan(score) for score in scores):
             before = [math.nan, *_column(own, "labeled")[:-1]]  # the network that was asked had seen no more
-            axes.plot(before, scores, marker="s", linestyle="--", color=f"C{number}", label=_ON_THE_QUERY)
+            axes.plot(before, scores, marker="s", linestyle="--", color=run_color(number), label=_ON_THE_QUERY)
             drawn = True
     return drawn
 

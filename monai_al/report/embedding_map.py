@@ -288,7 +288,8 @@ def _add_bar(figure: Figure, axes: Axes, colors: np.ndarray) -> None:
 def _plain(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.03)
+    axes.set_aspect("equal", adjustable="box")  # the frame takes the shape of the points
 
 
 def _size(n: int) -> float:

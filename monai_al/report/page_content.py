@@ -156,6 +156,8 @@ class RunPage:
         notes: what is missing on the whole page, and why.
         volumes_notes: the same for the test volumes.
         written: when, and by which version.
+        remarks: sentences below the learning curve.
+        minutes: what annotating a full slice takes, as it is assumed.
 
     Example:
         >>> RunPage("demo", {"strategy": "random"}).rounds
@@ -175,3 +177,5 @@ class RunPage:
     notes: Sequence[str] = ()
     volumes_notes: Sequence[str] = ()
     written: str = ""
+    remarks: Sequence[str] = ()
+    minutes: float = 5.0
