@@ -30,7 +30,7 @@ __all__ = ["ROLES", "FoundParts", "find_parts", "refuse_undeclared"]
 # what can be named by its id where it is not found, or not the right one
 ROLES = ("trainer", "network", "train_data", "evaluator", "test_data", "preprocessing", "postprocessing", "inferer")
 
-_SEED = 0
+_SEED = 914_823  # one that no bundle sets
 
 
 @dataclass(frozen=True)
