@@ -3,6 +3,8 @@
 # make nightly  runs the long ones, which make test leaves out
 # make test-napari  runs those that need napari and a display, which may be a virtual one (xvfb)
 # make test-monailabel  runs those with MONAI Label's server, in .venv-monailabel
+# make tutorials  runs the notebooks; WRITE=1 stores what comes out in them
+# make docs     builds the documentation site in build/site
 # make lint     checks style and types
 # make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
 # make zoo-bundles OUT=folder  copies the bundles there, each with a network trained on its phantom, for the Model Zoo
@@ -18,7 +20,7 @@ MONAILABEL := .venv-monailabel
 # tests start many a Python: whatever the environment says, modules are compiled once
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel lint format benchmarks clean
+.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel tutorials docs lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +61,20 @@ test-napari: $(VENV)/installed-napari
 	@command -v xvfb-run > /dev/null || { echo "error: xvfb-run is missing: tests/integrations/apt-packages.txt lists \
 	what napari needs, apt-get install it as root"; exit 2; }
 	xvfb-run --auto-servernum --server-args "-screen 0 1600x1000x24" $(BIN)/python -m pytest -m display tests/integrations
+
+$(VENV)/installed-notebooks: $(VENV)/installed
+	$(PIP) --editable ".[notebooks]"
+	touch $@
+
+tutorials: $(VENV)/installed-notebooks
+	$(BIN)/python tutorials/run_notebooks.py $(if $(WRITE),--write)
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) --editable ".[docs]"
+	touch $@
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/site/build_site.py
 
 # the constraints hold for what pip builds, too; sam2 has a part for GPUs that nothing here uses
 $(MONAILABEL)/installed: setup.cfg pyproject.toml constraints-monailabel.txt
