@@ -116,6 +116,15 @@ def test_a_foreign_bundle_keeps_its_ids_that_are_called_like_settings_of_the_loo
     assert outer.forwarded("theirs.json") == {"lr": 0.2, "epochs": 5}
 
 
+def test_ids_that_only_options_of_a_foreign_bundle_refer_to_are_its_own(bundle, tmp_path):
+    """They go with the options, in whose words they are; what the loop itself refers to stays."""
+    inner = {"dataset_dir": "/theirs", "items": "$[@dataset_dir]", "rounds": 7, "run": ["$@items"], "part": {"a": 1}}
+    (tmp_path / "configs" / "theirs.json").write_text(json.dumps(inner))
+    nested = {"part#a": "$@dataset_dir"}
+    outer = bundle(dataset_dir="/ours", items="$[@dataset_dir, @rounds]", nested_overrides=nested)
+    assert outer.forwarded("theirs.json") == {"dataset_dir": "/ours", "items": "$[@dataset_dir, @rounds]", **nested}
+
+
 @pytest.mark.parametrize(
     ("id", "hint"),
     [
