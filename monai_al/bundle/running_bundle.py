@@ -273,7 +273,8 @@ class RunningBundle:
         A foreign bundle's ids that happen to have the name of a setting of the loop (``handlers``, ``seed``) stay.
         """
         parser = ConfigParser(dict(inner))
-        own = set() if "pool" in inner else referred_ids(self.config)
+        loop = {id: value for id, value in self.config.items() if id not in inner and id != _NESTED}
+        own = set() if "pool" in inner else referred_ids(loop)
         knobs = {knob for knob in {**KNOBS, **(train_map or {})} if targets_of(knob, parser, train_map)}
         return (set(inner) | knobs) - _NEVER_FORWARDED - own
 
