@@ -71,7 +71,9 @@ def score_entry(
     """Take a prediction to the grid of its truth and score it there.
 
     Args:
-        prediction: ``(C, *spatial)`` class channels, ``(1, *spatial)`` class numbers, or one mask per class.
+        prediction: ``(C, *spatial)`` class channels, ``(1, *spatial)`` class numbers, or one mask per class. Channels
+            that a threshold made 0 and 1, and of which several are 1 somewhere, are scored one by one, as MONAI's
+            metrics do.
         affine: ``(4, 4)``, its voxel index -> millimetres.
         truth: class numbers ``(*spatial)``, or masks ``(C, *spatial)`` where classes overlap.
         truth_affine: ``(4, 4)``, its voxel index -> millimetres.
@@ -103,7 +105,12 @@ def score_entry(
     shape: Any = tuple(channels.shape[1:])
     geometry = VolumeGeometry(stored, np.asarray(truth_affine), shape, np.asarray(affine), tuple(spacing))
     axis = None if flat else -1
-    if overlapping:
+    if not overlapping and _are_masks(channels, n_classes):
+        annotated = truth != NOT_ANNOTATED
+        truth = np.stack([truth == number for number in range(1, n_classes)]).astype(np.uint8)
+        masks = np.stack([_stored(channel, geometry).numpy() > 0.5 for channel in channels[1:]])
+        overlapping, found = True, masks & (annotated[..., None] if flat else annotated)
+    elif overlapping:
         found = np.stack([_stored(channel, geometry).numpy() > 0.5 for channel in channels])
     else:
         found = _class_numbers(channels, geometry, n_classes)
@@ -114,6 +121,13 @@ def score_entry(
     if overlapping:
         return score_overlapping(found, truth, lengths, slice_axis=axis)
     return score_volume(found, truth, lengths, n_classes, slice_axis=axis)
+
+
+def _are_masks(channels: torch.Tensor, n_classes: int) -> bool:
+    """Whether the channels of all classes hold 0 and 1 alone, and more than one of them somewhere."""
+    if len(channels) != n_classes or n_classes < 2:
+        return False
+    return bool(((channels == 0) | (channels == 1)).all()) and bool((channels.sum(0) > 1).any())
 
 
 def _class_numbers(channels: torch.Tensor, geometry: VolumeGeometry, n_classes: int) -> np.ndarray:

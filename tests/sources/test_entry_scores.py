@@ -9,8 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.metrics import DiceMetric
 
 from monai_al.data import DataError
+from monai_al.records import NOT_ANNOTATED
 from monai_al.sources.entry_scores import score_entry, spacing_matters, truth_of
 
 
@@ -58,6 +60,26 @@ def test_overlapping_masks():
     found = score_entry(values, flipped, truth, np.eye(4), n_classes=4, overlapping=True)
     expected = [plain_dice(p, t, 2)[0] for p, t in zip(prediction, truth, strict=True)]
     np.testing.assert_allclose(found.dice_3d, expected)
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 5)])
+def test_channels_cut_by_a_threshold_are_scored_one_by_one_as_monai_does(shape):
+    """Several may hold at one place, although the labels are class numbers; none of them comes before the others."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, shape).astype(np.uint8)
+    prediction = torch.from_numpy((rng.random((4, *shape)) > 0.4).astype(np.float32))
+    scores = score_entry(prediction, np.eye(4), truth, np.eye(4), n_classes=4)
+    channels = torch.from_numpy(np.stack([truth == number for number in range(4)]).astype(np.float32))
+    expected = DiceMetric(include_background=False, reduction="none")(prediction[None], channels[None])[0]
+    assert scores.dice_3d == pytest.approx(tuple(expected.tolist()))
+    some = truth.copy()
+    some[:4] = NOT_ANNOTATED  # counts in nothing
+    kept = score_entry(prediction, np.eye(4), some, np.eye(4), n_classes=4)
+    expected = DiceMetric(include_background=False, reduction="none")(prediction[None, :, 4:], channels[None, :, 4:])[0]
+    assert kept.dice_3d == pytest.approx(tuple(expected.tolist()))
+    one_hot = torch.nn.functional.one_hot(prediction.argmax(0), 4).movedim(-1, 0).float()
+    numbers = score_entry(prediction.argmax(0)[None].float(), np.eye(4), truth, np.eye(4), n_classes=4)
+    assert score_entry(one_hot, np.eye(4), truth, np.eye(4), n_classes=4) == numbers  # these exclude each other
 
 
 def test_one_channel_is_a_mask_above_a_half():
