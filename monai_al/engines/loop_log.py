@@ -90,8 +90,8 @@ def tell_unused_validation() -> None:
     """
     logger.warning(
         "--validate_on labeled leaves a fifth of the labeled patients out of each training, and nothing is chosen by "
-        "them: give --tested best with --members (a bundle of monai_al also takes --model best and --early_stopping), "
-        "or leave it out"
+        "them: give --model best or --early_stopping, which bundles of others do not take, or --tested best, or leave "
+        "it out"
     )
 
 

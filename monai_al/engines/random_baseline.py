@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def random_baseline(run: RunFolder, named: str | Path | None = None) -> RunFolde
         return _checked(run, RunFolder(Path(named).expanduser()))
     if _record(run).get("strategy") in (None, *_RANDOM):
         return None
-    return next((one for one in _beside(run) if _is_paired(run, one) and one.curve()), None)
+    return next(_beside(run), None)
 
 
 def _checked(run: RunFolder, other: RunFolder) -> RunFolder:
@@ -53,13 +54,14 @@ def _checked(run: RunFolder, other: RunFolder) -> RunFolder:
 
 
 def _beside(run: RunFolder) -> Iterator[RunFolder]:
-    """Runs of random queries in the folder of a run, and those of its seed in a comparison."""
+    """Paired runs of random queries in the folder of a run, and those of its seed in a comparison."""
     folder = run.path.resolve()
-    places = [*folder.parent.glob("*/run.json"), *folder.parent.parent.glob(f"*/{folder.name}/run.json")]
-    for path in sorted({place.parent for place in places} - {folder}):
-        other = RunFolder(path)
-        if _record(other).get("strategy") in _RANDOM:
-            yield other
+    of_its_seed = folder.parent.parent.glob(f"*/{folder.name}/run.json") if folder.name.startswith("seed_") else ()
+    for path in sorted({place.parent for place in (*folder.parent.glob("*/run.json"), *of_its_seed)} - {folder}):
+        with contextlib.suppress(ValueError, OSError):  # what lies there is somebody else's
+            other = RunFolder(path)
+            if _record(other).get("strategy") in _RANDOM and _is_paired(run, other) and other.curve():
+                yield other
 
 
 def _is_paired(run: RunFolder, other: RunFolder) -> bool:

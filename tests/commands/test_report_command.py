@@ -26,8 +26,18 @@ class TestReport:
         data = str(tmp_path)
         assert main(["report", data, "--items", "3", "--volumes", "0", "--dataset_dir", data, "--trust"]) == 0
         assert asked == [
-            (tmp_path, {"items": 8, "volumes": 4, "overrides": None, "trust": False}),
-            (tmp_path, {"items": 3, "volumes": 0, "overrides": {"dataset_dir": data}, "trust": True}),
+            (tmp_path, {"items": 8, "volumes": 4, "overrides": None, "trust": False, "baseline": None, "minutes": 5}),
+            (
+                tmp_path,
+                {
+                    "items": 3,
+                    "volumes": 0,
+                    "overrides": {"dataset_dir": data},
+                    "trust": True,
+                    "baseline": None,
+                    "minutes": 5,
+                },
+            ),
         ]
 
     def test_missing_folder(self, tmp_path, capsys, asked):

@@ -42,6 +42,9 @@ def test_it_lies_beside_and_differs_in_the_choice_alone(run):
         "a": {"seed": 1}, "b": {"items": "abc"}, "c": {"steps": 50}, "d": {"rounds": 0}, "e": {"strategy": "margin"},
     }.items():  # fmt: skip
         run(name, **{"strategy": "random", **differs})
+    for name, content in (("g", "{"), ("h", "[]"), ("i", '{"strategy": "random"}')):  # no runs, or broken ones
+        (mine.path.parent / name).mkdir()
+        (mine.path.parent / name / "run.json").write_text(content)
     assert random_baseline(mine) is None
     assert random_baseline(run("f", "random")) is None  # it is one itself
     assert random_baseline(mine).path.name == "f"
