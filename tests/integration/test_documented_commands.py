@@ -73,5 +73,5 @@ def test_every_command_works_as_it_is_written(page, place):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for command in commands(page):
         words = [sys.executable, "-m", "monai_al", *shortened(command)]
-        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, encoding="utf-8", check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
