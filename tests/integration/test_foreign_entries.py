@@ -242,7 +242,7 @@ def test_keys_and_patients_of_the_command_line(bundle, tmp_path):
     assert [item["patient"] for item in pool["items"]] == list("23456701")
     metrics = json.loads((tmp_path / "run" / "round_00" / "metrics.json").read_text())
     assert again(tmp_path / "run") == metrics["dice_3d"]
-    assert "There are no pictures" not in write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text()
+    assert "There are no pictures" not in write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text(encoding="utf-8")
     said = {"image_key": "slide", "label_key": "tissue", "threads": 1, "rounds": 1}
     with pytest.raises(RunFolderError, match="learner#patient was"):
         learner(file, tmp_path / "run", tmp_path / "data", patient=r"(\d)$", **said).run()
@@ -275,7 +275,7 @@ def test_arrays(kind, bundle, tmp_path):
     assert metrics["hd95_3d"]["spacing_is_placeholder"]
     assert all((tmp_path / "run" / name).stat().st_size < 20_000 for name in ("run.json", "pool.json"))
     assert again(tmp_path / "run") == metrics["dice_3d"]
-    page = write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text()
+    page = write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text(encoding="utf-8")
     assert "train/000" in page
     assert "There are no pictures" not in page
     with pytest.raises(DataError, match=r"images are arrays, such as train/0000, not files. Taking labels"):
