@@ -242,7 +242,9 @@ def test_keys_and_patients_of_the_command_line(bundle, tmp_path):
     assert [item["patient"] for item in pool["items"]] == list("23456701")
     metrics = json.loads((tmp_path / "run" / "round_00" / "metrics.json").read_text())
     assert again(tmp_path / "run") == metrics["dice_3d"]
-    assert "There are no pictures" not in write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text(encoding="utf-8")
+    assert "There are no pictures" not in write_report(tmp_path / "run", items=1, volumes=1, progress=False).read_text(
+        encoding="utf-8"
+    )
     said = {"image_key": "slide", "label_key": "tissue", "threads": 1, "rounds": 1}
     with pytest.raises(RunFolderError, match="learner#patient was"):
         learner(file, tmp_path / "run", tmp_path / "data", patient=r"(\d)$", **said).run()
