@@ -155,7 +155,7 @@ def _curve(folder: RunFolder, record: Mapping[str, Any], baseline: RunFolder | N
     path = folder.path / "report" / "learning_curve.png"
     known = [(row["labeled"], quartiles(list(_patient_dice(folder, row["round"]).values()))) for row in rows]
     spread = [(labeled, *between) for labeled, between in known if between is not None]
-    beside = () if baseline is None else baseline.curve()
+    beside = None if baseline is None else (str(_record(baseline).get("strategy", "run")), baseline.curve())
     write_learning_curve({str(record.get("strategy", "run")): rows}, path, spread=spread, baseline=beside)
     last = rows[-1]
     score = "not defined" if last["dice_3d"] is None else f"{last['dice_3d']:.3f}"

@@ -31,7 +31,7 @@ def write_learning_curve(
     title: str = "Learning curve",
     n_items: int | None = None,
     per_class: bool | None = None,
-    baseline: Rows = (),
+    baseline: tuple[str, Rows] | None = None,
     spread: Sequence[tuple[float, float, float]] = (),
 ) -> None:
     """Draw the mean 3D Dice against the number of labeled items as a PNG.
@@ -47,7 +47,7 @@ def write_learning_curve(
         title: title of the figure.
         n_items: size of the pool; by default found from ``labeled`` and ``fraction``.
         per_class: thin lines of the classes; by default only for a single run.
-        baseline: rows of a run of random queries, drawn in gray.
+        baseline: name and rows of a run that the others are looked at beside, drawn in gray.
         spread: labeled items, first and third quartile of the patients' 3D Dice, for each round of a single run.
 
     Raises:
@@ -79,8 +79,9 @@ def write_learning_curve(
     if spread and not answered:
         labeled, low, high = zip(*spread, strict=True)
         axes.fill_between(labeled, low, high, color=run_color(0), alpha=0.12, linewidth=0, label="half of the patients")
-    if baseline:
-        _draw_run(axes, "random queries", baseline, color=BASELINE_COLOR, per_class=False, line="--")
+    if baseline is not None:
+        name, own = baseline
+        _draw_run(axes, f"{name}, for comparison", own, color=BASELINE_COLOR, per_class=False, line="--")
     for number, (name, own) in enumerate(() if answered else runs.items()):
         _draw_run(
             axes, name, own, color=run_color(number), per_class=len(runs) == 1 if per_class is None else per_class

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from monai_al.report import write_learning_curve
+from monai_al.report import curve, write_learning_curve
 
 ROWS = [
     {"round": 0, "labeled": 10, "fraction": 0.05, "dice_3d": 0.31, "dice_3d_lv": 0.5, "dice_3d_rv": None},
@@ -58,6 +58,17 @@ def test_text_of_a_csv_file_gives_the_same(tmp_path):
     write_learning_curve(ROWS, tmp_path / "a.png")
     write_learning_curve(as_text, tmp_path / "b.png")
     np.testing.assert_array_equal(imread(tmp_path / "a.png"), imread(tmp_path / "b.png"))
+
+
+def test_a_baseline_is_named_by_its_strategy(tmp_path, monkeypatch):
+    """Whatever it is: one that was asked for need not be random."""
+    drawn = []
+    monkeypatch.setattr(
+        curve, "_draw_run", lambda axes, name, rows, **look: drawn.append((name, look.get("line", "-")))
+    )
+    rows = [{"labeled": 10, "dice_3d": 0.5}]
+    curve.write_learning_curve({"entropy": rows}, tmp_path / "curve.png", baseline=("margin", rows))
+    assert drawn == [("margin, for comparison", "--"), ("entropy", "-")]
 
 
 @pytest.mark.parametrize(
