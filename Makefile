@@ -4,7 +4,8 @@
 # make test-napari  runs those that need napari and a display, which may be a virtual one (xvfb)
 # make test-monailabel  runs those with MONAI Label's server, in .venv-monailabel
 # make tutorials  runs the notebooks; WRITE=1 stores what comes out in them
-# make docs     builds the documentation site in build/site
+# make docs     builds the documentation site in build/site; LINKS=1 asks the addresses in the internet that it links to instead
+# make wheel    builds the wheel and the source archive of a release in dist
 # make lint     checks style and types
 # make bundles  writes the bundles from what they share, see bundle_sources/README.md, and docs/options.md
 # make zoo-bundles OUT=folder  copies the bundles there, each with a network trained on its phantom, for the Model Zoo
@@ -20,7 +21,7 @@ MONAILABEL := .venv-monailabel
 # tests start many a Python: whatever the environment says, modules are compiled once
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel tutorials docs lint format benchmarks clean
+.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel tutorials docs wheel lint format benchmarks clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,7 +75,11 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 docs: $(VENV)/installed-docs
-	$(BIN)/python docs/site/build_site.py
+	$(BIN)/python docs/site/build_site.py $(if $(LINKS),--links)
+
+wheel: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
 
 # the constraints hold for what pip builds, too; sam2 has a part for GPUs that nothing here uses
 $(MONAILABEL)/installed: setup.cfg pyproject.toml constraints-monailabel.txt

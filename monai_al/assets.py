@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the bundles and configs lie that come with the package, and how they are found by name."""
+"""Where the bundles, configs and pages of documentation lie that come with the package, and how they are found."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = [
     "asset_folders",
     "asset_names",
     "bundle_config",
+    "docs_page",
     "find_asset",
     "find_overlay",
 ]
@@ -40,11 +41,26 @@ def asset_folders() -> dict[str, Path]:
         >>> set(asset_folders()) <= {"bundles", "configs"}
         True
     """
-    package = Path(__file__).resolve().parent
-    checkout = package.parent if (package.parent / "pyproject.toml").is_file() else package
-    candidates = {kind: (package / kind, checkout / kind) for kind in ASSET_KINDS}
-    found = {kind: next((f for f in choices if f.is_dir()), None) for kind, choices in candidates.items()}
+    found = {kind: _folder(kind) for kind in ASSET_KINDS}
     return {kind: folder for kind, folder in found.items() if folder is not None}
+
+
+def docs_page(name: str) -> str:
+    """Where a page of the documentation lies on this machine, for messages that send people there.
+
+    Args:
+        name: such as ``annotators.md``.
+
+    Returns:
+        Its path; ``docs/annotators.md`` where the package was installed without its pages.
+
+    Example:
+        >>> Path(docs_page("annotators.md")).parts[-2:]
+        ('docs', 'annotators.md')
+    """
+    folder = _folder("docs")
+    page = None if folder is None else folder / name
+    return str(page) if page is not None and page.is_file() else f"docs/{name}"
 
 
 def asset_names(kind: str, folder: Path) -> list[str]:
@@ -199,6 +215,12 @@ def find_overlay(name: str, own: Path, folders: Mapping[str, Path] | None = None
         hint = _file_hint(path) or _hint(inner, [*short, *known, *own_names])
         raise ValueError(f"no overlay is called {name!r}; {hint}")
     return found
+
+
+def _folder(kind: str) -> Path | None:
+    package = Path(__file__).resolve().parent
+    checkout = package.parent if (package.parent / "pyproject.toml").is_file() else package
+    return next((place / kind for place in (package, checkout) if (place / kind).is_dir()), None)
 
 
 def _config_in(folder: Path, name: str) -> Path | None:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the documentation site from what lies in the repository.
 
-    python docs/site/build_site.py [OUT]
+    python docs/site/build_site.py [OUT]     OUT is build/site
+    python docs/site/build_site.py --links   asks every address in the internet that the pages link to
 
 The pages of docs/, those of the bundles and the notebooks are copied into one tree, their links to each other made
 those of the site, a page of the API is written for each package, and Sphinx makes OUT (build/site) of it. A link that
@@ -45,12 +46,14 @@ PACKAGES = {
 
 
 def main() -> None:
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "site").resolve()
+    links = "--links" in sys.argv[1:]
+    out = Path(next((word for word in sys.argv[1:] if word != "--links"), ROOT / "build" / "site")).resolve()
     source = ROOT / "build" / "site_source"
     shutil.rmtree(source, ignore_errors=True)
     write_source(source)
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "--quiet", "-j", "2"]
-    sys.exit(subprocess.call([*command, str(source), str(out)]))
+    builder = ["-b", "linkcheck"] if links else ["-b", "html", "-W"]
+    command = [sys.executable, "-m", "sphinx", *builder, "--keep-going", "--quiet", "-j", "2"]
+    sys.exit(subprocess.call([*command, str(source), str(out.with_name("site_links") if links else out)]))
 
 
 def write_source(source: Path) -> None:
@@ -83,6 +86,7 @@ def places() -> dict[Path, Path]:
         name = path.parents[1].name
         found[path] = Path("bundles", f"{name}.md" if path.name == "README.md" else f"{name}_{path.name}")
     found |= {path: Path("tutorials", path.name) for path in (ROOT / "tutorials").glob("*.ipynb")}
+    found |= {path: Path(path.name) for path in ROOT.glob("constraints*.txt")}
     found[ROOT / "CHANGELOG.md"] = Path("changelog.md")
     found[ROOT / "CONTRIBUTING.md"] = Path("contributing.md")
     return found

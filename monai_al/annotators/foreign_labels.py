@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from monai_al.assets import docs_page
 from monai_al.data.itk_images import ITK_SUFFIXES
 from monai_al.data.nifti_header import NIFTI_SUFFIXES
 from monai_al.data.reading import stored_label_values
@@ -16,8 +17,8 @@ from monai_al.sources import Source
 __all__ = ["check_foreign"]
 
 _ELSE = (
-    "let an annotator of your own return labels as the bundle stores them (docs/labels.md), or add labels to the data "
-    "set and let the oracle answer"
+    f"let an annotator of your own return labels as the bundle stores them ({docs_page('labels.md')}), or add labels "
+    "to the data set and let the oracle answer"
 )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from monai_al import __version__
 from monai_al.failures import USER_ERROR, shown_errors
 
 __all__ = ["COMMANDS", "main"]
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"monai_al {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         import_module(f"monai_al.commands.{name}").add_to(commands)

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_al.assets import docs_page
 from monai_al.commands.parsing import add_command, label_values
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _next(survey: Survey, output: Path) -> str:
     lines = [f"{output} is written; read it, and edit what is not right. Then:"]
     if not survey.options["require_labels"]:
         without = "Not all volumes have a label" if survey.labeled else "No volume has a label"
-        lines.insert(0, f"{without}: people draw them in any program, see docs/annotators.md.")
+        lines.insert(0, f"{without}: people draw them in any program, see {docs_page('annotators.md')}.")
     if survey.left_out:
         lines.insert(0, f"{len(survey.left_out)} volumes are left out, see exclude in {output}; mend or remove them.")
     people = "" if survey.options["require_labels"] else " annotators/folder"

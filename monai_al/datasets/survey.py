@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from monai_al.assets import docs_page
 from monai_al.data.reading import name_without_suffix
 from monai_al.datasets.damage import damaged_volumes
 from monai_al.datasets.datalist import datalist
@@ -234,7 +235,8 @@ def _check_one_kind(pool: Pool, place: Path) -> None:
     if mixed:
         head = (
             f"{place}: images of several kinds belong to one case and would become volumes of their own; choose one "
-            "kind (with its number of images), or list them as channels of one image in a JSON file, see docs/data.md"
+            "kind (with its number of images), or list them as channels of one image in a JSON file, see "
+            f"{docs_page('data.md')}"
         )
         raise listed_error(head, [f"--images '{tail}': {n}" for tail, n in counts.most_common() if tail in mixed])
 

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from monai_al.assets import docs_page
 from monai_al.integrations.run_desk import FACTS, ImageStore, RunDesk
 from monai_al.records import DataError
 
@@ -19,7 +20,8 @@ try:
 except ImportError as error:
     raise ImportError(
         f"monai_al.integrations.monailabel needs MONAI Label ({error}): install it into an environment of its own, "
-        'pip install --constraint constraints-monailabel.txt "monai_al[monailabel]", as docs/monailabel.md tells'
+        'pip install --constraint constraints-monailabel.txt "monai_al[monailabel]", as '
+        f"{docs_page('monailabel.md')} tells"
     ) from error
 
 __all__ = ["NextSlices", "RunApp", "SliceRanks", "label_saved"]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from monai_al.assets import docs_page
 from monai_al.integrations.asked_volumes import AskedVolume, asked_volumes
 from monai_al.integrations.image_ids import match_images
 from monai_al.integrations.received import ALL, Received, empty_slices, keep, received
@@ -89,7 +90,7 @@ class RunDesk:
             raise DataError(
                 f"{run} asks for strokes (annotators/folder_scribbles), and MONAI Label's clients know the classes "
                 "alone, and no strokes of the background: draw them in napari by 'python -m monai_al annotate', in "
-                "ITK-SNAP or in 3D Slicer, as docs/annotators.md tells"
+                f"ITK-SNAP or in 3D Slicer, as {docs_page('annotators.md')} tells"
             )
         self.empty = empty
         self._seen: dict[str, tuple[float, int]] = {}

@@ -260,9 +260,9 @@ def test_a_missing_data_set_is_told_with_one_message(tmp_path, capsys):
 
 
 @pytest.mark.nightly
-def test_bundles_and_configs_are_in_the_wheel(tmp_path):
+def test_bundles_configs_and_pages_are_in_the_wheel(tmp_path):
     source = tmp_path / "source"
-    for name in ("monai_al", "bundles", "configs"):
+    for name in ("monai_al", "bundles", "configs", "docs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -293,6 +293,8 @@ def test_bundles_and_configs_are_in_the_wheel(tmp_path):
     }
     assert len(expected) > 15
     assert expected <= names
+    pages = {f"monai_al/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "docs").glob("[!s]*/*.[mps]*")}
+    assert pages | {f"monai_al/docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= names
     assert not [name for name in names if name.endswith(tuple(left))]
     assert "monai_al/py.typed" in names
     templates = (ROOT / "monai_al" / "report" / "templates").iterdir()
@@ -301,3 +303,6 @@ def test_bundles_and_configs_are_in_the_wheel(tmp_path):
     where = [sys.executable, "-m", "monai_al", "where", "selective_uncertainty_spleen"]
     found = subprocess.run(where, capture_output=True, text=True, cwd=tmp_path / "site", check=True).stdout.strip()
     assert Path(found) == tmp_path / "site" / "monai_al" / "bundles" / "selective_uncertainty_spleen"
+    page = [sys.executable, "-c", "from monai_al.assets import docs_page; print(docs_page('annotators.md'))"]
+    found = subprocess.run(page, capture_output=True, text=True, cwd=tmp_path / "site", check=True).stdout.strip()
+    assert Path(found) == tmp_path / "site" / "monai_al" / "docs" / "annotators.md"
