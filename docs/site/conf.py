@@ -40,11 +40,13 @@ html_title = "monai_al"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = dict.fromkeys(("index", "quick_start", "concepts", "which_strategy"), [])  # nothing lies beneath them
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "search_as_you_type": False,
     "show_toc_level": 2,
     "navigation_with_keys": False,
+    "navbar_persistent": ["search-button"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
