@@ -18,7 +18,7 @@ from monai_al.annotators.image_places import write_image_places
 from monai_al.annotators.recorded_planes import Recorded, labels_of_run
 from monai_al.annotators.work import Work
 from monai_al.records import TEST, DataError, Label, Pool, Query, RunFolder
-from monai_al.records.work_list import work_path, write_notes
+from monai_al.records.work_list import TAKEN, work_path, write_notes
 from monai_al.sources import Source
 from monai_al.sources.entry_arrays import refuse_arrays
 
@@ -133,4 +133,4 @@ def notes_of(labels: Sequence[Label], annotator: str) -> dict[str, str]:
         >>> notes_of([Label("a/0003", where="0.nii.gz", returned="a/annotation.nii.gz")], "someone")
         {'a/0003': 'taken from annotation.nii.gz, by someone'}
     """
-    return {label.id: f"taken from {Path(label.returned or label.where).name}, by {annotator}" for label in labels}
+    return {label.id: f"{TAKEN} from {Path(label.returned or label.where).name}, by {annotator}" for label in labels}

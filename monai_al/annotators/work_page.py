@@ -10,7 +10,7 @@ from pathlib import Path
 from monai_al.annotators.file_values import FileValues
 from monai_al.annotators.places import OBLIQUE, PICTURE, PLANES
 from monai_al.records import shown
-from monai_al.records.work_list import WorkRow
+from monai_al.records.work_list import TAKEN, WorkRow
 from monai_al.report.page_content import Swatch
 from monai_al.report.work_list_page import ShownWork, WorkListPage, work_list_html
 
@@ -48,7 +48,7 @@ def work_page(folder: Path, rows: Sequence[WorkRow], *, run: str, round: int, va
     """
     named = list(zip(values.shown_names, values.colors, strict=True))[1:]
     swatches = [Swatch(name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in named]
-    work = [_shown(folder, row) for row in rows]
+    work = sorted((_shown(folder, row) for row in rows), key=lambda one: one.taken)
     return work_list_html(WorkListPage(run, round, work, swatches, values.task))
 
 
@@ -64,6 +64,7 @@ def _shown(folder: Path, row: WorkRow) -> ShownWork:
         ", ".join(text for text in (row.reason, score) if text),
         row.state,
         row.note,
+        row.note.startswith(TAKEN),
     )
 
 

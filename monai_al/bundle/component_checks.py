@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pydoc import locate
 from typing import Any
 
-__all__ = ["wrong_arguments"]
+__all__ = ["selector_advice", "wrong_arguments"]
 
 
 def wrong_arguments(config: Mapping[str, Any]) -> list[str]:
@@ -26,6 +26,28 @@ def wrong_arguments(config: Mapping[str, Any]) -> list[str]:
         ['--strategy#mesure: Uncertainty takes no such argument; did you mean measure?']
     """
     return [sentence for id, component in _components(config) for sentence in _of_component(id, component)]
+
+
+def selector_advice(strategy: Any) -> str:
+    """What to say of ``--selector`` where no strategy refers to it, and what spreads its query instead.
+
+    Args:
+        strategy: its part of the config, unresolved.
+
+    Example:
+        >>> selector_advice({"_target_": "monai_al.strategies.Coreset", "embedding": "pixels"})
+        'Coreset takes no selector; --strategy#stratified True spreads its query over the patients'
+    """
+    target = strategy.get("_target_") if isinstance(strategy, Mapping) else None
+    component: Any = _located(str(target))
+    try:
+        known = inspect.signature(component).parameters
+    except (TypeError, ValueError):
+        return ""
+    if "selector" in known:
+        return "let the overlay of the strategy say  selector: '@selector'"
+    spread = "; --strategy#stratified True spreads its query over the patients" if "stratified" in known else ""
+    return f"{component.__name__} takes no selector{spread}"
 
 
 def _components(config: Any, above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_al.bundle.component_checks import wrong_arguments
+from monai_al.bundle.component_checks import selector_advice, wrong_arguments
 from monai_al.bundle.config_files import read_config, values_of
 from monai_al.bundle.engine_ids import engine_ids, run_entries
 from monai_al.bundle.errors import NEXT_PROBLEM, BundleConfigError, show_errors_briefly, unknown_ids
@@ -180,6 +180,9 @@ class RunningBundle:
         placeless = [id for id in unknown if id in KNOBS and training is not None]
         problems += [_placeless(id, self.file(str(training)), inner) for id in placeless]
         unknown = [id for id in unknown if id not in placeless]
+        if "selector" in unknown and (advice := selector_advice(self.config.get("strategy"))):
+            problems.append(f"--selector: nothing in the bundle refers to it: {advice}")
+            unknown.remove("selector")
         if unknown:
             problems.append(unknown_ids(unknown, known, "nothing in the bundle refers to it"))
         try:

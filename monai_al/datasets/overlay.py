@@ -101,6 +101,9 @@ def _patient(survey: Survey) -> str:
 def _grid(survey: Survey) -> Iterator[str]:
     grid = survey.grid
     why = "mm between pixels, from the files" if grid.spacing else "the files tell none: the whole view is resized"
+    if grid.stored is not None:
+        finer = f"spacing {_yaml(grid.stored.spacing)} with image_size {_yaml(list(grid.stored.size))}"
+        why = f"mm between pixels; coarser than the files, which takes less time: as fine as they are is {finer}"
     yield f"spacing: {_yaml(grid.spacing)} # {why}"
     yield f"image_size: {_yaml(list(grid.size))} # rows and columns, multiples of 16; more of them take longer"
 

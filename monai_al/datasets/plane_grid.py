@@ -17,6 +17,7 @@ __all__ = ["FIT", "PlaneGrid", "plane_grid"]
 
 FIT = "fit"  # in place of a spacing: as the files tell
 MULTIPLE = 16  # of the sizes: what a U-Net of five levels divides them by
+_ANY = 65536  # no limit to a side
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class PlaneGrid:
     Args:
         size: rows and columns.
         spacing: mm between pixels; None where the whole view is to be resized.
+        stored: the grid at the files' own spacing, where this one is coarser because of ``longest_side``.
 
     Example:
         >>> print(PlaneGrid((96, 96), 1.8))
@@ -34,6 +36,7 @@ class PlaneGrid:
 
     size: tuple[int, int]
     spacing: float | None
+    stored: PlaneGrid | None = None
 
     def __str__(self) -> str:
         pixels = " x ".join(map(str, self.size))
@@ -81,17 +84,20 @@ def plane_grid(
         raise ValueError(f"image_size must be rows and columns, two numbers, got {list(size)}: slices have no more")
     if size is not None and spacing != FIT:
         return PlaneGrid((size[0], size[1]), spacing)
-    planes = [stored_plane(*key) for key in dict.fromkeys((item.image, item.slice_axis) for item in pool)]
+    planes = [stored_plane(*key) for key in dict.fromkeys((one.image, one.slice_axis) for one in pool.items.wholes)]
     spacings = [found for _, found in planes if found is not None]
     if spacing is None or len(spacings) < len(planes) or pool.placeholder_spacing:
         view = _median([pixels for pixels, _ in planes])
         return PlaneGrid(_fixed(size) or _size(view, max(1.0, max(view) / longest_side), longest_side), None)
     view = _median([np.multiply(pixels, found) for pixels, found in planes if found is not None])
+    stored = None
     if spacing == FIT:
         within = (longest_side, longest_side) if size is None else size
         largest = max(side / pixels for side, pixels in zip(view, within, strict=True))
+        own = float(f"{np.median(spacings):.3g}")
         spacing = float(f"{max(float(np.median(spacings)), largest):.3g}")
-    return PlaneGrid(_fixed(size) or _size(view, float(spacing), longest_side), float(spacing))
+        stored = PlaneGrid(_size(view, own, _ANY), own) if spacing > own else None
+    return PlaneGrid(_fixed(size) or _size(view, float(spacing), longest_side), float(spacing), stored)
 
 
 def _fixed(size: Sequence[int] | None) -> tuple[int, int] | None:
@@ -105,5 +111,5 @@ def _median(rows: Sequence[Sequence[float] | np.ndarray]) -> list[float]:
 def _size(view: Sequence[float], pixel: float, longest_side: int) -> tuple[int, int]:
     """A field of view in pixels, at least as many as it takes, but no side above the longest one allowed."""
     most = longest_side // MULTIPLE * MULTIPLE
-    rows, columns = (min(most, MULTIPLE * max(1, math.ceil(side / pixel / MULTIPLE - 1e-2))) for side in view)
-    return rows, columns
+    rows, columns = (MULTIPLE * max(1, math.ceil(side / pixel / MULTIPLE - 1e-2)) for side in view)
+    return min(most, rows), min(most, columns)

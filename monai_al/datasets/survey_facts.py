@@ -43,7 +43,7 @@ def survey_facts(survey: Survey) -> list[tuple[str, str]]:
     facts.append(("modality", str(survey.modality)))
     if survey.channels != 1:
         facts.append(("channels", str(survey.channels)))
-    facts += [("labels", _labels(survey)), ("network", f"gets {survey.grid}")]
+    facts += [("labels", _labels(survey)), ("network", _network(survey))]
     facts += [("note", note) for note in pool.notes if not note.startswith(_OWN_LINES)]
     reasons = survey.left_out.items()
     return facts + [("left out", reason if name in reason else f"{name}: {reason}") for name, reason in reasons]
@@ -86,6 +86,17 @@ def _sizes(pool: Pool) -> list[tuple[str, str]]:
     spacing += f"; slices lie along stored axis {' or '.join(map(str, axes))}" if axes and axes != [2] else ""
     missing = len(planes) - len(spacings)
     return [("size", size), ("spacing", spacing + (f"; {missing} files store none" if missing else ""))]
+
+
+def _network(survey: Survey) -> str:
+    """The pixels that the network gets, and whether they are coarser than those of the files."""
+    grid = survey.grid
+    if grid.stored is None:
+        return f"gets {grid}"
+    return (
+        f"gets {grid}, coarser than the files, so that it is quick on a CPU; spacing and image_size of the overlay "
+        f"change that, the files have {grid.stored}"
+    )
 
 
 def _labels(survey: Survey) -> str:

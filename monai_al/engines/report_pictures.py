@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from monai_al.bundle.process_state import quiet
 from monai_al.engines.seen_items import (
     SeenItem,
     foreground_of,
@@ -44,6 +45,7 @@ __all__ = ["NO_PICTURES", "told", "with_pictures"]
 
 HATCHED = Swatch("not annotated", "#9aa3ab", "hatch")
 # what data, weights, configs or code raise that are gone or have changed since
+CACHE_LOGGER = "monai_al.data.volume_cache"
 NO_PICTURES = (ValueError, OSError, RuntimeError, ImportError, LookupError, EOFError, pickle.UnpicklingError)
 
 
@@ -143,7 +145,8 @@ class _Artist:
         """Each item's slice that is shown, and which one it is."""
         labels = self.run.folder.labels(number)
         items = [labels.of_item(own) if own.id in labels else own for own in (self._item(one.id) for one in chosen)]
-        self.run.source.prepare(items)
+        with quiet(CACHE_LOGGER):  # the run has told what lies outside, of all volumes
+            self.run.source.prepare(items)
         found = {}
         for item in items:
             (seen,) = self._see([item], network, self.measures or [Measure()], number)
@@ -226,7 +229,8 @@ class _Artist:
         items = [labels.of_item(item) if item.id in labels else item for item in items]
         if not items:
             raise DataError(f"test volume {name!r} is not in the data set any more")
-        self.run.source.prepare(items)
+        with quiet(CACHE_LOGGER):  # the run has told what lies outside, of all volumes
+            self.run.source.prepare(items)
         planes = planes_of(items, self._see(items, trained))
         rows = {z: upright_item(self.run.source, items[0], planes[z]) for z in _around_foreground(planes)}
         several = len(planes) > 1

@@ -20,6 +20,7 @@ __all__ = [
     "DONE",
     "EMPTY",
     "STATES",
+    "TAKEN",
     "WAITING",
     "WORK_LIST",
     "WORK_PAGE",
@@ -35,6 +36,7 @@ __all__ = [
 WORK_LIST, WORK_PAGE = "worklist.csv", "worklist.html"
 AGREEMENT = "annotate/agreement.csv"  # in the run folder: how far people agree
 WAITING, DONE, EMPTY = STATES = ("waiting", "done", "empty")
+TAKEN = "taken"  # how the note of a slice begins whose label is in the run
 _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")  # those of spreadsheets
 
 

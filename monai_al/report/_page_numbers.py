@@ -43,6 +43,11 @@ def last_metrics(page: RunPage) -> Mapping[str, Any]:
     return next((metrics for _, metrics in reversed(evaluated_rounds(page))), {})
 
 
+def is_tested(metrics: Mapping[str, Any]) -> bool:
+    """Whether there is a test part; so it is where a round does not say."""
+    return (metrics.get("counts") or {}).get("volumes") != 0
+
+
 def class_names(page: RunPage) -> list[str]:
     """The classes that the last evaluated round was scored on."""
     return list((last_metrics(page).get("dice_3d") or {}).get("per_class") or {})

@@ -24,6 +24,7 @@ from monai_al.report._page_numbers import (
     digits,
     evaluated_rounds,
     hd95_title,
+    is_tested,
     last_metrics,
     mean_score,
     of_volumes,
@@ -108,15 +109,16 @@ def round_table(page: RunPage) -> PageTable | None:
     told = {column for column in COST_COLUMNS for one in page.rounds if _cost(one, column) is not None}
     models = [column for column in COST_COLUMNS if column in told - {"cost"}]
     costs = ["cost", *(COST_TITLES[column].removeprefix("cost in full ") for column in models)]
-    head = ["round", "labeled", "share", *costs, "3D Dice", *per_class, "2D Dice"]
-    head.append(hd95_title(last_metrics(page)))
+    tested = is_tested(last_metrics(page))
+    head = ["round", "labeled", "share", *costs]
+    head += ["3D Dice", *per_class, "2D Dice", hd95_title(last_metrics(page))] if tested else []
     apart = {key: text for key, text in _APART.items() if any((one.metrics or {}).get(key) for one in page.rounds)}
     head += [*(name for name, _ in apart.values()), "training", "evaluating", "scoring"]
-    caption = "After each round: everything labeled so far and its cost in full items, the scores on the test volumes, "
-    caption += "and the time that the round took."
+    scores = ", the scores on the test volumes," if tested else ""
+    caption = f"After each round: everything labeled so far and its cost in full items{scores} and how long it took."
     caption += "".join(f" {name.capitalize()}: {about}." for name, about in apart.values())
     caption += f" {', '.join(costs[1:]).capitalize()}: the cost by other models, in full slices." if models else ""
-    return PageTable(caption, head, [_round_row(shown, per_class, apart, models) for shown in page.rounds])
+    return PageTable(caption, head, [_round_row(one, per_class, apart, models, tested) for one in page.rounds])
 
 
 def _cost(shown: ShownRound, column: str) -> float | None:
@@ -124,18 +126,21 @@ def _cost(shown: ShownRound, column: str) -> float | None:
 
 
 def _round_row(
-    shown: ShownRound, classes: Sequence[str], apart: Iterable[str], models: Sequence[str]
+    shown: ShownRound, classes: Sequence[str], apart: Iterable[str], models: Sequence[str], tested: bool
 ) -> list[str | TableCell]:
     own = shown.metrics or {}
+    scores = [
+        TableCell(digits(mean_score(own, "dice_3d"), 3), strong=True),
+        *(digits(class_score(own, "dice_3d", name), 3) for name in classes),
+        digits(mean_score(own, "dice_2d"), 3),
+        digits(mean_score(own, "hd95_3d"), 1),
+    ]
     return [
         TableCell(str(shown.number), anchor=f"round-{shown.number}"),
         whole(own.get("labeled")),
         percent(own.get("fraction")),
         *(significant(_cost(shown, column)) for column in ("cost", *models)),
-        TableCell(digits(mean_score(own, "dice_3d"), 3), strong=True),
-        *(digits(class_score(own, "dice_3d", name), 3) for name in classes),
-        digits(mean_score(own, "dice_2d"), 3),
-        digits(mean_score(own, "hd95_3d"), 1),
+        *(scores if tested else ()),
         *(digits(mean_score(own, key), 3) for key in apart),
         *(seconds(shown.timings.get(step)) for step in ("train_s", "evaluate_s", "score_s")),
     ]

@@ -16,6 +16,7 @@ from monai_al.report._page_numbers import (
     duration,
     evaluated_rounds,
     hd95_title,
+    is_tested,
     last_metrics,
     mean_score,
     of_volumes,
@@ -51,6 +52,8 @@ def page_view(page: RunPage) -> dict[str, Any]:
     """
     return {
         "page": page,
+        "tested": is_tested(last_metrics(page)),
+        "scored": is_tested(last_metrics(page)) or last_metrics(page).get("dice_folds") is not None,
         "head": _head(page),
         "round_table": round_table(page),
         "costs": _costs(page),
@@ -124,7 +127,7 @@ def _tiles(page: RunPage) -> list[dict[str, str]]:
         ("mean 3D Dice", digits(mean_score(metrics, "dice_3d"), 3), before),
         (hd95_title(metrics), digits(mean_score(metrics, "hd95_3d"), 1), placeholder_remark(metrics)),
     ]
-    if (metrics.get("counts") or {}).get("volumes") == 0:
+    if not is_tested(metrics):
         score = digits(mean_score(metrics, "dice_query"), 3)
         tests = [("2D Dice on the last query", score, "of the network before, on slices that were chosen")]
     tiles = [
@@ -150,7 +153,8 @@ def _links(page: RunPage) -> list[tuple[str, str]]:
     links = [("curve", "Learning curve"), *((f"round-{r.number}", f"Round {r.number}") for r in page.rounds)]
     links += [("embedding", "Embedding map")] if page.embedding else []
     links += [("restoration", "Pretraining")] if page.restoration else []
-    return [*links, ("volumes", "Test volumes"), ("classes", "Scores per class"), ("settings", "Settings")]
+    links += [("volumes", "Test volumes"), ("classes", "Scores per class")] if is_tested(last_metrics(page)) else []
+    return [*links, ("settings", "Settings")]
 
 
 def _costs(page: RunPage) -> dict[str, Any]:
@@ -198,7 +202,7 @@ def _result(metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[st
         "origin": origin,
         "cost": significant(cost.get("total")),
         "trained_in": seconds(timings.get("train_s")),
-        "dice": digits(mean_score(metrics, "dice_3d"), 3),
+        "dice": digits(mean_score(metrics, "dice_3d"), 3) if is_tested(metrics) else None,
     }
 
 

@@ -27,6 +27,7 @@ class ShownWork:
         why: why it was chosen.
         state: what has become of it.
         note: what the last import said of it.
+        taken: whether its label is in the run.
 
     Example:
         >>> ShownWork(1, "a/0007", "a/annotation.nii.gz", [("ITK-SNAP", "8")]).state
@@ -41,6 +42,7 @@ class ShownWork:
     why: str = ""
     state: str = "waiting"
     note: str = ""
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class WorkListPage:
     work: Sequence[ShownWork]
     classes: Sequence[Swatch] = ()
     task: str = ""
+
+    @property
+    def n_taken(self) -> int:
+        """How many slices are in the run."""
+        return sum(one.taken for one in self.work)
 
     @property
     def title(self) -> str:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def test_partial_returns_over_days(desk):
     desk.paint(c, d)
     assert desk.ask().waiting == (b,)
     desk.check(a, c, d)
+    page = (work_path(desk.run.path, 0) / "worklist.html").read_text(encoding="utf-8")
+    assert "4 slices to annotate; 3 of them taken" in page
+    assert re.findall(r"<h2>\d+\. (.*?)</h2>", page) == [b, a, c, d]  # what is open comes first
+    assert page.count("✓") == 3
     assert desk.notes()[a].startswith("taken from")
     desk.paint(b)
     assert desk.ask().waiting == ()

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from monai_al.datasets import folder, plane_grid
+from monai_al.datasets.plane_grid import PlaneGrid
 from monai_al.records import Item, Pool
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "active_learning" / "configs"
@@ -54,6 +55,13 @@ THREE = (200, 180, 1.0), (100, 90, 1.5), (150, 150, 2.0)  # fields of view 200 x
 def test_of_what_is_asked_for_and_what_files_tell(tmp_path, asked, size, spacing):
     found = plane_grid(pool_of(tmp_path, *THREE), **asked)
     assert (found.size, found.spacing) == (size, spacing)
+
+
+def test_that_it_is_coarser_than_the_files_is_told(tmp_path):
+    pool = pool_of(tmp_path, *THREE)
+    assert plane_grid(pool, longest_side=100).stored == PlaneGrid((144, 128), 1.5)
+    for longest_side, spacing in ((512, "fit"), (100, 2.0)):
+        assert plane_grid(pool, longest_side=longest_side, spacing=spacing).stored is None
 
 
 def test_pictures_keep_their_proportions(tmp_path):

@@ -258,6 +258,16 @@ class TestNumbers:
         ]
         assert second == ["1", *["–"] * 8, "24.6 s", "3 min", "2 h 13 min"]
 
+    def test_without_a_test_part_nothing_stands_in_its_place(self):
+        own = metrics(dice=None) | {"counts": {"volumes": 0, "patients": 0}, "dice_query": {"mean": 0.5}}
+        html = page_html(RunPage("run", RECORD, [replace(shown_round(0), metrics=own)]))
+        head, _ = rows_of(html, "curve")
+        assert head == ["round", "labeled", "share", "cost", "on the query", "training", "evaluating", "scoring"]
+        assert not [gone for gone in ("Test volumes", "Scores per class", "test volumes", "3D Dice") if gone in html]
+        assert "--folds 5" in html
+        folds = replace(shown_round(0), metrics=own | {"dice_folds": {"mean": 0.5}})
+        assert "--folds 5" not in page_html(RunPage("run", RECORD, [folds]))
+
     def test_scores_per_class_with_counts_of_empty_masks(self):
         head, liver, tumour, both = rows_of(page_html(RunPage("run", RECORD, [shown_round()])), "classes")
         assert head[4:] == ["found", "missed", "false alarms", "both empty", "slices with a false alarm"]
