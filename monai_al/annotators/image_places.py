@@ -92,7 +92,7 @@ def pool_with_images(pool: Pool, places: Sequence[Path]) -> Pool:
         for one in HandedOut.read(place).volumes:
             stored = own.get(one.volume)
             images[one.volume] = stored if stored and _is_there(stored) else str(_handed_out(place, one))
-    return pool.with_items(replace(item, image=images.get(item.volume, item.image)) for item in pool)
+    return pool.with_items(pool.items.with_wholes(lambda one: replace(one, image=images.get(one.volume, one.image))))
 
 
 def _handed_out(place: Path, volume: HandedVolume) -> Path:

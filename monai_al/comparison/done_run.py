@@ -16,6 +16,7 @@ from monai_al.options import literal_of
 from monai_al.records import RunFolder, config_hash
 from monai_al.records.cost_model import CostSettings, cost_assumptions
 from monai_al.records.files import read_json
+from monai_al.records.pool_file import POOL_FILE, read_pool
 
 __all__ = ["DoneRun", "said_by"]
 
@@ -82,7 +83,7 @@ class DoneRun:
 
     def _first_test_labels(self) -> str:
         """The same from the pool, as runs have it whose rounds did not record it yet."""
-        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": ()}
+        pool = self._pool() or {"items": ()}
         tested = (item for item in pool["items"] if item.get("split") == "test")
         return config_hash({item["id"]: pool.get("files", {}).get(item.get("label")) for item in tested})
 
@@ -90,15 +91,18 @@ class DoneRun:
         """What tells the labels of the test volumes from others, whatever the items are; None where they changed."""
         if self.test_labels != {self._first_test_labels()}:
             return None
-        pool = read_json(self.path / "pool.json")
+        pool = read_pool(self.path)
         tested = (item for item in pool["items"] if item.get("split") == "test")
         return config_hash({item["volume"]: pool.get("files", {}).get(item.get("label")) for item in tested})
 
     @functools.cached_property
     def asks_for_volumes(self) -> bool:
         """Whether its items are whole volumes or images."""
-        pool = read_json(self.path / "pool.json") if (self.path / "pool.json").exists() else {"items": ()}
+        pool = self._pool() or {"items": ()}
         return bool(pool["items"]) and all(item.get("slice") is None for item in pool["items"])
+
+    def _pool(self) -> dict[str, Any] | None:
+        return read_pool(self.path) if (self.path / POOL_FILE).exists() else None
 
     def assumed(self, column: str) -> dict[str, Any]:
         """What its costs by one model assume; None for what is not known."""

@@ -13,8 +13,8 @@ from typing import Any
 from monai_al.comparison.config import Comparison, PlannedRun
 from monai_al.comparison.done_run import DoneRun
 from monai_al.records import DataError, RunFolder
-from monai_al.records.files import read_json
 from monai_al.records.item import SLICE_AXIS
+from monai_al.records.pool_file import POOL_FILE, STRETCHES_FILE, read_pool
 
 __all__ = ["check_pairs"]
 
@@ -135,9 +135,7 @@ def _differences(
         for key in ("threads", "versions"):
             yield from ((what, other) for what in _of_record(own, other, key))
         of_volumes = over_cost and own.asks_for_volumes != other.asks_for_volumes
-        difference = _of_pools(
-            own.path / "pool.json", other.path / "pool.json", codes=not over_cost, of_volumes=of_volumes
-        )
+        difference = _of_pools(own.path, other.path, codes=not over_cost, of_volumes=of_volumes)
         if difference:
             yield f"their pool: {difference}", other
         ours, theirs = ((one.labels_by_volume() if of_volumes else one.test_labels) for one in (own, other))
@@ -187,9 +185,9 @@ def _of_record(own: DoneRun, other: DoneRun, key: str) -> Iterator[str]:
 
 def _of_pools(own: Path, other: Path, *, codes: bool, of_volumes: bool) -> str | None:
     """What tells their pools apart; what stored label values mean, and which items are volumes, where that counts."""
-    if not (own.exists() and other.exists()) or filecmp.cmp(own, other, shallow=False):
+    if not ((own / POOL_FILE).exists() and (other / POOL_FILE).exists()) or _are_equal(own, other):
         return None
-    ours, theirs = read_json(own), read_json(other)
+    ours, theirs = read_pool(own), read_pool(other)
     for key in ("classes", "label_values") if codes else ("classes",):
         if ours.get(key) != theirs.get(key):
             return f"{key} {ours.get(key)} and {theirs.get(key)}"
@@ -202,6 +200,12 @@ def _of_pools(own: Path, other: Path, *, codes: bool, of_volumes: bool) -> str |
             if value != theirs[id][key]:
                 return f"the {key} of the {what} {id!r}"
     return None if list(ours) == list(theirs) else f"the order of its {what}s"
+
+
+def _are_equal(own: Path, other: Path) -> bool:
+    """Whether the files of two pools have equal bytes."""
+    pairs = [(own / name, other / name) for name in (POOL_FILE, STRETCHES_FILE)]
+    return all(a.exists() == b.exists() and (not a.exists() or filecmp.cmp(a, b, shallow=False)) for a, b in pairs)
 
 
 def _items(pool: Mapping[str, Any], of_volumes: bool) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from monai_al.data.volume_cache import CachedVolume, VolumeCache, track_meta
 from monai_al.records.item import Item
+from monai_al.records.item_table import ItemTable
 
 __all__ = ["SliceDataset"]
 
@@ -50,12 +51,14 @@ class SliceDataset(Dataset):
         transform: Callable[[dict[str, Any]], Any] | None = None,
         with_label: bool = True,
     ) -> None:
-        self.data = tuple(data)
+        self.data = data if isinstance(data, ItemTable) else tuple(data)
         self.cache = cache
         self.transform = transform
         self.with_label = with_label
-        self._patients = {name: i for i, name in enumerate(dict.fromkeys(item.patient for item in self.data))}
-        self._volumes = {name: i for i, name in enumerate(dict.fromkeys(item.volume for item in self.data))}
+        table = ItemTable.of(self.data)
+        self._patients, self._volumes = (
+            {name: i for i, name in enumerate(table.names(of))} for of in ("patient", "volume")
+        )
 
     def __len__(self) -> int:
         return len(self.data)

@@ -10,11 +10,11 @@ import logging
 import math
 import shutil
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from monai_al.records import NOT_ANNOTATED, content_hash, file_identity, whole_l
 from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS, STORED_CODES, Item
+from monai_al.records.item_table import ItemTable
+from monai_al.records.pool import Pool
 
 __all__ = ["CachedVolume", "VolumeCache", "track_meta"]
 
@@ -37,6 +39,7 @@ _log = logging.getLogger(__name__)
 _FORMAT = 3
 _SHOWN = 20
 _ABANDONED_AFTER = 24 * 3600  # seconds
+_MOST_OPEN = 4096  # volumes: each has four memory maps, of which Linux lets a process have 65,530
 CLASS_VALUES = {number: number for number in range(256)}  # of labels that hold class numbers
 
 
@@ -64,6 +67,16 @@ class CachedVolume:
     truth: np.ndarray | None
     valid: np.ndarray
     geometry: VolumeGeometry
+    hashes: tuple[str, str | None]
+
+
+_Key = tuple[str, str | None, str, int]
+
+
+class _Facts(NamedTuple):
+    """What stays known of a volume that is not open any more."""
+
+    shape: tuple[int, ...]
     hashes: tuple[str, str | None]
 
 
@@ -117,11 +130,12 @@ class VolumeCache:
         self.affine_tolerated = affine_tolerated
         self.sizes_tolerated = sizes_tolerated
         self.recipe = fingerprint((_FORMAT, importlib.metadata.version("monai"), transform))
-        self._open: dict[tuple[str, str | None, str, int], CachedVolume] = {}
+        self._open: OrderedDict[_Key, CachedVolume] = OrderedDict()  # the last that were asked for
+        self._facts: dict[_Key, _Facts] = {}  # of all that were open
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open volumes, which another process maps anew."""
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_open": OrderedDict()}
 
     def prepare(self, items: Iterable[Item]) -> None:
         """Read and check every volume of these items that is not in the cache yet, and that they are alike.
@@ -130,9 +144,9 @@ class VolumeCache:
             DataError: images or labels that cannot be used; all of them are listed. Or images with different numbers of
                 channels, or 2D images beside whole volumes.
         """
-        items = list(items)
+        items = ItemTable.of(items.items if isinstance(items, Pool) else items).firsts()
         self._drop_abandoned()
-        files = {_key(item): item for item in items if _key(item) not in self._open}
+        files = {_key(item): item for item in items if _key(item) not in self._facts}
         problems = []
         hidden = None if self.progress and files else True
         bar = tqdm(files.items(), desc="reading volumes", unit="volume", disable=hidden)
@@ -153,7 +167,7 @@ class VolumeCache:
         """Say how much of what is labeled the preprocessing cuts away."""
         entries = ((item, self._entries(item)[1]) for item in items)
         counts = {item.image: read_json(entry / "label.json") for item, entry in entries if entry is not None}
-        told = what_is_cut(counts, self.get(next(iter(items))).image.shape[2:])
+        told = what_is_cut(counts, self._known(next(iter(items))).shape[2:])
         if told is not None:
             _log.warning("%s", told)
 
@@ -171,8 +185,13 @@ class VolumeCache:
             DataError: the image or label cannot be used, or the transform changes the slices of a slice item.
         """
         key = _key(item)
-        if key not in self._open:
-            self._open[key] = self._load(item)
+        if key in self._open:
+            self._open.move_to_end(key)
+        else:
+            self._open[key] = volume = self._load(item)
+            self._facts[key] = _Facts(volume.image.shape, volume.hashes)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
         volume = self._open[key]
         if item.slice is not None and not volume.geometry.keeps_slices:
             raise DataError(
@@ -181,9 +200,23 @@ class VolumeCache:
             )
         return volume
 
+    def hashes(self, item: Item) -> tuple[str, str | None]:
+        """SHA-256 of the image and of the label of an item.
+
+        Raises:
+            DataError: see :meth:`get`.
+        """
+        return self._known(item).hashes
+
+    def _known(self, item: Item) -> _Facts:
+        key = _key(item)
+        if key not in self._facts:
+            self.get(item)
+        return self._facts[key]
+
     def _check_alike(self, items: Iterable[Item]) -> None:
         """One network takes one number of channels, and either planes or volumes."""
-        shapes = [(item, self.get(item).image.shape) for item in items]
+        shapes = [(item, self._known(item).shape) for item in items]
         _check_one_kind(
             {item.image: f"of {shape[1]} channel{'s' * (shape[1] > 1)}" for item, shape in shapes},
             "store all alike, or take one channel of each: --datalist#channel 0 of the data sets folder and datalist, "
@@ -325,7 +358,7 @@ def _check_one_kind(kind_of: Mapping[str, str], advice: str) -> None:
     raise DataError(f"{odd}: is {other}, as {fewest} of {len(kind_of)} images are, {first} {usual} ({most}); {advice}")
 
 
-def _key(item: Item) -> tuple[str, str | None, str, int]:
+def _key(item: Item) -> _Key:
     return item.image, item.label, item.coding, item.slice_axis
 
 

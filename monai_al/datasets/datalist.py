@@ -120,7 +120,7 @@ def datalist(
     )
     part_of = {pair.volume: entry_of[pair.volume].part for pair in pairs.values()}
     _check_parts(pool, part_of, path)
-    return pool.with_items(replace(one, split=part_of[one.volume]) for one in pool)
+    return pool.with_items(pool.items.with_wholes(lambda one: replace(one, split=part_of[one.volume])))
 
 
 def _list_and_folder(root: str | os.PathLike, file: str | None) -> tuple[Path, Path]:

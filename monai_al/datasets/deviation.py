@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def deviation_text(deviations: Mapping[str, Deviation]) -> str:
     return "\n".join([head, *(f"{name:<11}{shown[name]}  {deviations[name].pairs} pairs" for name in deviations)])
 
 
-def _images(items: tuple[Item, ...], size: int) -> np.ndarray:
+def _images(items: Sequence[Item], size: int) -> np.ndarray:
     """The slices ``(N, C, size, size)`` in the order of the items."""
     from tqdm import tqdm
 

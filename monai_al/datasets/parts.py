@@ -26,7 +26,8 @@ def in_parts(pool: Pool, split_of: Mapping[str, str]) -> Pool:
         >>> [item.split for item in pool]
         ['train', 'test']
     """
-    return pool.with_items(replace(item, split=split_of.get(item.patient, "train")) for item in pool)
+    items = pool.items.with_wholes(lambda one: replace(one, split=split_of.get(one.patient, "train")))
+    return pool.with_items(items)
 
 
 def check_patients(asked: Iterable[str], known: Iterable[str], option: str) -> None:

@@ -75,7 +75,7 @@ from monai_al.records import (
     RunFolder,
     config_hash,
     is_oracle,
-    pool_to_json,
+    pool_record,
     rng,
     round_sizes,
 )
@@ -200,7 +200,7 @@ class ActiveLearner(Engine):
             try:
                 check_intact(self.folder.path)
                 hashes = self.source.hashes()
-                pool = pool_to_json(self.source.data, hashes)
+                pool = pool_record(self.source.data, hashes)
                 self.metrics = RoundMetrics(
                     self.folder,
                     self.source,
@@ -306,8 +306,7 @@ class ActiveLearner(Engine):
         n_items = len(self.source.data.part("train"))
         self.sizes = round_sizes(self.settings.budget, self.settings.rounds, n_items)
         check_members(self.strategy, self.members, self.source, validate_on=self.settings.validate_on)
-        items = self.source.data.part("train").items
-        labels = any(item.label is not None for item in items)
+        labels = any(one.label is not None for one in self.source.data.part("train").items.wholes)
         self.first = first_strategy(self.strategy, self.settings.initial_set, labels=labels)
         choosing = [self.strategy, *filter(None, [self.first])]
         warm = self.settings.warm_start == ENCODER

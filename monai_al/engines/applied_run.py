@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class AppliedRun:
 
     run: TrainedRun | BundleModel
     data: SliceSource
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     trained: TrainedNetwork
     round: int | None
     part: str
@@ -248,7 +248,7 @@ def _tell_kept(run: TrainedRun | BundleModel, asked: Mapping[str, Any]) -> None:
         logger.warning("%s stay%s as the run was trained", ", ".join(kept), "s" if len(kept) == 1 else "")
 
 
-def _applied(run: TrainedRun | BundleModel, items: tuple[Item, ...], round: int | None, part: str) -> AppliedRun:
+def _applied(run: TrainedRun | BundleModel, items: Sequence[Item], round: int | None, part: str) -> AppliedRun:
     number = run.last_round if round is None and isinstance(run, TrainedRun) else round
     return AppliedRun(run, _data_of(run), items, run.network(number), number, part)
 

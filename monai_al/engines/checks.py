@@ -90,9 +90,11 @@ def check_parts(source: Source, strategy: Strategy, *, annotates_test: bool = Fa
     if strategy.uses_truth:
         asked["train"] = f"strategy {strategy.name} looks at the truth of every item; take another one, or give labels"
     for part, advice in asked.items():
-        without = [item.id for item in source.data.part(part) if item.label is None]
-        if without:
-            raise DataError(f"{len(without)} items of the part {part!r} have no label, such as {without[0]}: {advice}")
+        items = source.data.part(part).items
+        without = items.where(lambda whole: whole.label is None)
+        if len(without):
+            first = items[int(without[0])].id
+            raise DataError(f"{len(without)} items of the part {part!r} have no label, such as {first}: {advice}")
 
 
 def check_annotator(annotator: Any, source: Source) -> None:

@@ -108,7 +108,7 @@ class EncoderTraining:
             "seed": seed if self.file is None else None,
             "threads": torch.get_num_threads(),
             "preprocessing": cache.recipe,
-            "items": [_identity(item, cache.get(item).hashes[0]) for item in items],
+            "items": [_identity(item, cache.hashes(item)[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
         }

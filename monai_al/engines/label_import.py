@@ -18,8 +18,8 @@ from monai_al.annotators.recorded_planes import Recorded, labels_of_run
 from monai_al.engines.agreement import write_agreement
 from monai_al.engines.answers import record_answer
 from monai_al.records import TEST, DataError, Item, Label, Pool, Query, RunFolder, pool_from_json, round_numbers
-from monai_al.records.files import read_json
 from monai_al.records.manifest import check_intact
+from monai_al.records.pool_file import read_pool
 from monai_al.records.work_list import work_path, write_notes
 from monai_al.sources.entry_arrays import refuse_arrays
 
@@ -71,7 +71,7 @@ def handed_out_places(run: Path) -> dict[int, Path]:
     if not (run / "run.json").is_file():
         raise DataError(f"{run} is no run folder: it holds no run.json; give the output_dir of a run")
     if (run / "pool.json").is_file():
-        refuse_arrays(pool_from_json(read_json(run / "pool.json")), "Taking labels that people return")
+        refuse_arrays(pool_from_json(read_pool(run)), "Taking labels that people return")
     places = {number: work_path(run, number) for number in (TEST, *round_numbers(run / "annotate"))}
     places = {number: place for number, place in places.items() if (place / HANDED_OUT).is_file()}
     if not places:
@@ -112,7 +112,7 @@ def import_labels(
     try:
         check_intact(run)
         record.drop_incomplete()
-        pool = pool_with_images(pool_from_json(read_json(run / "pool.json")), list(places.values()))
+        pool = pool_with_images(pool_from_json(read_pool(run)), list(places.values()))
         work = _Import(record, pool, annotator, folder, take_extra)
         done = [work.of_round(number, place) for number, place in places.items()]
         done[-1].notes += _of_no_round(done)

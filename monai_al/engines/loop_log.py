@@ -56,7 +56,8 @@ def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence
             ", ".join(deciding),
         )
     pool, test = source.data.part("train"), source.data.part("test")
-    shared = [patient for patient in pool.patients if patient in set(test.patients)]
+    tested_patients = set(test.patients)
+    shared = [patient for patient in pool.patients if patient in tested_patients]
     if shared:
         logger.warning(
             "the bundle's own split shares patients between the pool and the test set, such as %s (%d in all): the "

@@ -12,6 +12,7 @@ from typing import Any
 from monai_al.records import DataError, RunFolder
 from monai_al.records.files import read_json
 from monai_al.records.identity import pool_difference
+from monai_al.records.pool_file import read_pool
 
 __all__ = ["random_baseline"]
 
@@ -81,4 +82,4 @@ def _record(run: RunFolder) -> dict[str, Any]:
 
 
 def _pool(run: RunFolder) -> dict[str, Any]:
-    return read_json(run.path / "pool.json")
+    return read_pool(run.path)

@@ -19,6 +19,7 @@ from monai_al.engines.trained_run import TrainedRun
 from monai_al.records import DataError, Query, RunFolder, RunFolderError
 from monai_al.records.files import read_json, write_file
 from monai_al.records.manifest import check_intact
+from monai_al.records.pool_file import read_pool
 from monai_al.report import write_learning_curve
 from monai_al.report.annotations import describe_agreement, waiting_notes
 from monai_al.report.cost_curve import write_cost_curve
@@ -166,8 +167,7 @@ def _curve(folder: RunFolder, record: Mapping[str, Any], baseline: RunFolder | N
 def _patient_dice(folder: RunFolder, number: int) -> dict[str, float]:
     """Patient -> 3D Dice of a round on the test volumes."""
     metrics = folder.metrics(number) or {}
-    items = read_json(folder.path / "pool.json")["items"]
-    patients = {item["volume"]: item["patient"] for item in items}
+    patients = {item["volume"]: item["patient"] for item in read_pool(folder.path)["items"]}
     return patient_dice((metrics.get("dice_3d") or {}).get("per_volume") or {}, patients)
 
 

@@ -87,8 +87,7 @@ class StrategyView:
         embeds = any(isinstance(need, str) for need in needs.values() if need != ENCODER)
         everything = np.arange(len(self.pool))
         seen = everything if embeds else np.setdiff1d(everything, positions)  # embeddings of labeled items count, too
-        items = [self.pool[int(i)] for i in seen]
-        found = self._found(number + 1, items, needs)
+        found = self._found(number + 1, self.pool.items.take(seen), needs)
         return round_of(
             found,
             number + 1,

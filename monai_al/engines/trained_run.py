@@ -18,6 +18,7 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
 from monai_al.records import DataError, Pool, RunFolder, pool_from_json
 from monai_al.records.files import read_json
+from monai_al.records.pool_file import read_pool
 from monai_al.sources import EntrySettings, Source, source_of
 
 __all__ = ["TrainedRun"]
@@ -84,7 +85,7 @@ class TrainedRun:
     @functools.cached_property
     def pool(self) -> Pool:
         """The items of the run, as they are recorded."""
-        return pool_from_json(read_json(self.path / "pool.json"))
+        return pool_from_json(read_pool(self.path))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from monai_al.engines.label_import import import_labels
 from monai_al.integrations.asked_volumes import AskedVolume, asked_volumes
 from monai_al.integrations.received import ALL, Received, received
 from monai_al.records import NOT_ANNOTATED, DataError, RunFolderError, pool_from_json, round_name
-from monai_al.records.files import copy_stored, read_json
+from monai_al.records.files import copy_stored
+from monai_al.records.pool_file import read_pool
 from monai_al.records.work_list import DONE, EMPTY, WAITING, WorkRow, work_path, write_work_list
 
 __all__ = ["Taken", "take"]
@@ -159,7 +160,7 @@ def _states(one: Received, volume: AskedVolume, without: Collection[str]) -> lis
 def _without_label(run: Path, path: Path, volume: AskedVolume) -> set[str]:
     """Ids of the slices that hold no label in a file; none where it cannot be read, as the import says."""
     place = work_path(run, volume.round)
-    pool = pool_from_json(read_json(run / "pool.json"))
+    pool = pool_from_json(read_pool(run))
     axis = pool[pool.index(volume.slices[0].id)].slice_axis
     try:
         image = place / volume.folder / IMAGE

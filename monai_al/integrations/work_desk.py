@@ -30,7 +30,7 @@ from monai_al.records import (
     Pool,
     pool_from_json,
 )
-from monai_al.records.files import read_json
+from monai_al.records.pool_file import read_pool
 from monai_al.records.work_list import DONE, EMPTY, WAITING, WorkRow, read_work_list, work_path, write_state
 
 __all__ = ["LOCK", "DeskSlice", "WorkDesk", "slice_name"]
@@ -113,7 +113,7 @@ class WorkDesk:
         self.slices = [DeskSlice(row) for row in rows if row.id in self._volumes]
         if not self.slices:
             raise DataError(f"{self.place} holds no work: no slice of it is listed and handed out")
-        self._pool: Pool = pool_from_json(read_json(run / "pool.json"))
+        self._pool: Pool = pool_from_json(read_pool(run))
         self.values = FileValues(list(self._pool.classes), handed.scribbles)
         self.classes = self.values.names
         self._lock = _locked(self.place)

@@ -5,7 +5,14 @@
 from monai_al.records.budget import round_sizes
 from monai_al.records.errors import DataError
 from monai_al.records.held_out import held_out
-from monai_al.records.identity import config_difference, config_hash, pool_difference, pool_from_json, pool_to_json
+from monai_al.records.identity import (
+    config_difference,
+    config_hash,
+    pool_difference,
+    pool_from_json,
+    pool_record,
+    pool_to_json,
+)
 from monai_al.records.item import CLASS_NUMBERS, STORED_CODES, Item, slice_id, slices_of
 from monai_al.records.label_values import NOT_ANNOTATED, whole_label_values
 from monai_al.records.labels import (
@@ -67,6 +74,7 @@ __all__ = [
     "kind_of",
     "pool_difference",
     "pool_from_json",
+    "pool_record",
     "pool_to_json",
     "rng",
     "read_labels",

@@ -4,19 +4,28 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monai_al.records.item import SLICE_AXIS, Item
+from monai_al.records.item import SLICE_AXIS
 from monai_al.records.pool import Pool
 from monai_al.records.stored_files import as_channels, stored_channels
+from monai_al.records.stored_items import StoredItems
 
-__all__ = ["config_difference", "config_hash", "pool_difference", "pool_from_json", "pool_to_json"]
+__all__ = [
+    "config_difference",
+    "config_hash",
+    "pool_difference",
+    "pool_from_json",
+    "pool_record",
+    "pool_to_json",
+]
 
 
 def config_hash(config: Any) -> str:
@@ -60,34 +69,40 @@ def pool_to_json(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
         >>> pool_to_json(Pool([Item("a", "/data/a.png", "a", "a")], root="/data"), {"/data/a.png": "e3b0"})["files"]
         {'a.png': 'e3b0'}
     """
+    record = pool_record(pool, hashes)
+    return record | {"items": list(record["items"])}
 
-    @functools.cache  # a volume has hundreds of items
+
+def pool_record(pool: Pool, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """:func:`pool_to_json`, with items that are made when they are asked for.
+
+    Args:
+        pool: all items.
+        hashes: path of an image or label file -> SHA-256 of its content.
+
+    Example:
+        >>> from monai_al.records import Item
+        >>> len(pool_record(Pool([Item("a", "a.png", "a", "a")]), {"a.png": "e3b0"})["items"])
+        1
+    """
+
     def shown(path: str | None) -> str | None:
         if path is None or pool.root is None:
             return path
         return as_channels(_below(str(part), pool.root) for part in stored_channels(path))
 
-    items = [
-        {
-            "id": item.id,
-            "image": shown(item.image),
-            "label": shown(item.label),
-            "volume": item.volume,
-            "patient": item.patient,
-            "slice": item.slice,
-            "split": item.split,
-            **_said(item.slice_axis),
-        }
-        for item in pool
-    ]
-    paths = dict.fromkeys(path for item in pool for path in (item.image, item.label) if path is not None)
+    wholes = pool.items.wholes
+    paths = {path: shown(path) for one in wholes for path in (one.image, one.label) if path is not None}
+    told = pool.items.with_wholes(
+        lambda one: replace(one, image=str(paths[one.image]), label=None if one.label is None else paths[one.label])
+    )
     return {
         "classes": list(pool.classes),
         "label_values": {str(k): v for k, v in pool.label_values.items()},
         **_said(pool.slice_axis),
         **({"patients_shared": True} if pool.patients_shared else {}),
-        "items": items,
-        "files": {str(shown(path)): hashes[path] for path in paths},
+        "items": StoredItems(told),
+        "files": {str(name): hashes[path] for path, name in paths.items()},
     }
 
 
@@ -111,7 +126,7 @@ def pool_from_json(content: Mapping[str, Any]) -> Pool:
     values = {int(value): number for value, number in content["label_values"].items()}
     axis = content.get("slice_axis", SLICE_AXIS)
     shared = content.get("patients_shared", False)
-    items = (Item(**item) for item in content["items"])
+    items = StoredItems.of(content["items"]).table
     return Pool(items, content["classes"], values, slice_axis=axis, patients_shared=shared)
 
 
@@ -129,6 +144,8 @@ def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
         >>> pool_difference(pool, pool | {"label_values": {"1": 1}})[:31]
         "other label_values: {}, now {'1"
     """
+    if all(before[key] == now[key] for key in ("classes", "label_values")) and _same_items(before, now):
+        return None
     ids_before, ids = ({item["id"]: item for item in pool["items"]} for pool in (before, now))
     changed = next((i for i in [*ids, *ids_before] if (i in ids) != (i in ids_before)), None)
     if changed is not None:
@@ -156,6 +173,18 @@ def pool_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
         f"other images: that of {changed!r} has changed since ({ids[changed]['image']}); restore it, or give another "
         "output_dir"
     )
+
+
+def _same_items(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two large pools hold the same items of the same images in the same order; False says: look again."""
+    if not all(isinstance(pool["items"], StoredItems) for pool in (before, now)):
+        return False
+    return all(a == b for a, b in itertools.zip_longest(_told(before), _told(now)))
+
+
+def _told(pool: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    for one, number, first, id in pool["items"].table.stretches():
+        yield one.volume, one.patient, one.split, one.slice_axis, pool["files"].get(one.image), number, first, id
 
 
 def _image_hash(item: Mapping[str, Any], pool: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 __all__ = ["CLASS_NUMBERS", "SLICE_AXIS", "STORED_CODES", "Item", "slice_id", "slices_of"]
 
@@ -78,5 +78,4 @@ def slices_of(
         >>> [item.id for item in slices_of(2, image="a.nii.gz", volume="a", patient="a")]
         ['a/0000', 'a/0001']
     """
-    whole = Item(volume, image, volume, patient, label, slice_axis=slice_axis)
-    return [replace(whole, id=slice_id(volume, z), slice=z) for z in range(n_slices)]
+    return [Item(slice_id(volume, z), image, volume, patient, label, z, slice_axis=slice_axis) for z in range(n_slices)]

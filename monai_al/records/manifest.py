@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 QUERY = "query.json"
 _ENCODER = "encoder.json"
 _OF_THE_RUN = (
-    "run.json", "pool.json", _ENCODER, "warm_start.json", "extension_*.json",
+    "run.json", "pool.json", "pool.jsonl", _ENCODER, "warm_start.json", "extension_*.json",
     "test/query.json", "test/labels/*.json", "test/answers/**/*",
 )  # fmt: skip
 _LATER = ("labels", "answers")  # may come when their round has closed
@@ -75,8 +75,8 @@ def close_round(folder: str | Path, number: int) -> None:
 
     It holds the hash of the manifest before, and those of the round's files and of all other records that no earlier
     manifest lists: returns of labels that came to an earlier round meanwhile, and the query that follows with its
-    pseudo labels. The first one also covers ``run.json``, ``pool.json`` and all rounds that closed without one. Equal
-    files give an equal manifest.
+    pseudo labels. The first one also covers ``run.json``, the files of the pool and all rounds that closed without
+    one. Equal files give an equal manifest.
 
     A round that the next one builds on stays closed as it is; until then a following query that was chosen only now
     (since rounds were added, or removed) is taken in.
@@ -280,7 +280,7 @@ def _changed(folder: Path, listed: Mapping[str, tuple[str, int]], closed: Sequen
 
 def _first_round(name: str, listed_by: int, *, covers_all: bool) -> int | None:
     """The first round that used a file: its own, or for what came later the one whose manifest lists it."""
-    if name in ("run.json", "pool.json"):
+    if name in ("run.json", "pool.json", "pool.jsonl"):
         return None
     own = _round_of(name)
     if own is None:

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from monai_al.records.errors import DataError
 from monai_al.records.files import read_json
 from monai_al.records.identity import config_hash
+from monai_al.records.item_table import IdIndex
 from monai_al.records.labels import GROUND_TRUTH, LabelReturn
+from monai_al.records.pool_file import POOL_FILE, read_pool
 from monai_al.records.pseudo_labels import PSEUDO_LABELS, read_pseudo_labels
 from monai_al.records.query import Query
+from monai_al.records.stored_items import StoredItems
 
 __all__ = ["doubts"]
 
@@ -41,7 +44,7 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
         >>> list(doubts(Path("no/run"), since=0))
         []
     """
-    run, pool = _content(folder / "run.json"), _content(folder / "pool.json")
+    run, pool = _content(folder / "run.json"), _content(folder / POOL_FILE, lambda path: read_pool(path.parent))
     for name, content in (("run.json", run), ("pool.json", pool)):
         if isinstance(content, str):
             yield name, content, None
@@ -54,21 +57,24 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
     yield from _of_rounds(folder, since, known, pool, _sizes(folder))
 
 
-def _content(path: Path) -> Any:
+def _content(path: Path, read: Callable[[Path], Any] = read_json) -> Any:
     """What a JSON file holds, None where there is none, or a sentence where it cannot be read."""
     if not path.is_file():
         return None
     try:
-        content = read_json(path)
-    except ValueError:
+        content = read(path)
+    except (ValueError, OSError):
         return "is not valid JSON"
     return content if isinstance(content, dict) else "holds no JSON object"
 
 
-def _ids(pool: Any) -> set[str] | None:
+def _ids(pool: Any) -> Container[str] | None:
     """Ids of the items that may be annotated."""
     try:
-        return {item["id"] for item in pool["items"] if item["split"] == "train"}
+        items = pool["items"]
+        if not isinstance(items, StoredItems):
+            return {item["id"] for item in items if item["split"] == "train"}
+        return IdIndex(items.table.take(items.table.where(lambda whole: whole.split == "train")))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -120,7 +126,7 @@ def _query(place: Path) -> Query | str | None:
         return f"is no query ({error})"
 
 
-def _wrong_query(query: Query, ids: Collection[str] | None, asked: dict[str, int], size: int | None) -> str | None:
+def _wrong_query(query: Query, ids: Container[str] | None, asked: dict[str, int], size: int | None) -> str | None:
     seen: set[str] = set()
     for id in query.ids:
         if ids is not None and id not in ids:
@@ -135,7 +141,7 @@ def _wrong_query(query: Query, ids: Collection[str] | None, asked: dict[str, int
     return None
 
 
-def _wrong_return(path: Path, query: Query | None, ids: Collection[str] | None) -> str | None:
+def _wrong_return(path: Path, query: Query | None, ids: Container[str] | None) -> str | None:
     content = _content(path)
     try:
         if not isinstance(content, dict):
@@ -155,7 +161,7 @@ def _wrong_return(path: Path, query: Query | None, ids: Collection[str] | None) 
     return None if gone is None else f"names {gone.name}, which is missing"
 
 
-def _wrong_pseudo_labels(place: Path, ids: Collection[str] | None, asked: dict[str, int]) -> str | None:
+def _wrong_pseudo_labels(place: Path, ids: Container[str] | None, asked: dict[str, int]) -> str | None:
     try:
         labels = read_pseudo_labels(place)
     except DataError as error:

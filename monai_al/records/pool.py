@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from monai_al.records.item import SLICE_AXIS, Item
+from monai_al.records.item_table import IdIndex, ItemTable
 from monai_al.records.label_values import whole_label_values
 
 __all__ = ["SPLITS", "Pool", "split_by_patient"]
@@ -18,7 +19,8 @@ SPLITS = ("train", "validation", "test")
 class Pool(Sequence[Item]):
     """The items of a data set in a fixed order, and what their labels mean.
 
-    A pool never changes; which of its items are labeled is the sum of a run folder's files.
+    A pool never changes; which of its items are labeled is the sum of a run folder's files. Its items are kept as
+    columns (:class:`~monai_al.records.item_table.ItemTable`), so that a million slices take little memory.
 
     Args:
         items: the items; their ids must be unique.
@@ -60,7 +62,7 @@ class Pool(Sequence[Item]):
     ) -> None:
         if isinstance(classes, str):
             raise ValueError(f"classes must be a list of names, background first, got {classes!r}")
-        self.items = tuple(items)
+        self.items = ItemTable.of(items)
         self.classes = tuple(classes)
         own = {c: c for c in range(len(self.classes))}
         self.label_values = own if label_values is None else whole_label_values(label_values)
@@ -71,21 +73,18 @@ class Pool(Sequence[Item]):
         self.slice_axis = slice_axis
         self.sizes_tolerated = sizes_tolerated
         self.patients_shared = patients_shared
-        self._index = {item.id: i for i, item in enumerate(self.items)}
+        self._index = IdIndex(self.items)
         self._check()
 
     def _check(self) -> None:
-        if len(self._index) != len(self.items):
-            seen: set[str] = set()
-            twice = next(item.id for item in self.items if item.id in seen or seen.add(item.id))
-            raise ValueError(f"item id {twice!r} occurs twice: ids must be unique in a pool")
         split_of: dict[str, str] = {}
-        for item in self.items:
-            if item.split not in SPLITS:
-                raise ValueError(f"item {item.id!r}: split {item.split!r} is none of {', '.join(SPLITS)}")
-            other = split_of.setdefault(item.patient, item.split)
-            if other != item.split and not self.patients_shared:
-                raise ValueError(f"patient {item.patient!r} lies in two splits, {other} and {item.split}")
+        for whole in self.items.wholes:
+            if whole.split not in SPLITS:
+                first = self.items[int(self.items.where(lambda one, wrong=whole: one is wrong)[0])]
+                raise ValueError(f"item {first.id!r}: split {first.split!r} is none of {', '.join(SPLITS)}")
+            other = split_of.setdefault(whole.patient, whole.split)
+            if other != whole.split and not self.patients_shared:
+                raise ValueError(f"patient {whole.patient!r} lies in two splits, {other} and {whole.split}")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -105,20 +104,20 @@ class Pool(Sequence[Item]):
         Raises:
             KeyError: no item has it.
         """
-        try:
-            return self._index[id]
-        except KeyError:
-            raise KeyError(f"no item {id!r} in this pool of {len(self)} items") from None
+        position = self._index.get(id)
+        if position is None:
+            raise KeyError(f"no item {id!r} in this pool of {len(self)} items")
+        return position
 
     @property
     def volumes(self) -> tuple[str, ...]:
         """Names of the volumes, in order of first appearance."""
-        return tuple(dict.fromkeys(item.volume for item in self.items))
+        return self.items.names("volume")
 
     @property
     def patients(self) -> tuple[str, ...]:
         """The patients, in order of first appearance."""
-        return tuple(dict.fromkeys(item.patient for item in self.items))
+        return self.items.names("patient")
 
     def part(self, split: str) -> Pool:
         """The items of one split, in the same order.
@@ -128,7 +127,7 @@ class Pool(Sequence[Item]):
         """
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-        return self.with_items(item for item in self.items if item.split == split)
+        return self.with_items(self.items.take(self.items.where(lambda whole: whole.split == split)))
 
     def with_items(self, items: Iterable[Item]) -> Pool:
         """A pool of other items of which the same is known: classes, label values, root, notes, geometry."""
@@ -182,7 +181,7 @@ def split_by_patient(
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 <= fraction < 1:
             raise ValueError(f"{name} fraction must lie in [0, 1), got {fraction}")
-    placed = {item.patient: item.split for item in pool if item.split != "train"}
+    placed = {whole.patient: whole.split for whole in pool.items.wholes if whole.split != "train"}
     if annotate_test and "test" in placed.values():
         raise ValueError(f"--annotate_test {annotate_test}: the data set has a test part of its own; give 0")
     patients = sorted(set(pool.patients) - set(placed))
@@ -206,4 +205,5 @@ def split_by_patient(
     split_of = dict.fromkeys(order[:n_test], "test") | dict.fromkeys(
         order[n_test : n_test + n_validation], "validation"
     )
-    return pool.with_items(replace(item, split=split_of.get(item.patient, item.split)) for item in pool)
+    items = pool.items.with_wholes(lambda one: replace(one, split=split_of.get(one.patient, one.split)))
+    return pool.with_items(items)

@@ -24,9 +24,11 @@ from monai_al.records.errors import DataError
 from monai_al.records.files import TEMPORARY, read_json, write_file, write_json
 from monai_al.records.identity import config_difference, config_hash, pool_difference
 from monai_al.records.labels import Label, LabelReturn, Labels
+from monai_al.records.pool_file import read_pool, write_pool
 from monai_al.records.pseudo_labels import forget_pseudo_labels
 from monai_al.records.query import TEST, Query, round_name
 from monai_al.records.run_start import drop_beginning, foreign_entries, is_beginning
+from monai_al.records.stored_items import StoredItems
 
 __all__ = ["RunFolder", "RunFolderError", "read_labels"]
 
@@ -164,7 +166,7 @@ class RunFolder:
 
         Args:
             run: content of ``run.json``; holds ``config``, ``rounds``, ``budget`` and its ``sizes``.
-            pool: content of ``pool.json``, of :func:`monai_al.records.pool_to_json`.
+            pool: of :func:`monai_al.records.pool_record` or :func:`monai_al.records.pool_to_json`.
             threads: the CPU threads that are asked for; None takes those of the first start.
 
         Returns:
@@ -183,10 +185,10 @@ class RunFolder:
             logger.warning("%s %s; it holds no model yet, so it starts afresh", self.path, what)
             drop_beginning(self.path)
         if before is None or otherwise:
-            write_json(self.path / "pool.json", pool)
+            write_pool(self.path, pool)
             write_json(self.path / "run.json", asked)
             before = asked
-        self._drop_following_query(asked["sizes"], sum(item["split"] == "train" for item in pool["items"]))
+        self._drop_following_query(asked["sizes"], _to_annotate(pool))
         self._extend(asked)
         self.drop_incomplete()
         return before
@@ -240,7 +242,7 @@ class RunFolder:
                 f"was started with {before.get('threads')} threads, now {threads}: results would differ; leave threads "
                 "out, or give another output_dir"
             )
-        changed = pool_difference(read_json(self.path / "pool.json"), pool)
+        changed = pool_difference(read_pool(self.path), pool)
         if changed is not None:
             return f"was started with {changed}"
         last, sizes = self._asked_last(), asked["sizes"]
@@ -436,6 +438,14 @@ class RunFolder:
         if rows:
             write_csv(self.path / "curve.csv", list(rows[0]), ([row.get(name) for name in rows[0]] for row in rows))
         return rows
+
+
+def _to_annotate(pool: Mapping[str, Any]) -> int:
+    """How many items of a pool may be annotated."""
+    items = pool["items"]
+    if isinstance(items, StoredItems):
+        return len(items.table.where(lambda whole: whole.split == "train"))
+    return sum(item["split"] == "train" for item in items)
 
 
 def _row(number: int, metrics: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:

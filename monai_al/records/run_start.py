@@ -15,7 +15,7 @@ __all__ = ["drop_beginning", "foreign_entries", "is_beginning"]
 
 # what runs, MONAI's tracking and our own caches leave in a folder before there is a run.json, or beside it
 _OURS = re.compile(
-    r"round_\d+|test|extension_\d+\.json|(pool|encoder|warm_start|process)\.json|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
+    r"round_\d+|test|extension_\d+\.json|(pool|encoder|warm_start|process)\.json|pool\.jsonl|curve\.csv|log\.txt|report|annotate|cache|phantom.*|"
     r"config_\d+_\d+\.json|mlruns.*|tensorboard|events\.out\.tfevents.*|models"
 )
 _OF_A_CACHE = "images/*/geometry.json"
@@ -29,7 +29,7 @@ _WRITTEN = (
     *(f"round_[0-9]*/{name}" for name in ("pseudo.json", "pseudo/*", "query.json")),
     *(f"report/{name}" for name in ("index.html", "learning_curve.png", "embedding_map.png", "restoration.png")),
     *(f"report/{name}" for name in ("cost_curve.png", "round_*_item_*.png", "test_*.png")),
-    "curve.csv", "extension_*.json", "encoder.json", "warm_start.json", "run.json", "pool.json",
+    "curve.csv", "extension_*.json", "encoder.json", "warm_start.json", "run.json", "pool.json", "pool.jsonl",
 )  # fmt: skip
 _FOLDERS = (  # of these files, the inner ones first
     *(f"round_[0-9]*/answers/{name}" for name in ("[0-9]*/returned/[0-9]*", "[0-9]*/returned", "[0-9]*")),

@@ -93,7 +93,7 @@ def read_embedded_items(
         monai_al.records.errors.DataError: no/run has no pretrained encoder: its strategy does not use one
     """
     from monai_al.records import DataError, content_hash
-    from monai_al.records.files import read_json
+    from monai_al.records.pool_file import read_pool
 
     record = folder.encoder()
     if record is None:
@@ -106,7 +106,7 @@ def read_embedded_items(
     if record.get("embeddings_sha256") not in (None, content_hash(path)):
         raise DataError(f"{path} differs from what {folder.path} was started with; restore it")
     embeddings = np.load(path, mmap_mode="r")
-    items = [item for item in read_json(folder.path / "pool.json")["items"] if item["split"] == "train"]
+    items = [item for item in read_pool(folder.path)["items"] if item["split"] == "train"]
     if embeddings.ndim != 2 or len(embeddings) != len(items):
         raise DataError(f"{path}: embeddings of the shape {embeddings.shape} for {len(items)} items of {folder.path}")
     ids = [item["id"] for item in items]

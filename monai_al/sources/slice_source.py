@@ -195,9 +195,9 @@ class SliceSource:
     def hashes(self) -> dict[str, str]:
         """Path of every image and label -> SHA-256 of its content."""
         found = {}
-        for item in self.data:
+        for item in self.data.items.firsts():
             if item.image not in found:
-                image, label = self.cache.get(item).hashes
+                image, label = self.cache.hashes(item)
                 found[item.image] = image
                 if item.label is not None and label is not None:
                     found[item.label] = label

@@ -77,7 +77,7 @@ def groups_of(pool: Pool, level: str | None) -> np.ndarray | None:
         >>> groups_of(Pool([Item("v/0", "v", "v", "p"), Item("w/0", "w", "w", "p")]), "volume").tolist()
         [0, 1]
     """
-    return None if level is None else check_groups([getattr(item, level) for item in pool], len(pool))
+    return None if level is None else check_groups(pool.items.numbers(level), len(pool))
 
 
 def stratified_by(name: str, level: str | None) -> str:
@@ -112,10 +112,11 @@ def unlabeled_of(round: Round, level: str) -> dict[str, list[int]]:
         >>> unlabeled_of(Round(1, pool, labeled=[0], seed=0), "patient")
         {'p': [1]}
     """
-    groups: dict[str, list[int]] = {}
-    for i in round.unlabeled.tolist():
-        groups.setdefault(getattr(round.pool[i], level), []).append(i)
-    return groups
+    names, numbers, unlabeled = round.pool.items.names(level), round.pool.items.numbers(level), round.unlabeled
+    order = unlabeled[np.argsort(numbers[unlabeled], kind="stable")]
+    starts = np.unique(numbers[order], return_index=True)[1]
+    parts = sorted((part.tolist() for part in np.split(order, starts[1:]) if len(part)), key=lambda part: part[0])
+    return {names[numbers[part[0]]]: part for part in parts}
 
 
 def labeled_of(round: Round, level: str) -> Counter[str]:
@@ -152,10 +153,12 @@ def extents(pool: Pool) -> dict[str, tuple[int, int]]:
         >>> extents(Pool([Item("v/2", "v", "v", "v", slice=2), Item("v/5", "v", "v", "v", slice=5)]))
         {'v': (2, 4)}
     """
-    numbers: dict[str, list[int]] = {}
-    for item in pool:
-        numbers.setdefault(item.volume, []).append(number(item))
-    return {volume: (min(found), max(found) - min(found) + 1) for volume, found in numbers.items()}
+    names, volumes = pool.items.names("volume"), pool.items.numbers("volume")
+    numbers = np.maximum(pool.items.slices, 0)
+    lowest, highest = np.full(len(names), np.iinfo(np.int32).max), np.zeros(len(names), dtype=np.int32)
+    np.minimum.at(lowest, volumes, numbers)
+    np.maximum.at(highest, volumes, numbers)
+    return {name: (int(low), int(high - low + 1)) for name, low, high in zip(names, lowest, highest, strict=True)}
 
 
 def nearest(pool: Pool, positions: Sequence[int], place: float) -> int:
