@@ -113,6 +113,7 @@ benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/group_contrastive.py
 	$(BIN)/python benchmarks/deformations.py
 	$(BIN)/python benchmarks/scribbles.py
+	$(BIN)/python benchmarks/pool_size.py --with_typiclust
 
 clean:
 	rm -rf $(VENV) $(MONAILABEL) build *.egg-info

@@ -34,7 +34,7 @@ from monai_al.records import Item, Pool, Round, RunFolder, pool_record, slices_o
 from monai_al.strategies import Strategy, TypiClust, Uncertainty
 
 SIZES = (10_000, 100_000, 1_000_000)
-SLICES, BUDGET, FEATURES = 100, 100, 32
+SLICES, BUDGET, FEATURES = 100, 100, 64
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="SLICES")
-    parser.add_argument("--with_typiclust", action="store_true", help="TypiClust, too, of 64 features")
+    parser.add_argument("--with_typiclust", action="store_true", help=f"TypiClust, too, of {FEATURES} features")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 

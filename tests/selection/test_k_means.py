@@ -161,6 +161,20 @@ def test_a_large_pool_is_clustered_as_a_whole(monkeypatch):
 
 
 @pytest.mark.skipif(not HAS_FAISS, reason="faiss is not installed")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_iterations_that_begin_with_some_of_the_items(backend, monkeypatch):
+    x, _ = blobs(9000, 8, 40, 2.0)
+    whole = [k_means(x, 30, np.random.default_rng(seed), n_init=1, backend=backend) for seed in range(3)]
+    monkeypatch.setattr(module, "_SOME", 1000)
+    monkeypatch.setattr(module, "_SOME_PER_CLUSTER", 100)
+    some = [k_means(x, 30, np.random.default_rng(seed), n_init=1, backend=backend) for seed in range(3)]
+    for centroids, clusters in some:
+        check(x, 30, centroids, clusters)
+    inertia = [[squared_distances(x, c)[np.arange(len(x)), own].sum() for c, own in found] for found in (some, whole)]
+    assert np.mean(inertia[0]) < 1.03 * np.mean(inertia[1])
+    assert any((a[1] != b[1]).any() for a, b in zip(some, whole, strict=True))  # it did begin otherwise
+
+
 def test_faiss_takes_the_threads_of_torch_and_gives_its_own_back(monkeypatch):
     import faiss
 
