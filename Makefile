@@ -51,7 +51,11 @@ zoo-bundles: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(PYTEST)
 
-nightly: $(VENV)/installed-dev
+$(VENV)/installed-ray: $(VENV)/installed-dev
+	$(PIP) --editable ".[ray]"
+	touch $@
+
+nightly: $(VENV)/installed-ray
 	$(PYTEST) -m nightly
 
 $(VENV)/installed-napari: $(VENV)/installed-dev

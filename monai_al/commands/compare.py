@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from monai_al.assets import asset_candidates, asset_folders, find_asset
 from monai_al.commands.parsing import add_command, existing_folder
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from monai_al.comparison import Comparison
 
 __all__ = ["add_to", "compare"]
+
+_OF_ALL = ("timeout_min", "mem_gb", "nodes", "tasks_per_node", "stderr_to_stdout")
+_MANY = 1000  # jobs that wait for Slurm at once
 
 
 def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -38,6 +41,9 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --seeds 3 4\n"
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --plan\n"
         "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --table_only\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --on ray --cpus 2\n"
+        "  python -m monai_al compare --config my_comparison.yaml --output_dir runs/mine --on slurm --gpus 1 \\\n"
+        "    --slurm partition=gpu timeout_min=600\n"
         "The same command goes on where it was stopped; what is done is not done again.\n",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="a comparison: its path, or its installed name")
@@ -45,7 +51,27 @@ def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument("--dataset_dir", metavar="D", help="folder of the data set, for all runs")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds instead of the config's")
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="runs at once (default 1); more need threads in the options"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="runs at once; more than one need threads in the options (default: 1, and on a cluster as many as it has "
+        "room for)",
+    )
+    parser.add_argument(
+        "--on",
+        choices=("here", "ray", "slurm"),
+        default="here",
+        help="where runs are done: in processes here (default), on a Ray cluster, or as jobs of Slurm",
+    )
+    parser.add_argument("--address", metavar="A", help="of the Ray cluster (default: one is started here)")
+    parser.add_argument("--cpus", type=int, default=1, metavar="N", help="CPUs for each run on a cluster (default 1)")
+    parser.add_argument("--gpus", type=float, default=0, metavar="N", help="GPUs for each run there (default 0)")
+    parser.add_argument(
+        "--slurm",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="more for each job: partition=gpu, mem_gb=16, timeout_min=600 (default 1440), ...",
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
@@ -82,23 +108,26 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     from monai_al.comparison import run_all
 
-    if arguments.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
+    _check_place(arguments)
     if arguments.dataset_dir and not Path(arguments.dataset_dir).expanduser().exists():
         raise ValueError(f"--dataset_dir {arguments.dataset_dir}: does not exist; give the folder of the data set")
     path, output = _comparison_file(arguments.config), Path(arguments.output_dir).expanduser()
     if output.is_file():
         raise ValueError(f"{output} is a file: give a folder by --output_dir")
     comparison = _asked_comparison(path, arguments)
+    where: dict[str, Any] = {}
     if arguments.table_only:
         existing_folder(arguments.output_dir, of="a comparison")
     if not arguments.table_only:
         _check_figures(comparison)
-        _tell_plan(comparison, output, arguments.workers, file=sys.stdout if arguments.plan else sys.stderr)
+        if not arguments.plan:
+            where = _where(arguments, output)
+        workers = where["place"].at_once if "place" in where else arguments.workers or 1
+        _tell_plan(comparison, output, workers, file=sys.stdout if arguments.plan else sys.stderr)
     if arguments.plan:
         return
     try:
-        failures = [] if arguments.table_only else run_all(comparison.planned(output), workers=arguments.workers)
+        failures = [] if arguments.table_only else run_all(comparison.planned(output), **where)
     except KeyboardInterrupt as stop:
         print("stopped, and all runs with it; the same command goes on where they stopped", file=sys.stderr)
         raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None
@@ -109,6 +138,45 @@ def compare(arguments: argparse.Namespace) -> None:
         problems.append(f"there is no table: {error}")
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _check_place(arguments: argparse.Namespace) -> None:
+    """Refuse options of places that do not fit together, before anything is read."""
+    for name, least in (("workers", 1), ("cpus", 1), ("gpus", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}, got {value}")
+    if arguments.on == "here" and (arguments.cpus, arguments.gpus) != (1, 0):
+        raise ValueError("--cpus and --gpus are for each run on a cluster: give --on ray or --on slurm, too")
+    if arguments.address and arguments.on != "ray":
+        raise ValueError("--address is that of a Ray cluster: give --on ray, too")
+    if arguments.slurm and arguments.on != "slurm":
+        raise ValueError("--slurm tells more of jobs of Slurm: give --on slurm, too")
+    wrong = next((text for text in arguments.slurm if not all(text.partition("=")[::2])), None)
+    if wrong is not None:
+        raise ValueError(f"--slurm {wrong}: give NAME=VALUE, such as partition=gpu")
+    if arguments.on == "slurm" and arguments.gpus != int(arguments.gpus):
+        raise ValueError(f"--gpus {arguments.gpus:g}: Slurm gives whole GPUs")
+
+
+def _where(arguments: argparse.Namespace, output: Path) -> dict[str, Any]:
+    """Where the runs are done, and how many at once."""
+    from monai_al.comparison.places import OnRay, OnSlurm
+
+    if arguments.on == "ray":
+        cpus, gpus = arguments.cpus, arguments.gpus
+        return {"place": OnRay(arguments.address, cpus=cpus, gpus=gpus, at_once=arguments.workers)}
+    if arguments.on == "slurm":
+        asked = dict(text.partition("=")[::2] for text in arguments.slurm)
+        # submitit has a few options of all schedulers; what else there is are those of Slurm
+        options = {name if name in _OF_ALL else f"slurm_{name}": _value(text) for name, text in asked.items()}
+        jobs = output / "jobs"
+        return {"place": OnSlurm(jobs, arguments.cpus, int(arguments.gpus), arguments.workers or _MANY, options)}
+    return {"workers": arguments.workers or 1}
+
+
+def _value(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
 
 
 def _asked_comparison(path: Path, arguments: argparse.Namespace) -> Comparison:

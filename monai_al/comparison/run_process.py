@@ -1,0 +1,179 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a comparison as a process, wherever that is started: here, by Ray, or by a cluster's scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import filelock
+
+from monai_al.comparison.config import PlannedRun
+from monai_al.comparison.state import beside, is_done
+from monai_al.options import literal
+from monai_al.records.files import write_json
+
+__all__ = ["RunProcess", "failure", "prepared", "start"]
+
+_PATIENCE = 30.0  # seconds, for a run that was asked to stop
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_HEADER = "-- started at "
+_TOLD = "error: "
+_ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
+
+
+def prepared(run: PlannedRun) -> RunProcess:
+    """Write the options of a run; what starts it then.
+
+    Args:
+        run: the run.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(prepared(PlannedRun("a", 0, Path(folder) / "seed_0", ("al.yaml",), {"steps": 3})).log).name
+        'seed_0.log'
+    """
+    options = beside(run, ".json")
+    write_json(options, {**run.options, "output_dir": literal(str(run.folder)), "progress": False})
+    files = [str(Path(file).absolute()) for file in (*run.config_files, options)]
+    return RunProcess(files, str(beside(run, ".log").absolute()), str(run.folder.absolute()), sys.executable)
+
+
+def start(process: RunProcess) -> subprocess.Popen:
+    """Start a run in a process of its own, which ends with this one.
+
+    Args:
+        process: of :func:`prepared`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     start(RunProcess(["al.yaml"], f"{folder}/seed_0.log", f"{folder}/seed_0", "true")).wait()
+        0
+    """
+    with open(process.log, "a", encoding="utf-8") as file:
+        print(f"{_HEADER}{time.strftime('%Y-%m-%d %H:%M:%S')}", file=file, flush=True)
+        return subprocess.Popen(
+            [process.python, "-m", "monai.bundle", "run", "--config_file", str(process.files)],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=None if process.environment is None else {**os.environ, **process.environment},
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509, it only makes two system calls
+        )
+
+
+class RunProcess:
+    """Does a run from its beginning, or from where it stopped, and waits for it; it can be sent to another machine.
+
+    Args:
+        files: the config and all that is laid over it.
+        log: the file that the run writes to.
+        folder: the run folder.
+        python: the interpreter.
+        environment: variables that the run gets.
+
+    Example:
+        >>> RunProcess(["al.yaml"], "seed_0.log", "seed_0", "python").folder
+        'seed_0'
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        log: str,
+        folder: str,
+        python: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.files, self.log, self.folder, self.python = list(files), log, folder, python
+        self.environment = environment
+
+    def __call__(self) -> int:
+        """Do it; returns its exit status."""
+        self._wait_for_another()
+        process = start(self)
+        try:
+            return process.wait()
+        finally:
+            end([process])
+
+    def _wait_for_another(self) -> None:
+        """Let a process end that was doing this run, when what it ran on was lost."""
+        if Path(self.folder).is_dir():
+            with contextlib.suppress(filelock.Timeout), filelock.FileLock(Path(self.folder) / ".lock", timeout=60):
+                pass
+
+
+def end(processes: Sequence[subprocess.Popen]) -> None:
+    """End processes, by a signal that lets them tidy up, then by force.
+
+    Args:
+        processes: those that may still run.
+
+    Example:
+        >>> end([])
+    """
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def failure(run: PlannedRun, code: int, asked: Mapping[str, str], why: str = "") -> str | None:
+    """One sentence about a run that failed, None for one that is done, which is recorded.
+
+    Args:
+        run: the run.
+        code: its exit status.
+        asked: what tells it from one with other options.
+        why: what is known of its end beside its log.
+
+    Example:
+        >>> run = PlannedRun("random", 0, Path("no/such/folder"), (), {})
+        >>> str(failure(run, 1, {})).partition(" (")[0]
+        'random, seed 0 ended with code 1: it never began'
+    """
+    if code == 0 and is_done(run.folder):
+        write_json(beside(run, ".done.json"), asked)
+        return None
+    log = beside(run, ".log")
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return f"{run.name}, seed {run.seed} ended with code {code}: {why or _why(text)} (all of it in {log})"
+
+
+def _why(log: str) -> str:
+    """The error that the last process in a log told, or ended with, without those that followed; else its last line."""
+    lines = [line for line in log[max(log.rfind(_HEADER), 0) :].splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(_TOLD)]
+    if told:
+        return told[-1]
+    return next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "it never began")
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a new process does first, so that it ends with this one, also where this one is killed; Linux alone can."""
+    if not sys.platform.startswith("linux"):
+        return None
+    control, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_kernel() -> None:
+        control(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM))
+        if os.getppid() != parent:  # it was killed meanwhile
+            os._exit(128 + signal.SIGTERM)
+
+    return ask_kernel

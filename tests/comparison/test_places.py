@@ -1,0 +1,208 @@
+# Copyright (c) monai_al contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of a comparison on Ray and by submitit, with a stand-in for MONAI's command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from monai_al.commands import main
+from monai_al.comparison import Comparison, places, run_all
+from monai_al.comparison.places import OnRay, OnSlurm
+from monai_al.comparison.state import beside
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = """#!{python} -S
+import ast, json, os, sys, time
+from pathlib import Path
+
+options = json.loads(Path(ast.literal_eval(sys.argv[5])[-1]).read_text())
+folder = Path(options["output_dir"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / f"pid_{{os.getpid()}}").write_text("")
+exec(options.get("do", ""))
+(folder / "run.json").write_text('{{"sizes": [4]}}')
+(folder / "round_00").mkdir(exist_ok=True)
+(folder / "round_00" / "metrics.json").write_text('{{"dice_3d": {{"mean": 0.5}}}}')
+"""
+WAITING = "(folder / 'waits').write_text('')\nwhile (folder / 'waits').exists(): time.sleep(0.02)"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """``runs(name=what it does, ...)``: planned runs whose command is a stand-in."""
+    stand_in = tmp_path / "stand_in"
+    stand_in.write_text(STAND_IN.format(python=sys.executable))
+    stand_in.chmod(0o755)
+    (tmp_path / "al.yaml").write_text("{}")
+    real = places.prepared
+
+    def prepared(run):
+        process = real(run)
+        process.python = str(stand_in)
+        return process
+
+    monkeypatch.setattr(places, "prepared", prepared)
+
+    def planned(**do):
+        own = {name: {"overlays": (), "options": {"do": text}} for name, text in do.items()}
+        return Comparison("a", str(tmp_path / "al.yaml"), options={"rounds": 1}, runs=own, seeds=(0,)).planned(
+            tmp_path / "out"
+        )
+
+    return planned
+
+
+def wait_for(path, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("on", "package"), [(lambda: OnRay(), "ray"), (lambda: OnSlurm(Path("jobs")), "submitit")])
+def test_a_package_that_is_missing_is_named(monkeypatch, on, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"needs {package}, which is not installed: .*monai_al\[{package}\]"):
+        on()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cpus", "2"], "--cpus and --gpus are for each run on a cluster: give --on ray or --on slurm"),
+        (["--on", "slurm", "--cpus", "0"], "--cpus must be at least 1, got 0"),
+        (["--address", "auto"], "--address is that of a Ray cluster: give --on ray"),
+        (["--on", "ray", "--slurm", "partition=gpu"], "--slurm tells more of jobs of Slurm: give --on slurm"),
+        (["--on", "slurm", "--slurm", "partition"], "--slurm partition: give NAME=VALUE"),
+        (["--on", "slurm", "--gpus", "0.5"], "--gpus 0.5: Slurm gives whole GPUs"),
+    ],
+)
+def test_options_that_do_not_go_together(capsys, tmp_path, options, message):
+    out = tmp_path / "out"
+    assert main(["compare", "--config", "selective_uncertainty_table3", "--output_dir", str(out), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_that_ray_has_lost_is_told(runs):
+    class RayError(Exception):
+        pass
+
+    def lost(task):
+        raise RayError("The worker died.\nmore")
+
+    ray = SimpleNamespace(
+        wait=lambda tasks, timeout: (tasks, []), get=lost, exceptions=SimpleNamespace(RayError=RayError)
+    )
+    job = places._RayJob(ray, "task")
+    assert (job.poll(), job.why) == (1, "Ray lost it: The worker died.")
+
+
+class TestSubmitit:
+    """On this machine, as where there is no Slurm."""
+
+    @pytest.fixture
+    def place(self, tmp_path):
+        pytest.importorskip("submitit")
+        return OnSlurm(tmp_path / "jobs", at_once=2, cluster="local")
+
+    def test_an_unknown_option(self, tmp_path):
+        pytest.importorskip("submitit")
+        with pytest.raises(ValueError, match="--slurm: .*slurm_partitio"):
+            OnSlurm(tmp_path, options={"slurm_partitio": "gpu"}, cluster="local")
+
+    @pytest.mark.nightly
+    def test_runs_are_done_and_failures_told(self, runs, place):
+        failures = run_all(runs(a="", b="sys.exit('error: no luck')", c=""), place=place, progress=False)
+        assert len(failures) == 1
+        assert failures[0].startswith("b, seed 0 ended with code 1: error: no luck")
+
+    @pytest.mark.nightly
+    def test_a_killed_command_finds_its_jobs_again(self, runs, place, tmp_path):
+        (planned,) = runs(a=WAITING)
+        planned.folder.parent.mkdir(parents=True)
+        job = place.start(planned)  # by a command that is then killed
+        wait_for(planned.folder / "waits")
+        threading.Timer(1.0, (planned.folder / "waits").unlink).start()
+        assert run_all([planned], place=OnSlurm(tmp_path / "jobs", cluster="local"), progress=False) == []
+        assert len(list(planned.folder.glob("pid_*"))) == 1
+        assert json.loads(beside(planned, ".job.json").read_text())["job_id"] == job.job.job_id
+        again = replace(planned, options={**planned.options, "do": ""})
+        assert place.start(again).job.job_id != job.job.job_id  # that one is done
+
+    @pytest.mark.nightly
+    def test_what_is_left_is_ended(self, runs, place):
+        (planned,) = runs(a=WAITING)
+        planned.folder.parent.mkdir(parents=True)
+        job = place.start(planned)
+        wait_for(planned.folder / "waits")
+        place.end([job])
+        assert job.poll() == 1
+        (pid,) = (int(path.name[4:]) for path in planned.folder.glob("pid_*"))
+        deadline = time.monotonic() + 40
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not Path(f"/proc/{pid}").exists()
+
+
+RAY = """
+import sys, threading, time
+from pathlib import Path
+from monai_al.comparison import places, run_all, Comparison
+from monai_al.comparison.places import OnRay
+
+out, stand_in, kill = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "kill"
+real = places.prepared
+def prepared(run):
+    process = real(run)
+    process.python = stand_in
+    return process
+places.prepared = prepared
+once = "\\nif len(list(folder.glob('pid_*'))) == 1: time.sleep(60)" if kill else ""
+do = {"a": once, "b": "sys.exit('error: no luck')"}
+runs = {name: {"overlays": (), "options": {"do": text}} for name, text in do.items()}
+planned = Comparison("a", str(out / "al.yaml"), options={"rounds": 1}, runs=runs, seeds=(0,)).planned(out / "runs")
+print(run_all(planned, place=OnRay(cpus=1), progress=False))
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("what", ["run", "kill"])
+def test_ray(tmp_path, what):
+    """Ray is started in a process of its own; a worker that is killed costs no run."""
+    pytest.importorskip("ray")
+    (tmp_path / "al.yaml").write_text("{}")
+    stand_in = tmp_path / "stand_in"
+    stand_in.write_text(STAND_IN.format(python=sys.executable))
+    stand_in.chmod(0o755)
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(RAY))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": "/tmp"}
+    command = [sys.executable, str(script), str(tmp_path), str(stand_in), what]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    folder = tmp_path / "runs" / "a" / "seed_0"
+    if what == "kill":
+        deadline = time.monotonic() + 90
+        while not (pids := list(folder.glob("pid_*"))) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        status = Path(f"/proc/{pids[0].name[4:]}/status").read_text()
+        worker = int(status.split("PPid:")[1].split()[0])
+        os.kill(worker, signal.SIGKILL)
+    out, error = process.communicate(timeout=180)
+    assert process.returncode == 0, error
+    assert "b, seed 0 ended with code 1: error: no luck" in out
+    assert "a, seed 0" not in out
+    assert len(list(folder.glob("pid_*"))) == (2 if what == "kill" else 1)
