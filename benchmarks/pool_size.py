@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the time and the memory of a round's steps grow with the pool, from 10,000 to a million slices.
 
-Each size is measured in a process of its own, on one CPU thread, without images: what is measured is everything that a
+Each size is measured in a process of its own, without images: what is measured is everything that a
 run does with its items. The steps:
 
 * open: the items, 100 slices a volume and two volumes a patient, split by patient, and the part that may be annotated;
@@ -11,7 +11,7 @@ run does with its items. The steps:
 * read: the pool of the folder, as the report and comparisons read it;
 * one query of 100 items by each of some strategies, made of scores and embeddings that are there already.
 
-Prints seconds for each step, the size of the files, and the largest resident memory of the process, of which 350 MB or
+Prints seconds for each step, the size of the files, and the largest resident memory of the process, of which 450 MB or
 so are Python with torch and MONAI.
 """
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["add_to", "compare"]
 
 _OF_ALL = ("timeout_min", "mem_gb", "nodes", "tasks_per_node", "stderr_to_stdout")
-_MANY = 1000  # jobs that wait for Slurm at once
 
 
 def add_to(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -171,7 +170,7 @@ def _where(arguments: argparse.Namespace, output: Path) -> dict[str, Any]:
         # submitit has a few options of all schedulers; what else there is are those of Slurm
         options = {name if name in _OF_ALL else f"slurm_{name}": _value(text) for name, text in asked.items()}
         jobs = output / "jobs"
-        return {"place": OnSlurm(jobs, arguments.cpus, int(arguments.gpus), arguments.workers or _MANY, options)}
+        return {"place": OnSlurm(jobs, arguments.cpus, int(arguments.gpus), arguments.workers, options)}
     return {"workers": arguments.workers or 1}
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +16,15 @@ from typing import Any, Protocol
 
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.run_process import RunProcess, end, prepared, start
-from monai_al.comparison.state import beside
+from monai_al.comparison.state import asked_for, beside
 from monai_al.records.files import read_json, write_json
 
 __all__ = ["Here", "Job", "OnRay", "OnSlurm", "Place"]
 
 _RETRIES = 3  # of a run whose machine was lost; it goes on from its last complete step
 _LOST = 1  # exit status of a run whose end nobody told
+_MANY = 1000  # jobs that wait for Slurm at once
+_PATIENCE = 60.0  # seconds, for jobs that were asked to end
 
 
 class Job(Protocol):
@@ -103,7 +107,7 @@ class _RayJob:
         try:
             return self.ray.get(self.task)
         except self.ray.exceptions.RayError as error:
-            self.why = f"Ray lost it: {str(error).strip().splitlines()[0]}"
+            self.why = f"Ray lost it: {_first_line(error)}"
             return _LOST
 
 
@@ -145,13 +149,14 @@ class OnRay:
                 f"{has.get('GPU', 0):g} GPUs, which is too little for one run; ask for less"
             )
         self.ray, self.at_once = ray, min(room, at_once or room)
-        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=_RETRIES)(_do)
+        again = {"max_retries": _RETRIES, "retry_exceptions": [_KilledError]}
+        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, **again)(_do)
 
     def start(self, run: PlannedRun) -> Job:
         """See :class:`Place`."""
         process = prepared(run)
         # Ray sets the number of threads by the CPUs of a task; what comes out depends on it
-        process.environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "")}
+        process.environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS")}
         return _RayJob(self.ray, self._task.remote(process))
 
     def end(self, jobs: Sequence[Job]) -> None:
@@ -163,8 +168,15 @@ class OnRay:
             self.ray.wait(tasks, num_returns=len(tasks), timeout=60)
 
 
+class _KilledError(Exception):
+    """Something ended the process of a run by force, such as a machine that is out of memory."""
+
+
 def _do(process: RunProcess) -> int:
-    return process()
+    code = process()
+    if code == -signal.SIGKILL:
+        raise _KilledError(f"its process was killed; its log is {process.log}")
+    return code
 
 
 # -- Slurm, and what else submitit knows -------------------------------------------------------------------------------
@@ -193,8 +205,22 @@ class _SlurmJob:
         if self.job.paths.result_pickle.exists():
             return True
         if self.local:  # of another process, whose jobs submitit does not know
-            return not Path(f"/proc/{self.job.job_id}").exists()
+            command = Path(f"/proc/{self.job.job_id}/cmdline")
+            return not command.exists() or b"submitit" not in command.read_bytes()
         return self.job.done()
+
+    def cancel(self) -> None:
+        with contextlib.suppress(Exception):  # it ended meanwhile, or the scheduler has forgotten it
+            if self.local:
+                os.kill(int(self.job.job_id), signal.SIGINT)
+            else:
+                self.job.cancel(check=False)
+
+    def is_known_over(self) -> bool:
+        try:
+            return self.is_over()
+        except Exception:  # the scheduler has forgotten it
+            return True
 
     def poll(self) -> int | None:
         if not self.is_over():
@@ -202,7 +228,7 @@ class _SlurmJob:
         try:
             return self.job.result()
         except Exception as error:  # whatever ended it there
-            self.why = f"job {self.job.job_id} ended: {str(error).strip().splitlines()[0]}"
+            self.why = f"job {self.job.job_id} ended: {_first_line(error)}"
             return _LOST
 
 
@@ -210,15 +236,15 @@ class _SlurmJob:
 class OnSlurm:
     """Jobs of Slurm, by submitit; of this machine where there is no Slurm.
 
-    Jobs outlive this process: the same command takes them over. One that the scheduler stops, because its time is over
-    or another one needs its machine, is queued again and goes on from its last complete step. All machines see the same
-    folders.
+    Jobs outlive this process: the same command takes them over, and ends those that do something else. One that the
+    scheduler stops, because its time is over or another one needs its machine, is queued again and goes on from its
+    last complete step. All machines see the same folders.
 
     Args:
         folder: for what submitit writes.
         cpus: CPUs for each run.
         gpus: GPUs for each run.
-        at_once: how many jobs are queued or run at once.
+        at_once: how many jobs are queued or run at once; None: 1000 on Slurm, else as many as there are cores for.
         options: further ones of ``submitit.AutoExecutor.update_parameters``, such as ``slurm_partition``.
         cluster: ``"slurm"``, ``"local"``, or None: Slurm where there is one.
 
@@ -228,14 +254,14 @@ class OnSlurm:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     OnSlurm(Path(folder), cpus=2, options={"slurm_partition": "gpu"}, cluster="local").at_once
-        1000
+        ...     OnSlurm(Path(folder), cpus=1000, options={"slurm_partition": "gpu"}, cluster="local").at_once
+        1
     """
 
     folder: Path
     cpus: int = 1
     gpus: int = 0
-    at_once: int = 1000
+    at_once: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     cluster: str | None = None
 
@@ -247,38 +273,52 @@ class OnSlurm:
         try:
             self.executor.update_parameters(**{**asked, **self.options})
         except (NameError, TypeError, ValueError) as error:
-            raise ValueError(f"--slurm: {str(error).strip().splitlines()[0]}") from None
+            raise ValueError(f"--slurm: {_first_line(error)}") from None
+        if self.at_once is None:
+            self.at_once = max(1, (os.cpu_count() or 1) // self.cpus) if self._is_local else _MANY
 
     def start(self, run: PlannedRun) -> Job:
         """See :class:`Place`."""
-        record = beside(run, ".job.json")
-        under_way = self._under_way(record)
+        record, asked = beside(run, ".job.json"), asked_for(run)
+        under_way = self._under_way(record, asked)
         if under_way is not None:
             return under_way
-        job = self.executor.submit(_Resumable(prepared(run)))
-        write_json(record, {"job_id": job.job_id, "folder": str(self.folder.absolute())})
+        try:
+            job = self.executor.submit(_Resumable(prepared(run)))
+        except (self.submitit.core.utils.FailedJobError, subprocess.SubprocessError, OSError) as error:
+            told = getattr(error, "stderr", None) or error
+            raise ValueError(
+                f"--slurm: a job was refused ({run.name}, seed {run.seed}): {_first_line(told)}"
+            ) from None
+        write_json(record, {"job_id": job.job_id, "folder": str(self.folder.absolute()), "asked": asked})
         return _SlurmJob(job)
 
-    def _under_way(self, record: Path) -> _SlurmJob | None:
-        """The job of a process that was killed, where it still waits or runs."""
+    def _under_way(self, record: Path, asked: Mapping[str, str]) -> _SlurmJob | None:
+        """The job of a command that was killed, where it still waits or runs; one that does something else is ended."""
         if not record.is_file():
             return None
         told = read_json(record)
         kind = self.submitit.LocalJob if self._is_local else self.submitit.SlurmJob
         job = _SlurmJob(kind(told["folder"], told["job_id"]), local=self._is_local)
-        with contextlib.suppress(Exception):  # the scheduler has forgotten it
-            return None if job.is_over() else job
+        if job.is_known_over():
+            return None
+        if told["asked"] == asked:
+            return job
+        self.end([job])
         return None
 
     def end(self, jobs: Sequence[Job]) -> None:
         """See :class:`Place`."""
-        for job in jobs:
-            if isinstance(job, _SlurmJob):
-                job.job.cancel()
-        for job in jobs:
-            if isinstance(job, _SlurmJob):
-                with contextlib.suppress(Exception):
-                    job.job.wait()
+        own = [job for job in jobs if isinstance(job, _SlurmJob)]
+        for job in own:
+            job.cancel()
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and not all(job.is_known_over() for job in own):
+            time.sleep(0.2)
+
+
+def _first_line(error: object) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _imported(package: str, option: str) -> Any:

@@ -68,7 +68,8 @@ def start(process: RunProcess) -> subprocess.Popen:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=None if process.environment is None else {**os.environ, **process.environment},
+            cwd=process.working_dir,
+            env=process.whole_environment(),
             preexec_fn=_end_with_parent(),  # noqa: PLW1509, it only makes two system calls
         )
 
@@ -81,7 +82,7 @@ class RunProcess:
         log: the file that the run writes to.
         folder: the run folder.
         python: the interpreter.
-        environment: variables that the run gets.
+        environment: variables that the run gets; None takes one away.
 
     Example:
         >>> RunProcess(["al.yaml"], "seed_0.log", "seed_0", "python").folder
@@ -94,10 +95,16 @@ class RunProcess:
         log: str,
         folder: str,
         python: str,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
     ) -> None:
         self.files, self.log, self.folder, self.python = list(files), log, folder, python
         self.environment = environment
+        self.working_dir = os.getcwd()  # that of the command, wherever the run is done
+
+    def whole_environment(self) -> dict[str, str]:
+        """What the process finds there."""
+        asked = {**os.environ, **(self.environment or {})}
+        return {name: value for name, value in asked.items() if value is not None}
 
     def __call__(self) -> int:
         """Do it; returns its exit status."""

@@ -188,8 +188,11 @@ class VolumeCache:
         if key in self._open:
             self._open.move_to_end(key)
         else:
-            self._open[key] = volume = self._load(item)
-            self._facts[key] = _Facts(volume.image.shape, volume.hashes)
+            volume = self._load(item)
+            known = self._facts.setdefault(key, _Facts(volume.image.shape, volume.hashes))
+            if known.hashes != volume.hashes:
+                raise DataError(f"{item.image} or its label has changed since this command began; start it again")
+            self._open[key] = volume
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
         volume = self._open[key]

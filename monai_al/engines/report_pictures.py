@@ -44,8 +44,8 @@ from monai_al.uncertainty import REGIONS, Measure
 __all__ = ["NO_PICTURES", "told", "with_pictures"]
 
 HATCHED = Swatch("not annotated", "#9aa3ab", "hatch")
-# what data, weights, configs or code raise that are gone or have changed since
 CACHE_LOGGER = "monai_al.data.volume_cache"
+# what data, weights, configs or code raise that are gone or have changed since
 NO_PICTURES = (ValueError, OSError, RuntimeError, ImportError, LookupError, EOFError, pickle.UnpicklingError)
 
 

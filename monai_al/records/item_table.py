@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -156,11 +157,17 @@ class ItemTable(Sequence[Item]):
         Args:
             positions: ``(k,)`` whole numbers.
 
+        Raises:
+            TypeError: they are a mask.
+
         Example:
             >>> [item.id for item in ItemTable.of([Item(name, name, name, name) for name in "abc"]).take([2, 0])]
             ['c', 'a']
         """
-        chosen = np.asarray(positions, dtype=np.int64)
+        chosen = np.asarray(positions)
+        if chosen.dtype == bool:
+            raise TypeError("positions are whole numbers, not a mask: give those of np.flatnonzero")
+        chosen = chosen.astype(np.int64)
         used, whole = np.unique(self._whole[chosen], return_inverse=True)
         ids = {}
         if self._ids:
@@ -194,14 +201,15 @@ class ItemTable(Sequence[Item]):
         return ItemTable([changed(one) for one in self.wholes], self._whole, self._slices, self._ids)
 
     def firsts(self) -> tuple[Item, ...]:
-        """The first item of each volume, in order.
+        """The first slice of each volume, and the first whole one, in order.
 
         Example:
             >>> slices = [Item(f"a/{z}", "a", "a", "a", slice=z) for z in (3, 4)]
             >>> [item.id for item in ItemTable.of([*slices, Item("b", "b", "b", "b")]).firsts()]
             ['a/3', 'b']
         """
-        return tuple(self[int(i)] for i in np.sort(np.unique(self._whole, return_index=True)[1]))
+        kinds = 2 * self._whole.astype(np.int64) + (self._slices == _NO_SLICE)
+        return tuple(self[int(i)] for i in np.sort(np.unique(kinds, return_index=True)[1]))
 
     def names(self, attribute: str) -> tuple[str, ...]:
         """What items share, each once, in order of first appearance.
@@ -287,8 +295,8 @@ class IdIndex:
                 self._runs.setdefault(whole.volume, []).append((first or 0, number, position))
             position += number
         for volume, runs in self._runs.items():
-            if len(runs) > 1:
-                self._check_runs(volume, sorted(runs))
+            runs.sort()
+            self._check_runs(volume, runs)
         for id in self._own:
             if self._of_slice(id) is not None:
                 raise ValueError(_twice(id))
@@ -318,7 +326,9 @@ class IdIndex:
         z = int(digits)
         if slice_id(volume, z) != id:
             return None
-        return next((at + z - first for first, n, at in self._runs[volume] if first <= z < first + n), None)
+        runs = self._runs[volume]
+        first, number, at = runs[max(0, bisect.bisect_right(runs, z, key=lambda run: run[0]) - 1)]
+        return at + z - first if first <= z < first + number else None
 
 
 def _twice(id: str) -> str:

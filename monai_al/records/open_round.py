@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from monai_al.records.files import read_json
 from monai_al.records.identity import config_hash
 from monai_al.records.item_table import IdIndex
 from monai_al.records.labels import GROUND_TRUTH, LabelReturn
-from monai_al.records.pool_file import POOL_FILE, read_pool
+from monai_al.records.pool_file import POOL_FILE, STRETCHES_FILE, read_pool
 from monai_al.records.pseudo_labels import PSEUDO_LABELS, read_pseudo_labels
 from monai_al.records.query import Query
 from monai_al.records.stored_items import StoredItems
@@ -44,26 +44,33 @@ def doubts(folder: Path, *, since: int, known: Collection[str] = ()) -> Iterator
         >>> list(doubts(Path("no/run"), since=0))
         []
     """
-    run, pool = _content(folder / "run.json"), _content(folder / POOL_FILE, lambda path: read_pool(path.parent))
+    run, pool = _content(folder / "run.json"), _content(folder / POOL_FILE)
+    if isinstance(pool, dict) and isinstance(pool.get("items"), str):
+        try:
+            pool = read_pool(folder)
+        except (OSError, ValueError) as error:
+            gone = isinstance(error, FileNotFoundError)
+            yield STRETCHES_FILE, "is missing" if gone else f"is damaged ({str(error).partition('; ')[0]})", None
+            pool = {"items": None}
     for name, content in (("run.json", run), ("pool.json", pool)):
         if isinstance(content, str):
             yield name, content, None
     if pool is None and run is not None and any(folder.glob("round_*")):
         yield "pool.json", "is missing", None
-    if isinstance(pool, dict) and _ids(pool) is None:
+    if isinstance(pool, dict) and pool.get("items", ()) is not None and _ids(pool) is None:
         yield "pool.json", "names no items", None
     if isinstance(run, dict) and "config_hash" in run and run["config_hash"] != config_hash(run.get("config")):
         yield "run.json", "holds another config than the one it was written with", None
     yield from _of_rounds(folder, since, known, pool, _sizes(folder))
 
 
-def _content(path: Path, read: Callable[[Path], Any] = read_json) -> Any:
+def _content(path: Path) -> Any:
     """What a JSON file holds, None where there is none, or a sentence where it cannot be read."""
     if not path.is_file():
         return None
     try:
-        content = read(path)
-    except (ValueError, OSError):
+        content = read_json(path)
+    except ValueError:
         return "is not valid JSON"
     return content if isinstance(content, dict) else "holds no JSON object"
 

@@ -21,7 +21,7 @@ import pytest
 from monai_al.commands import main
 from monai_al.comparison import Comparison, places, run_all
 from monai_al.comparison.places import OnRay, OnSlurm
-from monai_al.comparison.state import beside
+from monai_al.comparison.state import asked_for, beside
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = """#!{python} -S
@@ -142,6 +142,42 @@ class TestSubmitit:
         assert json.loads(beside(planned, ".job.json").read_text())["job_id"] == job.job.job_id
         again = replace(planned, options={**planned.options, "do": ""})
         assert place.start(again).job.job_id != job.job.job_id  # that one is done
+
+    @pytest.mark.nightly
+    def test_a_job_that_does_something_else_is_ended(self, runs, place, tmp_path):
+        (planned,) = runs(a=WAITING)
+        planned.folder.parent.mkdir(parents=True)
+        place.start(planned)
+        wait_for(planned.folder / "waits")
+        (before,) = planned.folder.glob("pid_*")
+        other = replace(planned, options={**planned.options, "do": ""})
+        assert run_all([other], place=OnSlurm(tmp_path / "jobs", cluster="local"), progress=False) == []
+        assert not Path(f"/proc/{before.name[4:]}").exists()
+        assert len(list(planned.folder.glob("pid_*"))) == 2
+        assert json.loads(beside(planned, ".done.json").read_text()) == asked_for(other)
+
+    def test_a_job_that_is_refused_is_told(self, runs, place, monkeypatch):
+        def refuse(job):
+            raise subprocess.CalledProcessError(1, ["sbatch"], stderr="sbatch: error: invalid partition")
+
+        monkeypatch.setattr(place.executor, "submit", refuse)
+        (planned,) = runs(a="")
+        with pytest.raises(ValueError, match=r"--slurm: a job was refused \(a, seed 0\): sbatch: error: invalid"):
+            place.start(planned)
+
+    def test_all_are_ended_even_if_one_cannot_be(self, place):
+        ended = []
+
+        def job(number):
+            def cancel(check=True):
+                ended.append(number)
+                raise subprocess.CalledProcessError(1, ["scancel"])
+
+            paths = SimpleNamespace(result_pickle=Path(__file__))
+            return places._SlurmJob(SimpleNamespace(cancel=cancel, paths=paths))
+
+        place.end([job(0), job(1)])
+        assert ended == [0, 1]
 
     @pytest.mark.nightly
     def test_what_is_left_is_ended(self, runs, place):

@@ -526,3 +526,22 @@ def test_another_process_gets_the_cache_without_its_volumes(tmp_path, reads):
     np.testing.assert_array_equal(received.get(items[0]).image, volume.image)
     assert len(reads) == 1
     assert cache.get(items[0]) is volume
+
+
+def test_few_volumes_are_open_at_once_and_all_stay_known(tmp_path, monkeypatch, reads):
+    monkeypatch.setattr(module, "_MOST_OPEN", 2)
+    volumes = [make(tmp_path, name, seed) for seed, name in enumerate("abc")]
+    cache = cache_of(tmp_path)
+    cache.prepare([item for items in volumes for item in items])
+    assert len(cache._open) == 2
+    view = cache.get(volumes[0][0]).image[1]
+    kept = view.copy()
+    for items in (*volumes[1:], volumes[0]):
+        assert cache.get(items[0]).hashes == cache.hashes(items[0])
+    assert np.array_equal(view, kept)  # what somebody still holds stays
+    count = len(reads)
+    make(tmp_path, "b", seed=9)
+    cache.get(volumes[2][0])
+    with pytest.raises(DataError, match="b.nii or its label has changed since this command began"):
+        cache.get(volumes[1][0])
+    assert len(reads) > count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -17,6 +18,7 @@ from monai_al.records import (
     slices_of,
 )
 from monai_al.records import pool_file as module
+from monai_al.records.open_round import doubts
 from monai_al.records.pool_file import read_pool, write_pool
 
 
@@ -102,3 +104,8 @@ def test_a_damaged_file_is_named(monkeypatch, tmp_path, damage, message):
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError, match=message):
         read_pool(tmp_path)
+    ((file, what, since),) = doubts(tmp_path, since=0)
+    assert (file, since) == ("pool.jsonl", None)
+    assert re.search(message, what)
+    path.unlink()
+    assert list(doubts(tmp_path, since=0)) == [("pool.jsonl", "is missing", None)]

@@ -160,7 +160,6 @@ def test_a_large_pool_is_clustered_as_a_whole(monkeypatch):
             assert np.allclose(centroids[i], x[clusters == i].mean(0), atol=1e-3)
 
 
-@pytest.mark.skipif(not HAS_FAISS, reason="faiss is not installed")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_iterations_that_begin_with_some_of_the_items(backend, monkeypatch):
     x, _ = blobs(9000, 8, 40, 2.0)
@@ -175,6 +174,7 @@ def test_iterations_that_begin_with_some_of_the_items(backend, monkeypatch):
     assert any((a[1] != b[1]).any() for a, b in zip(some, whole, strict=True))  # it did begin otherwise
 
 
+@pytest.mark.skipif(not HAS_FAISS, reason="faiss is not installed")
 def test_faiss_takes_the_threads_of_torch_and_gives_its_own_back(monkeypatch):
     import faiss
 
