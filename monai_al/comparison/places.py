@@ -287,9 +287,7 @@ class OnSlurm:
             job = self.executor.submit(_Resumable(prepared(run)))
         except (self.submitit.core.utils.FailedJobError, subprocess.SubprocessError, OSError) as error:
             told = getattr(error, "stderr", None) or error
-            raise ValueError(
-                f"--slurm: a job was refused ({run.name}, seed {run.seed}): {_first_line(told)}"
-            ) from None
+            raise ValueError(f"--slurm: a job was refused ({run.name}, seed {run.seed}): {_first_line(told)}") from None
         write_json(record, {"job_id": job.job_id, "folder": str(self.folder.absolute()), "asked": asked})
         return _SlurmJob(job)
 
