@@ -15,10 +15,10 @@ from monai_al.annotators.places import place_of
 from monai_al.annotators.slicer import color_table
 from monai_al.annotators.volume_work import WORKSPACE, VolumeWork
 from monai_al.annotators.work import Work
-from monai_al.annotators.work_page import WORK_PAGE, picture_name, work_page
+from monai_al.annotators.work_page import picture_name, work_page
 from monai_al.data.grids import SAME_GRID
 from monai_al.records import DataError, Item, Pool, Query, QueryItem
-from monai_al.records.work_list import WorkRow, read_work_list, write_work_list
+from monai_al.records.work_list import WORK_PAGE, WorkRow, read_work_list, write_work_list
 
 __all__ = ["check_same_kind", "hand_out", "write_page"]
 

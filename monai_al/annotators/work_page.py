@@ -14,9 +14,7 @@ from monai_al.records.work_list import TAKEN, WorkRow
 from monai_al.report.page_content import Swatch
 from monai_al.report.work_list_page import ShownWork, WorkListPage, work_list_html
 
-__all__ = ["WORK_PAGE", "picture_name", "work_page"]
-
-WORK_PAGE = "worklist.html"
+__all__ = ["picture_name", "work_page"]
 
 
 def picture_name(row: WorkRow) -> str:
