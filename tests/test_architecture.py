@@ -28,6 +28,7 @@ GROUND = (
     *("failures", "options", "assets", "moved"),
 )
 UPPER = (
+    "distributed",
     "data",
     "datasets",
     "transforms",

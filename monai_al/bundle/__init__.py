@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from monai_al.bundle.activation import infer_activation
+from monai_al.bundle.distributed_training import distribute_training
 from monai_al.bundle.errors import BundleConfigError, show_errors_briefly, shown_errors
 from monai_al.bundle.python_training import PythonTraining
 from monai_al.bundle.round_training import RoundTraining
@@ -20,6 +21,7 @@ __all__ = [
     "RoundTraining",
     "RunningBundle",
     "TrainingConfig",
+    "distribute_training",
     "infer_activation",
     "learning_rate_schedule",
     "load_best_weights",

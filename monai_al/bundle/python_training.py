@@ -37,6 +37,7 @@ from monai_al.bundle.validation_use import deciding_handlers
 from monai_al.bundle.workflow_access import built_by, held_by, loads_afterwards, offer
 from monai_al.bundle.workflow_building import CKPT_DIR, WorkflowBuilder
 from monai_al.bundle.workflow_file import WORKFLOW_ID, read_workflow
+from monai_al.distributed import train_together, visible_processes
 from monai_al.inferers import TrainedNetwork
 from monai_al.networks import load_pretrained
 
@@ -219,6 +220,8 @@ class PythonTraining:
                 watch_start(trainer, parts.network, start, name=self.name)
                 if attach is not None:
                     attach(trainer)
+                if visible_processes() > 1:
+                    train_together(trainer, seed=seed)
                 ready.append(parts)
 
             try:

@@ -25,6 +25,7 @@ from monai_al.bundle.round_start import RoundStart, check_length, check_steps, g
 from monai_al.bundle.running_bundle import OF_A_ROUND, bundle_root
 from monai_al.bundle.training_config import TrainingConfig
 from monai_al.bundle.training_parts import stop_validating, unwrapped, validator_of
+from monai_al.distributed import train_together, visible_processes
 from monai_al.networks import load_pretrained
 from monai_al.options import literal
 
@@ -149,6 +150,8 @@ class RoundTraining(TrainingConfig):
                     self._ready(workflow, network, entries, validation, start)
                 if attach is not None:
                     attach(self._trainer(workflow))
+                if visible_processes() > 1:
+                    train_together(self._trainer(workflow), seed=seed)
                 workflow.run()
                 check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}

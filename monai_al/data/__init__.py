@@ -11,7 +11,7 @@ from monai_al.data.geometry import VolumeGeometry
 from monai_al.data.group_batch_sampler import GROUP_MEMBERS, GroupBatchSampler, slice_groups
 from monai_al.data.reading import StoredVolume, read_volume, stored_shape
 from monai_al.data.slice_dataset import SliceDataset
-from monai_al.data.slice_loader import slice_loader
+from monai_al.data.slice_loader import batches_of, slice_loader, with_batches
 from monai_al.data.volume_cache import CachedVolume, VolumeCache
 from monai_al.records import (
     NOT_ANNOTATED,
@@ -59,6 +59,7 @@ __all__ = [
     "StoredVolume",
     "VolumeCache",
     "VolumeGeometry",
+    "batches_of",
     "config_hash",
     "content_hash",
     "derived_seed",
@@ -71,6 +72,7 @@ __all__ = [
     "slice_groups",
     "slice_id",
     "slice_loader",
+    "with_batches",
     "slices_of",
     "split_by_patient",
     "stored_shape",

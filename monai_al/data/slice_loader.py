@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.utils.data import DataLoader
 
@@ -27,6 +29,39 @@ def slice_loader(dataset: SliceDataset, batch_size: int = 64) -> DataLoader:
         dataset,
         batch_sampler=_batches_of_one_shape(dataset, batch_size),
         generator=torch.Generator(),  # else every pass draws from the process's own random state
+    )
+
+
+def batches_of(loader: DataLoader) -> list[list[int]]:
+    """The positions in each of a loader's batches.
+
+    Args:
+        loader: draws the same ones each time.
+
+    Example:
+        >>> batches_of(DataLoader(list("abc"), batch_size=2))
+        [[0, 1], [2]]
+    """
+    return list(loader.batch_sampler)  # type: ignore[arg-type]
+
+
+def with_batches(loader: DataLoader, batches: Sequence[list[int]]) -> DataLoader:
+    """A loader of the same data set with other batches.
+
+    Args:
+        loader: how items are loaded and put together.
+        batches: the positions in each.
+
+    Example:
+        >>> list(with_batches(DataLoader(list("abc")), [[2], [0, 1]]))
+        [['c'], ['a', 'b']]
+    """
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=batches,
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        generator=loader.generator,
     )
 
 

@@ -23,6 +23,7 @@ from monai_al.annotators.places import with_places
 from monai_al.bundle import TrainingConfig
 from monai_al.bundle.opened_training import open_training
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
+from monai_al.distributed import Team
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import (
     check_annotator,
@@ -45,6 +46,7 @@ from monai_al.engines.loop_log import (
     tell_answered,
     tell_budget,
     tell_own_weights,
+    tell_processes,
     tell_pseudo_labels,
     tell_refused,
     tell_round,
@@ -56,8 +58,8 @@ from monai_al.engines.members import Members
 from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels, without_foreground
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
-from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import BUNDLE, PREVIOUS, LoopSettings
+from monai_al.engines.shared_work import SharedWork, TrainingTask
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
 from monai_al.engines.warm_start import WarmStart
@@ -182,6 +184,7 @@ class ActiveLearner(Engine):
         self.members = Members(
             self.folder, self.training, self.settings.members, self.settings.tested, self.settings.activation
         )
+        self.work = SharedWork(Team(), self.training, self.members, self.settings)
         self.config = config
         for handler in handlers or ():
             handler.attach(self)
@@ -193,6 +196,28 @@ class ActiveLearner(Engine):
             DataError: the data set cannot be used.
             RunFolderError: the folder belongs to another run, is in use, or holds a file that is not as it was written.
         """
+        with Team.of_launched() as team:
+            self.work = SharedWork(team, self.training, self.members, self.settings)
+            team.jobs["begin"] = self._begin
+            if self.encoder is not None:
+                self.encoder.join(team)
+            return self._run() if team.first else team.serve()
+
+    def _begin(self, team: Team, threads: int) -> None:
+        """Get ready to do what the first process, which has done this already, says."""
+        if team.first:
+            return
+        torch.set_num_threads(threads)
+        self.work.source = source_of(
+            self.training, entries=self.settings.entries, score_inside=self.settings.score_inside
+        )
+        self.work.source.prepare()
+        if self.work.source.cache is None:  # its network tells the classes
+            self.work.source.try_network(self.training.load(None, self.settings.activation), [])
+        if self.encoder is not None:
+            self.encoder.source = self.work.source
+
+    def _run(self) -> Any:
         with log_to(self.folder.path, begun=False) as log:
             self.folder.refuse_foreign()
             self._prepare()
@@ -204,9 +229,7 @@ class ActiveLearner(Engine):
                 self.metrics = RoundMetrics(
                     self.folder,
                     self.source,
-                    self.training,
-                    self.members,
-                    self.settings,
+                    self.work,
                     config_hash({item.id: hashes.get(str(item.label)) for item in self.test}),
                     self._pretrained,
                 )
@@ -216,7 +239,11 @@ class ActiveLearner(Engine):
                     sign_run(self.folder.path)
                 with torch_threads(started["threads"]):
                     follow_corrections(self.folder, self.source, self.annotator.name)
-                    return self._tell_done() if is_finished(self.folder, self.sizes) else self._run_rounds()
+                    if is_finished(self.folder, self.sizes):
+                        return self._tell_done()
+                    tell_processes(self.work.team.size, started.get("processes", 1))
+                    self.work.team.each("begin", threads=started["threads"])
+                    return self._run_rounds()
             finally:
                 self.folder.unlock()
 
@@ -280,11 +307,11 @@ class ActiveLearner(Engine):
         entries, inside = self.settings.entries, self.settings.score_inside
         self.check(source_of(self.training, entries=entries, score_inside=inside))
         self.pool, self.test = self.source.data.part("train"), self.source.data.part("test")
+        self.work.source = self.source
         self.view = StrategyView(
             self.strategy,
             self.source,
-            self.members,
-            self.settings,
+            self.work,
             sizes=self.sizes,
             first=self.first,
             encoder=self.encoder,
@@ -420,25 +447,19 @@ class ActiveLearner(Engine):
         missing = [
             member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
         ]
+        tasks = []
         for member in missing:
             state = self._initial_state(number, member)
             pretrained = self._pretrained() if state is None else None
-            start = time.perf_counter()  # the encoder's training has a time of its own
-            weights = trained_weights(
-                self.training,
-                self.source,
-                self.folder,
-                items,
-                validation=validation,
-                round=number,
-                purpose=f"train member {member}",
-                seed=self.settings.seed,
-                state=state,
-                pretrained=pretrained,
-            )
+            purpose = f"train member {member}"
+            tasks.append(TrainingTask(number, purpose, items, validation, state=state, pretrained=pretrained))
+        start = time.perf_counter()  # the encoder's training has a time of its own
+        trained = self.work.trained(tasks, one_each=self.members.number > 1)
+        for member, weights in zip(missing, trained, strict=True):
             self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
             spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
             self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)
+            start = time.perf_counter()
         if missing:
             self.fire_event(RoundEvents.ROUND_TRAINED)
 
@@ -489,6 +510,7 @@ class ActiveLearner(Engine):
             "command": plain(self.config),
             "seed": self.settings.seed,
             "threads": self.settings.threads or torch.get_num_threads(),
+            **({"processes": self.work.team.size} if self.work.team.size > 1 else {}),
             "items": len(self.pool),
             "rounds": self.settings.rounds,
             "budget": self.settings.budget,

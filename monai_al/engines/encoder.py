@@ -8,6 +8,7 @@ import contextlib
 import importlib.metadata
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import filelock
 import numpy as np
 import torch
+import torch.distributed as dist
 from ignite.engine import Engine, Events
 
 from monai_al.bundle.errors import BundleConfigError
@@ -23,13 +25,15 @@ from monai_al.bundle.overrides import RUN_IDS
 from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
-from monai_al.data import fingerprint
+from monai_al.data import batches_of, fingerprint
+from monai_al.distributed import Team
 from monai_al.engines.encoder_file import EncoderFile
 from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
 from monai_al.options import literal
 from monai_al.passes.run import run_pass
 from monai_al.passes.scoring import score_items
+from monai_al.passes.sharing import own_batches
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import copy_stored, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS
@@ -43,6 +47,8 @@ FILES = {"sha256": "encoder.pt", "embeddings_sha256": "embeddings.npy"}  # by th
 PICTURES = "restoration.png"
 
 USED = {"imports", "network_def", "train", "validate", "initialize", "pool", "cache", EMBEDDING, HELD_OUT, *RUN_IDS}
+
+_AT_ONCE = 8192  # rows of embeddings that one process sends to another
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +88,8 @@ class EncoderTraining:
             if not self.training.declares(id):
                 raise BundleConfigError(f"{self.training.name} has no {id}: an encoder is trained on the loop's own")
         self.file = EncoderFile.of(self.training)
+        self._items: Sequence[Item] | None = None
+        self._rows: _Rows | None = None
 
     def settings(self) -> Any:
         """What the encoder depends on, JSON-ready."""
@@ -89,7 +97,23 @@ class EncoderTraining:
             return self.file.settings()
         return results_of(reachable(self.training.raw(), USED))
 
-    def entry(self, source: Source, items: Sequence[Item], *, seed: int, progress: bool = True) -> Path:
+    def join(self, team: Team) -> None:
+        """Let the processes of a run share out the training and the embedding; each calls it, and sets ``source``.
+
+        Args:
+            team: the processes.
+        """
+        team.jobs |= {"pretrain": self._trained, "embed": self._embedded, "fetch embeddings": self._fetched}
+
+    def entry(
+        self,
+        source: Source,
+        items: Sequence[Item],
+        *,
+        seed: int,
+        progress: bool = True,
+        team: Team | None = None,
+    ) -> Path:
         """The folder of the trained encoder and the embeddings, made now if it is not there.
 
         Args:
@@ -97,12 +121,16 @@ class EncoderTraining:
             items: the pool, in order.
             seed: fixes first weights, order and augmentation.
             progress: show progress bars.
+            team: the processes of the run, which this training has joined; None: this one alone.
 
         Returns:
             A folder with ``encoder.pt``, ``embeddings.npy`` (float32 ``(N, D)`` in pool order) and ``encoder.json``.
         """
         cache = source.cache
         assert cache is not None  # else the loop has refused it
+        if team is None:
+            self.join(team := Team())
+        self.source = source
         asked = {
             "config": self.settings(),
             "seed": seed if self.file is None else None,
@@ -111,6 +139,7 @@ class EncoderTraining:
             "items": [_identity(item, cache.hashes(item)[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
+            **({"processes": team.size} if team.size > 1 and self.file is None else {}),
         }
         folder = cache.cache_dir / "encoders" / fingerprint(asked)[:32]
         if not folder.is_dir():
@@ -118,9 +147,9 @@ class EncoderTraining:
             with _alone(folder):
                 if not folder.is_dir():
                     if self.file is None:
-                        self._train(folder, source, items, seed, progress)
+                        self._train(folder, team, items, seed, progress)
                     else:
-                        self._take(self.file, folder, source, items, progress)
+                        self._take(self.file, folder, team, items, progress)
         shutil.rmtree(_under_way(folder), ignore_errors=True)  # of a process that died just before it was done
         return folder
 
@@ -143,35 +172,47 @@ class EncoderTraining:
         found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"
         return torch.device(found).type
 
-    def _train(self, folder: Path, source: Source, items: Sequence[Item], seed: int, progress: bool) -> None:
+    def _train(self, folder: Path, team: Team, items: Sequence[Item], seed: int, progress: bool) -> None:
         under_way = _under_way(folder)
         under_way.mkdir(exist_ok=True)
         start = time.perf_counter()
         logger.info("training the encoder of %s on %d items, without labels", self.training.name, len(items))
-        self.training.share(pool=source.data, cache=source.cache)
-        places = {id: literal(str(under_way)) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
-        seeds = {"seed": seed} if self.training.declares("seed") else {}
-        train, validation = self._parts(items)
-        weights = self.training.run(
-            source.entries(train),
-            seed=seed,
-            validation=source.entries(validation) if validation else (),
-            overrides={**places, **seeds},
-        )
+        self._items = items
+        weights = team.together("pretrain", seed=seed, folder=under_way)
         bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
         if bad:
             raise ValueError(
                 f"the training of the encoder diverged ({bad[0]} is not finite): lower --pretrain_learning_rate"
             )
-        trained = self.training.load(weights, activation="none")
         with new_folder(folder) as new:
             torch.save({"model": weights}, new / FILES["sha256"])
-            shape = self._embed(trained, source, items, new / FILES["embeddings_sha256"], progress)
+            shape = self._embed(team, weights, items, new / FILES["embeddings_sha256"], progress)
             record = {"config": self.settings(), "seed": seed, "embeddings": shape, **_hashes(new)}
             write_json(new / RECORD, record | {"train_s": round(time.perf_counter() - start, 2)})
             for file in (*under_way.glob("events.out.tfevents*"), *under_way.glob(PICTURES)):
                 copy_stored(file, new / file.name)
         shutil.rmtree(under_way)
+
+    def _trained(self, team: Team, seed: int, folder: Path) -> Mapping[str, torch.Tensor] | None:
+        """Train once; what another than the first process writes nobody needs."""
+        source = self._of_the_run()
+        with contextlib.ExitStack() as stack:
+            own = folder if team.first else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            places = {id: literal(str(own)) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
+            seeds = {"seed": seed} if self.training.declares("seed") else {}
+            train, validation = self._parts(self._items or source.data.part("train").items)
+            weights = self.training.run(
+                source.entries(train),
+                seed=seed,
+                validation=source.entries(validation) if validation else (),
+                overrides={**places, **seeds},
+            )
+        return weights if team.first else None
+
+    def _of_the_run(self) -> Source:
+        """The data of the run, which the config is to take for its own."""
+        self.training.share(pool=self.source.data, cache=self.source.cache)
+        return self.source
 
     def _parts(self, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
         """The items to train on, and those to validate on."""
@@ -180,27 +221,75 @@ class EncoderTraining:
         return self.training.resolve(HELD_OUT)[0]
 
     def _embed(
-        self, trained: TrainedNetwork, source: Source, items: Sequence[Item], path: Path, progress: bool
+        self, team: Team, state: Mapping[str, torch.Tensor] | None, items: Sequence[Item], path: Path, progress: bool
     ) -> list[int]:
         """Write one row per item; returns the shape."""
+        self._items, self._rows = items, None
         description = "embedding" if progress else None
-        if not self.training.declares(EMBEDDING):
-            return _embed(trained, source, items, path, description)
-        layer = self.training.resolve(EMBEDDING)[0]
-        options = {"device": trained.device, "inferer": trained.inferer, "description": description}
-        rows = score_items(trained.network, source.loader(items), {ENCODER: layer}, **options)[ENCODER]
-        np.save(path, rows)
-        return list(rows.shape)
+        shapes = team.each("embed", state=state, description=description, path=path)
+        columns = max(columns for _, columns in shapes)
+        wrong = {shape[1] for shape in shapes if shape[0]} - {columns}
+        if wrong:
+            raise ValueError(f"the encoder gives embeddings of {columns} and of {min(wrong)} numbers: images differ")
+        total = sum(rows for rows, _ in shapes)
+        if self._rows is None:  # the first process had no batch
+            self._rows = _Rows(path, total)
+        self._rows.open(columns)
+        at = shapes[0][0]
+        for rank in range(1, team.size):
+            team.each("fetch embeddings", rank=rank, at=at, n=shapes[rank][0])
+            at += shapes[rank][0]
+        self._rows.array.flush()
+        del self._rows.array
+        return [total, columns]
 
-    def _take(self, file: EncoderFile, folder: Path, source: Source, items: Sequence[Item], progress: bool) -> None:
+    def _embedded(
+        self, team: Team, state: Mapping[str, torch.Tensor] | None, description: str | None, path: Path
+    ) -> tuple[int, int]:
+        """Embed the items that are this process's; returns the shape of their rows."""
+        source = self._of_the_run()
+        trained = self.training.load(state, activation="none")
+        items = self._items or source.data.part("train").items
+        loader, _ = own_batches(source.loader(items), team.rank, team.size)
+        n = sum(map(len, batches_of(loader)))
+        if not team.first:
+            self._file = tempfile.NamedTemporaryFile(suffix=".npy")  # noqa: SIM115, it is kept until it is fetched
+        self._rows = _Rows(path, len(items)) if team.first else _Rows(Path(self._file.name), n)
+        if self.training.declares(EMBEDDING):
+            layer = self.training.resolve(EMBEDDING)[0]
+            options = {"device": trained.device, "inferer": trained.inferer, "description": description}
+            rows = score_items(trained.network, loader, {ENCODER: layer}, **options).get(ENCODER)
+            if rows is not None:
+                self._rows.add(rows)
+        else:
+            run_pass(_encoder_of(trained), loader, [self._rows], device=trained.device, description=description)
+        return n, self._rows.array.shape[1] if n else 0
+
+    def _fetched(self, team: Team, rank: int, at: int, n: int) -> None:
+        """Bring the rows of one process to the first."""
+        rows = self._rows
+        assert rows is not None
+        for start in range(0, n, _AT_ONCE) if team.rank in (0, rank) else ():
+            stop = min(start + _AT_ONCE, n)
+            if team.first:
+                part = torch.empty(stop - start, rows.array.shape[1])
+                dist.recv(part, src=rank, group=team.group)
+                rows.array[at + start : at + stop] = part.numpy()
+            else:
+                dist.send(torch.from_numpy(np.array(rows.array[start:stop])), dst=0, group=team.group)
+        if team.rank == rank and n:
+            del rows.array
+            self._file.close()
+
+    def _take(self, file: EncoderFile, folder: Path, team: Team, items: Sequence[Item], progress: bool) -> None:
         """Embed with the network as it is built, without training it."""
         start = time.perf_counter()
         logger.info("embedding %d items by the weights in %s", len(items), file.path)
-        self.training.share(pool=source.data, cache=source.cache)
+        self._of_the_run()
         taken = self.training.load(None, activation="none")
         with new_folder(folder) as new:
             torch.save({"model": taken.network.state_dict()}, new / FILES["sha256"])
-            shape = self._embed(taken, source, items, new / FILES["embeddings_sha256"], progress)
+            shape = self._embed(team, None, items, new / FILES["embeddings_sha256"], progress)
             weights = {"file": str(file.path.resolve()), "sha256": file.sha256}
             record = {"config": self.settings(), "trained": False, "weights": weights, "embeddings": shape}
             write_json(new / RECORD, record | _hashes(new) | {"embed_s": round(time.perf_counter() - start, 2)})
@@ -236,38 +325,36 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _embed(
-    trained: TrainedNetwork, source: Source, items: Sequence[Item], path: Path, description: str | None
-) -> list[int]:
-    """Write one row per item, batch by batch; returns the shape."""
+def _encoder_of(trained: TrainedNetwork) -> torch.nn.Module:
     encoder = getattr(trained.network, ENCODER, None)
     if not isinstance(encoder, torch.nn.Module):
         raise BundleConfigError(f"network_def of the encoder's config has no part called {ENCODER!r}")
-    rows = _Rows(path, len(items))
-    run_pass(encoder, source.loader(items), [rows], device=trained.device, description=description)
-    return list(rows.shape)
+    return encoder
 
 
 class _Rows:
     """Writes what a network gives for each item into an array on disk."""
 
+    array: np.memmap
+
     def __init__(self, path: Path, n: int) -> None:
         self.path, self.n, self.seen = path, n, 0
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
-        engine.add_event_handler(Events.COMPLETED, lambda engine: self.array.flush())
 
     def __call__(self, engine: Any) -> None:
         found = engine.state.output["pred"].flatten(1).float().cpu().numpy()
         if not np.isfinite(found).all():
             raise ValueError("the encoder gives embeddings that are not finite: lower --pretrain_learning_rate")
-        if not self.seen:
-            shape = (self.n, found.shape[1])
-            self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=shape)
+        self.add(found)
+
+    def add(self, found: np.ndarray) -> None:
+        self.open(found.shape[1])
         self.array[self.seen : self.seen + len(found)] = found
         self.seen += len(found)
+
+    def open(self, columns: int) -> None:
+        if not self.seen:
+            shape = (self.n, columns)
+            self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=shape)

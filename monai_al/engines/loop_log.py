@@ -21,6 +21,7 @@ __all__ = [
     "tell_budget",
     "tell_outside",
     "tell_own_weights",
+    "tell_processes",
     "tell_refused",
     "tell_round",
     "tell_start",
@@ -31,6 +32,27 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 _SHOWN = 10
+
+
+def tell_processes(now: int, before: int) -> None:
+    """Say how many processes there are, and that another number does not give the same weights.
+
+    Args:
+        now: how many there are.
+        before: how many there were when the run started.
+
+    Example:
+        >>> tell_processes(1, 1)
+    """
+    if now > 1:
+        logger.info("%d processes share out training, scoring and evaluating", now)
+    if now != before:
+        logger.warning(
+            "the run was started with %d processes and goes on with %d: a network that several train together differs "
+            "a little from what it would have been",
+            before,
+            now,
+        )
 
 
 def tell_start(strategy: str, source: Source, n_labeled: int, deciding: Sequence[str] = ()) -> None:

@@ -11,19 +11,16 @@ from typing import Any
 
 import torch
 
-from monai_al.bundle import PythonTraining, RoundTraining
 from monai_al.engines.cross_validation import cross_validated
 from monai_al.engines.labeled_validation import LABELED, VALIDATION_PART, split_labeled, without_patients_of
 from monai_al.engines.loop_log import tell_outside, tell_test_labels
-from monai_al.engines.members import BEST, Members
+from monai_al.engines.members import BEST
 from monai_al.engines.pseudo_labeling import pseudo_labeled
-from monai_al.engines.round_weights import trained_weights
-from monai_al.engines.settings import LoopSettings
-from monai_al.inferers import TrainedNetwork
-from monai_al.passes import answer_dice, evaluate_items
+from monai_al.engines.shared_work import Networks, SharedWork, TrainingTask
+from monai_al.passes import answer_dice
 from monai_al.records import FULL, TEST, WEAK, Item, Labels, RunFolder, config_hash, kind_of, rng
 from monai_al.records.cost_model import AreaScale
-from monai_al.sources import Source, summary_of
+from monai_al.sources import Source
 
 __all__ = ["RoundMetrics"]
 
@@ -34,20 +31,23 @@ class RoundMetrics:
     Args:
         folder: the run folder.
         source: the data.
-        training: trains a network.
-        members: the networks of the rounds.
-        settings: those of the loop.
+        work: trains networks, and scores those of the rounds.
         test_labels: tells the labels of the test part from others.
         pretrained: gives the weights that the networks of ``folds`` start from; None: random ones.
 
     Example:
         >>> from monai_al.assets import find_asset
+        >>> from monai_al.bundle import RoundTraining
+        >>> from monai_al.distributed import Team
+        >>> from monai_al.engines.members import Members
+        >>> from monai_al.engines.settings import LoopSettings
         >>> from monai_al.records import Pool
         >>> from monai_al.sources import SliceSource
         >>> training = RoundTraining(find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml")
         >>> source, folder = SliceSource(Pool([]), cache=None), RunFolder("runs/a")
-        >>> members = Members(folder, training, 1)
-        >>> RoundMetrics(folder, source, training, members, LoopSettings(), "e3b0").deciding_on_test
+        >>> work = SharedWork(Team(), training, Members(folder, training, 1), LoopSettings())
+        >>> work.source = source
+        >>> RoundMetrics(folder, source, work, "e3b0").deciding_on_test
         []
     """
 
@@ -55,14 +55,13 @@ class RoundMetrics:
         self,
         folder: RunFolder,
         source: Source,
-        training: RoundTraining | PythonTraining,
-        members: Members,
-        settings: LoopSettings,
+        work: SharedWork,
         test_labels: str,
         pretrained: Callable[[], Mapping[str, torch.Tensor] | None] = lambda: None,
     ) -> None:
-        self.folder, self.source, self.training = folder, source, training
-        self.members, self.settings, self.test_labels = members, settings, test_labels
+        self.folder, self.source, self.work = folder, source, work
+        self.training, self.members, self.settings = work.training, work.members, work.settings
+        self.test_labels = test_labels
         self.pretrained = pretrained
         self.pool, self.test = source.data.part("train"), source.data.part("test")
 
@@ -71,7 +70,7 @@ class RoundMetrics:
         members, choice = self._chosen(number)
         tested, test_labels = self._tested_items()
         tell_test_labels(number, self.folder, test_labels)
-        scores = self._scores_of(self.members.load(self.source, number, members), tested, "evaluating")
+        scores = self.work.evaluated(Networks(number, members), tested)
         if number == 0:
             tell_outside(scores)
         labels = self.folder.labels(number)
@@ -133,8 +132,8 @@ class RoundMetrics:
         asked = [self.pool[self.pool.index(id)] for id in query.ids if id in labels]
         if not asked:  # all were refused
             return None
-        trained = self.members.load(self.source, number - 1, self.members.of_round(number - 1))
-        return answer_dice(self.source, trained, labels.of_items(asked), batch_size=self.settings.scoring_batch_size)
+        networks = Networks(number - 1, self.members.of_round(number - 1))
+        return self.work.answer_dice(networks, labels.of_items(asked))
 
     def _cross_validated(self, number: int, labeled: Sequence[Item]) -> dict[str, Any]:
         if not self.settings.folds:
@@ -145,17 +144,8 @@ class RoundMetrics:
             validation = None
             if self.settings.validate_on == LABELED:
                 train, validation = split_labeled(train, seed)
-            weights = trained_weights(
-                self.training,
-                self.source,
-                self.folder,
-                train,
-                validation=validation,
-                round=number,
-                purpose=f"fold {part}",
-                seed=seed,
-                pretrained=self.pretrained(),
-            )
+            task = TrainingTask(number, f"fold {part}", train, validation, pretrained=self.pretrained())
+            weights = next(self.work.trained([task]))
             trained = self.source.adapted(self.training.load(weights, self.settings.activation))
             return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)
 
@@ -168,14 +158,13 @@ class RoundMetrics:
         items = self._validation_items(number)
 
         def validated(member: int) -> float | None:
-            trained = self.members.load(self.source, number, [member])
-            return answer_dice(self.source, trained, items, batch_size=self.settings.scoring_batch_size)["mean"]
+            return self.work.answer_dice(Networks(number, [member]), items)["mean"]
 
         return self.members.choose(validated, "validation_dice_2d")
 
     def _validated(self, number: int, member: int) -> float | None:
         items = self.source.data.part("validation").items
-        return self._scores_of(self.members.load(self.source, number, [member]), items, "validating")["dice_3d"]["mean"]
+        return self.work.evaluated(Networks(number, [member]), items, "validating")["dice_3d"]["mean"]
 
     def _validation_items(self, number: int) -> list[Item]:
         """What a round's trainings validate on, with its labels."""
@@ -183,18 +172,6 @@ class RoundMetrics:
             return list(self.source.data.part("validation"))
         labels = self.folder.labels(number)
         return split_labeled(labels.of_items(self.pool[self.pool.index(id)] for id in labels), self.settings.seed)[1]
-
-    def _scores_of(self, trained: TrainedNetwork, items: Sequence[Item], what: str) -> dict[str, Any]:
-        if not items:
-            return summary_of(self.source, [], [], empty_policy=self.settings.empty_policy)
-        return evaluate_items(
-            self.source,
-            trained,
-            items,
-            empty_policy=self.settings.empty_policy,
-            batch_size=self.settings.scoring_batch_size,
-            description=what if self.settings.progress else None,
-        )
 
     def _model_choice(self, number: int) -> dict[str, Any]:
         """Which model was tested, and which labels that choice used."""

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 
 from monai_al.bundle import PythonTraining, RoundTraining
-from monai_al.records import Item, RunFolder, derived_seed
+from monai_al.records import Item, derived_seed
 from monai_al.sources import Source
 
 __all__ = ["trained_weights"]
@@ -19,7 +19,7 @@ __all__ = ["trained_weights"]
 def trained_weights(
     training: RoundTraining | PythonTraining,
     source: Source,
-    folder: RunFolder,
+    scratch: str | Path,
     items: Sequence[Item],
     *,
     validation: Sequence[Item] | None = None,
@@ -34,7 +34,7 @@ def trained_weights(
     Args:
         training: the training config.
         source: where the items lie.
-        folder: the run folder, for files of the training that are dropped after it.
+        scratch: folder for files of the training, which nobody needs after it.
         items: the items, which name the files of their labels.
         validation: the items to validate on, which name the files of their labels; None: those of the source.
         round: the round.
@@ -56,11 +56,10 @@ def trained_weights(
         ...     small |= {"phantom": {"patients": 3, "shape": [32, 32, 6]}, "cache_dir": path}
         ...     training = RoundTraining(config, small)
         ...     source = source_of(training)
-        ...     weights = trained_weights(training, source, RunFolder(path), source.data[:2], round=0, purpose="a try")
+        ...     weights = trained_weights(training, source, path, source.data[:2], round=0, purpose="a try")
         >>> all(bool(torch.isfinite(values).all()) for values in weights.values())
         True
     """
-    scratch = folder.scratch(round)
     weights = training.run(
         source.entries(items),
         seed=derived_seed(seed, round, purpose),
@@ -69,7 +68,6 @@ def trained_weights(
         pretrained=pretrained,
         scratch=scratch,
     )
-    shutil.rmtree(scratch)
     bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise ValueError(f"training of round {round} diverged ({bad[0]} is not finite): lower --learning_rate")

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from monai_al.engines.encoder import FILES, EncoderTraining
-from monai_al.engines.members import Members
-from monai_al.engines.settings import LoopSettings
+from monai_al.engines.shared_work import Networks, SharedWork
 from monai_al.handlers.needs import ENCODER, before_training, initial_needs_of, needs_of
 from monai_al.handlers.round_handlers import round_of
-from monai_al.passes import score_items
-from monai_al.records import Item, Pool, Round, derived_seed
+from monai_al.records import Pool, Round, derived_seed
 from monai_al.sources import Source
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure
@@ -34,20 +31,23 @@ class StrategyView:
     Args:
         strategy: the strategy.
         source: the data.
-        members: the networks of the rounds.
-        settings: those of the loop.
+        work: scores items with the networks of the rounds.
         sizes: how many items each round asks for.
         first: chooses the first query, where chance does not.
         encoder: trains the pretrained encoder, where the strategy needs one.
 
     Example:
         >>> from monai_al.bundle import TrainingConfig
-        >>> from monai_al.records import RunFolder
+        >>> from monai_al.distributed import Team
+        >>> from monai_al.engines.members import Members
+        >>> from monai_al.engines.settings import LoopSettings
+        >>> from monai_al.records import Item, RunFolder
         >>> from monai_al.sources import SliceSource
         >>> from monai_al.strategies import Random
         >>> source = SliceSource(Pool([Item(name, name, name, name) for name in "ab"]), cache=None)
-        >>> members = Members(RunFolder("runs/a"), TrainingConfig({}), 1)
-        >>> StrategyView(Random(), source, members, LoopSettings(), sizes=[1, 1]).after_round(0, asked=["b"]).unlabeled
+        >>> training = TrainingConfig({})
+        >>> work = SharedWork(Team(), training, Members(RunFolder("runs/a"), training, 1), LoopSettings())
+        >>> StrategyView(Random(), source, work, sizes=[1, 1]).after_round(0, asked=["b"]).unlabeled
         array([0])
     """
 
@@ -55,15 +55,15 @@ class StrategyView:
         self,
         strategy: Strategy,
         source: Source,
-        members: Members,
-        settings: LoopSettings,
+        work: SharedWork,
         *,
         sizes: Sequence[int],
         first: Strategy | None = None,
         encoder: EncoderTraining | None = None,
     ) -> None:
-        self.strategy, self.source, self.members = strategy, source, members
-        self.settings, self.first, self.encoder = settings, first, encoder
+        self.strategy, self.source, self.work = strategy, source, work
+        self.members, self.settings = work.members, work.settings
+        self.first, self.encoder = first, encoder
         self.sizes = sizes
         self.pool: Pool = source.data.part("train")
 
@@ -87,7 +87,7 @@ class StrategyView:
         embeds = any(isinstance(need, str) for need in needs.values() if need != ENCODER)
         everything = np.arange(len(self.pool))
         seen = everything if embeds else np.setdiff1d(everything, positions)  # embeddings of labeled items count, too
-        found = self._found(number + 1, self.pool.items.take(seen), needs)
+        found = self._found(number + 1, seen, needs)
         return round_of(
             found,
             number + 1,
@@ -111,24 +111,16 @@ class StrategyView:
         """Which classes the items hold, for strategies that look at the truth."""
         return self.source.present(self.pool.items) if self.strategy.uses_truth else None
 
-    def _found(self, number: int, items: Sequence[Item], needs: Needs) -> dict[str, np.ndarray]:
+    def _found(self, number: int, seen: np.ndarray, needs: Needs) -> dict[str, np.ndarray]:
         """What the strategy needs of these items for the query of a round, from the networks of the round before."""
         stored, others = self._encoder_embeddings(needs)
         if not others:
             return stored
         if all(before_training(need) for need in others.values()):
             return stored | self._before_training(others)
-        trained = self.members.load(self.source, number - 1, self.members.to_score(number - 1, others.values()))
-        return stored | score_items(
-            trained.network,
-            self.source.loader(items, batch_size=self.settings.scoring_batch_size),
-            others,
-            activation=trained.activation,
-            seed=derived_seed(self.settings.seed, number, "scoring"),
-            device=trained.device,
-            inferer=trained.inferer,
-            description=self._description,
-        )
+        networks = Networks(number - 1, self.members.to_score(number - 1, others.values()))
+        seed = derived_seed(self.settings.seed, number, "scoring")
+        return stored | self.work.scored(seen, others, networks=networks, seed=seed)
 
     def _before_training(self, needs: Needs) -> dict[str, np.ndarray]:
         """The embeddings that need no trained network."""
@@ -137,8 +129,7 @@ class StrategyView:
         if wrong:
             name = (self.first or self.strategy).name
             raise ValueError(f"strategy {name} needs {wrong[0]!r} for the initial set: no network is trained")
-        loader = self.source.loader(self.pool.items, batch_size=self.settings.scoring_batch_size)
-        return stored | score_items(torch.nn.Identity(), loader, others, description=self._description)
+        return stored | self.work.scored(None, others)
 
     def _encoder_embeddings(self, needs: Needs) -> tuple[dict[str, np.ndarray], dict[str, Measure | str]]:
         """Those of the pretrained encoder, which is trained now if it is not there; and what else is needed."""
@@ -157,13 +148,11 @@ class StrategyView:
         assert self.encoder is not None
         folder, start = self.members.folder, time.perf_counter()
         seed = derived_seed(self.settings.seed, 0, ENCODER)
-        entry = self.encoder.entry(self.source, self.pool.items, seed=seed, progress=self.settings.progress)
+        entry = self.encoder.entry(
+            self.source, self.pool.items, seed=seed, progress=self.settings.progress, team=self.work.team
+        )
         if folder.encoder() is None:
             folder.add_timing(0, encoder_s=time.perf_counter() - start)
         place = {"config": self.encoder.training.name, "folder": str(entry)}
         folder.write_encoder(place | self.encoder.hashes(entry))
         return entry
-
-    @property
-    def _description(self) -> str | None:
-        return "scoring" if self.settings.progress else None

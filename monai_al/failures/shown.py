@@ -93,7 +93,8 @@ def show_failure(error: BaseException) -> int:
         return status
     message = told(error)
     if message is not None:
-        _print(f"error: {message}")
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of torchrun on a machine one tells for all
+            _print(f"error: {message}")
         return USER_ERROR
     log = log_of(errors) or keep_traceback(error, _output_dir(errors))
     where = f"all of it is in {log}" if log else "no log of it could be written"

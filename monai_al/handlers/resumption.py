@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from monai_al.distributed import from_first, is_first, visible_processes
 from monai_al.networks import read_torch_file
 from monai_al.records.files import write_file
 
 __all__ = ["Resumption"]
+
+_PROCESSES = "processes"
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +26,10 @@ logger = logging.getLogger(__name__)
 class Resumption:
     """Keep the state of a training after each epoch, and start from what a killed training left.
 
-    There is one file, complete at any time: it is replaced by that of the next epoch in one go. MONAI's
-    ``CheckpointSaver`` needs the trainer itself among what it saves, which the trainer's own handlers cannot name in a
-    config, and removes the last file before it writes the next one.
+    There is one file, complete at any time: it is replaced by that of the next epoch in one go. Of several processes
+    that train together the first keeps it, and all start from it. MONAI's ``CheckpointSaver`` needs the trainer itself
+    among what it saves, which the trainer's own handlers cannot name in a config, and removes the last file before it
+    writes the next one.
 
     Args:
         path: the file.
@@ -62,16 +66,17 @@ class Resumption:
         Raises:
             ValueError: the file is of another training.
         """
-        if not self.path.is_file():
+        state = from_first(read_torch_file(self.path) if is_first() and self.path.is_file() else None)
+        if state is None:
             return
-        state = read_torch_file(self.path)
         if set(state["objects"]) != set(self.objects):
             raise ValueError(
                 f"{self.path} holds {', '.join(state['objects'])} but {', '.join(self.objects)} are asked for: remove "
                 "it to start anew"
             )
-        for name in {**state["settings"], **self.settings}:
-            before, now = state["settings"].get(name), self.settings.get(name)
+        settings, old = self._settings(), {_PROCESSES: "1", **state["settings"]}
+        for name in {**old, **settings}:
+            before, now = old.get(name), settings.get(name)
             if before != now:
                 raise ValueError(
                     f"{self.path} is of another training, with {name} {before} instead of {now}: remove it, or give "
@@ -84,10 +89,16 @@ class Resumption:
 
     def save(self, engine: Engine) -> None:
         """Replace the file by the state of now."""
+        if not is_first():
+            return
         state = {
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
-            "settings": self.settings,
+            "settings": self._settings(),
             "objects": {name: one.state_dict() for name, one in self.objects.items()},
         }
         write_file(self.path, lambda file: torch.save(state, file))
+
+    def _settings(self) -> dict[str, str]:
+        """With the number of processes that train together."""
+        return self.settings | {_PROCESSES: str(visible_processes())}

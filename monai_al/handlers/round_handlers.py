@@ -28,6 +28,7 @@ class RoundHandlers:
         activation: from the output to probabilities: ``"softmax"``, ``"sigmoid"``, ``"multilabel"`` or ``"none"``.
         inferer: makes one of several predictions; default: the engine's own inferer.
         seed: of the stochastic passes.
+        before: of :class:`monai_al.handlers.UncertaintyHandler`.
         image_key: the network's input in ``engine.state.output``.
         id_key: optional ids in the batch.
         **options: ``pred_key``, ``valid_key`` and ``multilabel`` of :class:`monai_al.handlers.UncertaintyHandler`.
@@ -48,6 +49,7 @@ class RoundHandlers:
         inferer: Inferer | None = None,
         *,
         seed: int = 0,
+        before: tuple[int, int] = (0, 0),
         image_key: str = CommonKeys.IMAGE,
         id_key: str = "id",
         **options: Any,
@@ -55,7 +57,7 @@ class RoundHandlers:
         keys = {"image_key": image_key, "id_key": id_key}
         self._measures = {name: need for name, need in needs.items() if isinstance(need, Measure)}
         self._uncertainty = (
-            UncertaintyHandler(self._measures, activation, inferer, seed=seed, **keys, **options)
+            UncertaintyHandler(self._measures, activation, inferer, seed=seed, before=before, **keys, **options)
             if self._measures
             else None
         )

@@ -53,6 +53,8 @@ class UncertaintyHandler:
         id_key: optional ids in the batch.
         multilabel: with ``activation="none"``: the channels are overlapping sigmoids.
         seed: makes the stochastic passes reproducible without touching PyTorch's random state; None: draw from it.
+        before: batches, and items in them, of the same pass that other processes score before those of this one; with
+            a seed these are then scored as in one process.
         path: a ``.json`` file to write after each run, ``{"ids": [...], "scores": {name: [...]}}``, with null for
             ``-inf``; of several processes each writes its own, ``<stem>.rank<number>.json``.
 
@@ -85,6 +87,7 @@ class UncertaintyHandler:
         id_key: str = "id",
         multilabel: bool = False,
         seed: int | None = None,
+        before: tuple[int, int] = (0, 0),
         path: str | Path | None = None,
     ) -> None:
         check_activation(activation)
@@ -98,7 +101,7 @@ class UncertaintyHandler:
         self.pred_key = pred_key
         self.valid_key = valid_key
         self.multilabel = multilabel or activation == "multilabel"
-        self.seed = seed
+        self.seed, self.before = seed, before
         self.path = result_path(path, ".json")
         self._items = ItemIds(image_key, id_key)
         self._seeds = torch.Generator()
@@ -133,6 +136,9 @@ class UncertaintyHandler:
         }
         if self.seed is not None:
             self._seeds.manual_seed(self.seed)
+            drawing = sum(next(iter(one.values())).samples != "augmentation" for one in self._sharing_predictions())
+            for _ in range(self.before[0] * drawing):
+                self._draw_seed()
 
     def publish(self, engine: Any) -> None:
         """Leave scores and ids in ``engine.state``, beside those of other such handlers, and in the file."""
@@ -188,8 +194,9 @@ class UncertaintyHandler:
         self, engine: Any, measures: Sequence[Measure], logits: Tensor
     ) -> tuple[RunningSamples, Tensor | None]:
         """Running statistics, and the pixels that all predictions have, bool ``(B, *spatial)``; None for all."""
-        first, seen, augments = measures[0], len(self._items.seen), measures[0].samples == "augmentation"
-        seed = self.seed if augments or self.seed is None else int(torch.randint(2**62, (1,), generator=self._seeds))
+        first, augments = measures[0], measures[0].samples == "augmentation"
+        seen = self.before[1] + len(self._items.seen)
+        seed = self.seed if augments or self.seed is None else self._draw_seed()
         images, inferer = engine.state.output[self.image_key], engine.inferer if self.inferer is None else self.inferer
         augmentation = None if first.augmentation is None else asdict(first.augmentation)
         predictions = several_predictions(
@@ -221,6 +228,9 @@ class UncertaintyHandler:
                 )
         self._tried.add(first.samples)
         return running, inside
+
+    def _draw_seed(self) -> int:
+        return int(torch.randint(2**62, (1,), generator=self._seeds))
 
     def _refuse_out_of_sight(self, valid: Tensor | None, counted: Tensor | None, ids: list[Any]) -> None:
         if counted is None:

@@ -33,7 +33,8 @@ class VolumeScoresHandler(WholeVolumeHandler):
         ValueError: an item has no ground truth, or the activation is ``"multilabel"``; during the run: a volume lacks
             slices, or an item is predicted twice.
 
-    After the run ``scores`` holds ``(volume, patient, VolumeScores)`` in order of completion.
+    After the run ``scores`` holds ``(volume, patient, VolumeScores)`` in order of completion, and ``outside``, what of
+    the labels the network does not see, nothing.
 
     Example:
         >>> VolumeScoresHandler([], cache=None, n_classes=2).scores
@@ -47,6 +48,7 @@ class VolumeScoresHandler(WholeVolumeHandler):
         super().__init__(items, cache, activation)
         self.n_classes = n_classes
         self.scores: list[tuple[str, str, VolumeScores]] = []
+        self.outside: dict[str, dict[str, int]] = {}
 
     def _start(self, engine: Engine) -> None:
         self.scores = []

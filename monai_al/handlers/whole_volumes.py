@@ -83,7 +83,8 @@ class WholeVolumeHandler(ABC):
         batch: Any = engine.state.batch
         predictions = probabilities(output["pred"].detach(), self.activation)
         for id, prediction in zip(batch["id"], predictions, strict=True):
-            self._take(self._items[id], prediction)
+            if id in self._items:  # a batch may also hold slices of a volume that another process gathers
+                self._take(self._items[id], prediction)
 
     def _take(self, item: Item, prediction: torch.Tensor) -> None:
         if item.id not in self._left[item.volume]:

@@ -16,7 +16,7 @@ from monai_al.passes.predicting import predict_volume
 from monai_al.records import Item
 from monai_al.sources import Source
 
-__all__ = ["answer_dice"]
+__all__ = ["answer_dice", "answer_rows", "dice_of_answers"]
 
 
 def answer_dice(
@@ -55,6 +55,33 @@ def answer_dice(
     if source.cache is None:
         scores = evaluate_items(source, trained, items, batch_size=batch_size)["dice_2d"]
         return {"mean": scores["mean"], "per_class": scores["per_class"], "items": len(items)}
+    return dice_of_answers(source, answer_rows(source, trained, items, batch_size=batch_size))
+
+
+def answer_rows(
+    source: Source, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64
+) -> list[np.ndarray]:
+    """2D Dice of each foreground class of labeled items, ``(C - 1,)`` each, NaN where the label does not hold it.
+
+    Args:
+        source: where the items lie, in a cache.
+        trained: network, inferer, device and activation.
+        items: the items; each names the file of its label.
+        batch_size: slices per batch, at most.
+
+    Returns:
+        One row per item, those of a volume together.
+
+    Example:
+        >>> import torch
+        >>> from monai.inferers import SimpleInferer
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> trained = TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), "softmax")
+        >>> answer_rows(SliceSource(Pool([]), cache=None), trained, [])
+        []
+    """
+    cache: Any = source.cache
     of_volume: dict[str, list[Item]] = {}
     for item in items:
         of_volume.setdefault(item.volume, []).append(item)
@@ -62,11 +89,28 @@ def answer_dice(
     for own in of_volume.values():
         prediction = predict_volume(source, trained, own[0], batch_size=batch_size, on_label=True)
         assert prediction is not None
-        rows += [_dice(prediction, source.cache.get(item).truth, item, len(source.data.classes)) for item in own]
+        rows += [_dice(prediction, cache.get(item).truth, item, len(source.data.classes)) for item in own]
+    return rows
+
+
+def dice_of_answers(source: Source, rows: Sequence[np.ndarray]) -> dict[str, Any]:
+    """The means of what :func:`answer_rows` gives, as :func:`answer_dice` gives them.
+
+    Args:
+        source: where the items lie.
+        rows: one per item.
+
+    Example:
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> source = SliceSource(Pool([], classes=["background", "liver"]), cache=None)
+        >>> dice_of_answers(source, [np.array([0.5]), np.array([np.nan])])
+        {'mean': 0.5, 'per_class': {'liver': 0.5}, 'items': 2}
+    """
     classes = source.data.classes[1:]
     means = [_mean(column) for column in np.transpose(rows)] if rows else [None] * len(classes)
     per_class = dict(zip(classes, means, strict=True))
-    return {"mean": _mean(per_class.values()), "per_class": per_class, "items": len(items)}
+    return {"mean": _mean(per_class.values()), "per_class": per_class, "items": len(rows)}
 
 
 def _dice(prediction: np.ndarray, truth: np.ndarray | None, item: Item, n_classes: int) -> np.ndarray:

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from monai_al.inferers import TrainedNetwork
+from monai_al.metrics import VolumeScores
 from monai_al.passes.run import run_pass
 from monai_al.records import Item
 from monai_al.sources import Source, summary_of
 
-__all__ = ["evaluate_items"]
+__all__ = ["evaluate_items", "volume_scores"]
 
 
 def evaluate_items(
@@ -52,7 +53,43 @@ def evaluate_items(
         >>> list(scores["dice_3d"]["per_class"])
         ['liver', 'tumor']
     """
-    evaluation = source.evaluation(trained, items, batch_size=batch_size)
+    scores, outside = volume_scores(source, trained, items, batch_size=batch_size, description=description)
+    return {**summary_of(source, scores, items, empty_policy=empty_policy), **source.told_of_scores(outside)}
+
+
+def volume_scores(
+    source: Source,
+    trained: TrainedNetwork,
+    items: Sequence[Item],
+    *,
+    volumes: Collection[str] | None = None,
+    batch_size: int = 64,
+    description: str | None = None,
+) -> tuple[list[tuple[str, str, VolumeScores]], dict[str, dict[str, int]]]:
+    """Score volumes, one by one, on their stored grids.
+
+    Args:
+        source: where the items lie.
+        trained: network, inferer, device and activation.
+        items: all slices of the volumes, in pool order.
+        volumes: those to score; the batches are those of all. None: all.
+        batch_size: items per batch, at most, where several fit into one.
+        description: name of the progress bar; None shows none.
+
+    Returns:
+        ``(volume, patient, scores)`` of each, in the order in which they are done; and volume -> what of its label the
+        network does not see, of sources that can tell.
+
+    Example:
+        >>> import torch
+        >>> from monai.inferers import SimpleInferer
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
+        >>> trained = TrainedNetwork(torch.nn.Identity(), torch.device("cpu"), SimpleInferer(), "softmax")
+        >>> volume_scores(SliceSource(Pool([]), cache=None), trained, [])
+        ([], {})
+    """
+    evaluation = source.evaluation(trained, items, volumes=volumes, batch_size=batch_size)
     run_pass(
         trained.network,
         evaluation.loader,
@@ -63,4 +100,4 @@ def evaluate_items(
         postprocessing=evaluation.postprocessing,
         decollate=evaluation.decollate,
     )
-    return {**summary_of(source, evaluation.scorer.scores, items, empty_policy=empty_policy), **evaluation.more()}
+    return evaluation.scorer.scores, evaluation.scorer.outside

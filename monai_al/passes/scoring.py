@@ -13,6 +13,7 @@ from monai.inferers import Inferer, SimpleInferer
 
 from monai_al.handlers.round_handlers import RoundHandlers
 from monai_al.passes.run import run_pass
+from monai_al.passes.sharing import Before
 from monai_al.uncertainty import Measure
 
 __all__ = ["score_items"]
@@ -25,6 +26,7 @@ def score_items(
     *,
     activation: str = "softmax",
     seed: int = 0,
+    before: Before = Before(),  # noqa: B008, it cannot change
     **options: Any,
 ) -> dict[str, np.ndarray]:
     """Everything that a strategy needs of the items, in one pass.
@@ -35,6 +37,7 @@ def score_items(
         needs: name -> measure, or path of a layer.
         activation: softmax, sigmoid, multilabel or none.
         seed: fixes the stochastic passes; the process's own random state stays untouched.
+        before: what of the pass comes before these items, in other processes.
         **options: ``device``, ``inferer`` and ``description`` of :func:`run_pass`.
 
     Returns:
@@ -52,7 +55,7 @@ def score_items(
     if not needs:
         return {}
     inferer = options.get("inferer") or SimpleInferer()
-    handlers = RoundHandlers(needs, activation, inferer, seed=seed)
+    handlers = RoundHandlers(needs, activation, inferer, seed=seed, before=before)
     if not handlers.reads_prediction:
         options["inferer"] = _NoPrediction()
     run_pass(network, loader, [handlers], **options)

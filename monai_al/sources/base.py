@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,8 @@ class KeepsScores(Protocol):
 
     scores: list[tuple[str, str, VolumeScores]]
     """``(volume, patient, scores)`` of each volume, after the pass."""
+    outside: dict[str, dict[str, int]]
+    """Volume -> what of its label the network does not see; empty where that cannot be."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class EvaluationPass:
         handlers: all handlers of the pass, the scorer among them, in their order.
         postprocessing: from a prediction to what is scored; None changes nothing.
         decollate: whether the evaluator takes batches apart, which a postprocessing needs.
-        more: what else is to be said of the scores, once the pass has run.
 
     Example:
         >>> from monai_al.handlers import VolumeScoresHandler
@@ -57,7 +58,6 @@ class EvaluationPass:
     handlers: Sequence[Any]
     postprocessing: Any = None
     decollate: bool = False
-    more: Callable[[], Mapping[str, Any]] = dict
 
 
 class Source(Protocol):
@@ -113,8 +113,18 @@ class Source(Protocol):
     def loader(self, items: Sequence[Item], *, batch_size: int = 64, with_label: bool = False) -> DataLoader:
         """Batches of ``image``, ``id`` and, where there are any, ``valid``, and ``label`` where it is asked for."""
 
-    def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64) -> EvaluationPass:
-        """How every volume of the items gets scored on its stored grid."""
+    def evaluation(
+        self,
+        trained: TrainedNetwork,
+        items: Sequence[Item],
+        *,
+        volumes: Collection[str] | None = None,
+        batch_size: int = 64,
+    ) -> EvaluationPass:
+        """How every volume of the items, or some of them, get scored on their stored grids."""
+
+    def told_of_scores(self, outside: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        """What else is to be said of the scores of some volumes, with what their network does not see."""
 
     def cost(
         self,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -216,14 +216,23 @@ class EntrySource:
         first = self.data.part("test")[0]
         return len(self.transforms.stored_label(self._entries[first.id], first.id)[0])
 
-    def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 1) -> EvaluationPass:
+    def evaluation(
+        self,
+        trained: TrainedNetwork,
+        items: Sequence[Item],
+        *,
+        volumes: Collection[str] | None = None,
+        batch_size: int = 1,
+    ) -> EvaluationPass:
         """Predict, apply the bundle's postprocessing, and score on the grid of the stored label.
 
         Args:
             trained: network, inferer, device and activation.
             items: what to score.
+            volumes: those of them to score; None: all.
             batch_size: not used, because entries differ in shape.
         """
+        items = items if volumes is None else [item for item in items if item.volume in volumes]
         scorer = _EntryScorer(self, items, trained.activation)
 
         def entry(number: int) -> dict[str, Any]:
@@ -238,8 +247,12 @@ class EntrySource:
             [KeepPlace(), scorer],
             self.transforms.postprocessing,
             decollate=True,
-            more=scorer.seen,
         )
+
+    def told_of_scores(self, outside: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        """What the scores are of, and how much of the labels the network did not see."""
+        scored_on = FIELD_OF_VIEW if self.score_inside else STORED_LABEL
+        return {"scored_on": scored_on, "outside": outside_share(outside)}
 
     def score(
         self,
@@ -398,8 +411,3 @@ class _EntryScorer:
         scores, outside = self.source.score(item, batch, prediction, self.activation, self.views.pop(item.id))
         self.scores.append((item.volume, item.patient, scores))
         self.outside[item.volume] = outside
-
-    def seen(self) -> dict[str, Any]:
-        """What the scores are of, and how much of the labels the network did not see."""
-        scored_on = FIELD_OF_VIEW if self.source.score_inside else STORED_LABEL
-        return {"scored_on": scored_on, "outside": outside_share(self.outside)}

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
 
-from monai_al.data import SliceDataset, VolumeCache, slice_loader
+from monai_al.data import SliceDataset, VolumeCache, batches_of, slice_loader, with_batches
 from monai_al.handlers.volume_scores import VolumeScoresHandler
 from monai_al.inferers import TrainedNetwork
 from monai_al.records import NOT_ANNOTATED, DataError, Item, Pool
@@ -98,16 +98,33 @@ class SliceSource:
         """
         return slice_loader(SliceDataset(items, self.cache, with_label=with_label), batch_size)
 
-    def evaluation(self, trained: TrainedNetwork, items: Sequence[Item], *, batch_size: int = 64) -> EvaluationPass:
-        """How every volume of the items gets scored on its stored grid.
+    def evaluation(
+        self,
+        trained: TrainedNetwork,
+        items: Sequence[Item],
+        *,
+        volumes: Collection[str] | None = None,
+        batch_size: int = 64,
+    ) -> EvaluationPass:
+        """How every volume of the items, or some of them, get scored on their stored grids.
 
         Args:
             trained: network, inferer, device and activation.
             items: all slices of the volumes, in pool order.
+            volumes: those to score, in those batches of all items that hold them; None: all.
             batch_size: items per batch, at most.
         """
-        scorer = VolumeScoresHandler(items, self.cache, len(self.data.classes), trained.activation)
-        return EvaluationPass(self.loader(items, batch_size=batch_size), scorer, [scorer])
+        own = items if volumes is None else [item for item in items if item.volume in volumes]
+        scorer = VolumeScoresHandler(own, self.cache, len(self.data.classes), trained.activation)
+        loader = self.loader(items, batch_size=batch_size)
+        if volumes is not None:
+            wanted = {place for place, item in enumerate(items) if item.volume in volumes}
+            loader = with_batches(loader, [batch for batch in batches_of(loader) if not wanted.isdisjoint(batch)])
+        return EvaluationPass(loader, scorer, [scorer])
+
+    def told_of_scores(self, outside: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        """Nothing: the network sees the whole of every slice."""
+        return {}
 
     def cost(
         self,

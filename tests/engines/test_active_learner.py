@@ -196,8 +196,9 @@ def test_a_finished_run_ends_at_once(learner, tmp_path, caplog, monkeypatch):
     caplog.clear()
     again = learner(Random(), rounds=2)
     with monkeypatch.context() as patch:
-        for name in ("try_training", "trained_weights", "write_learning_curve", "tqdm"):
-            patch.setattr(f"monai_al.engines.active_learner.{name}", lambda *_, **__: pytest.fail("nothing was left"))
+        names = (f"active_learner.{name}" for name in ("try_training", "write_learning_curve", "tqdm"))
+        for name in (*names, "shared_work.trained_weights"):
+            patch.setattr(f"monai_al.engines.{name}", lambda *_, **__: pytest.fail("nothing was left"))
         state = again.run()
     assert state.output == again.folder.metrics(1)
     assert [record.getMessage() for record in caplog.records] == [
@@ -232,7 +233,7 @@ def test_what_failed_before_a_model_is_asked_for_again_otherwise(learner, tmp_pa
 
 
 def test_an_empty_needs_never_runs_the_network_over_the_pool(learner, monkeypatch):
-    import monai_al.engines.strategy_view as module
+    import monai_al.engines.shared_work as module
 
     passes = []
     original = module.score_items
