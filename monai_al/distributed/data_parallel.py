@@ -122,11 +122,14 @@ def _parallel(trainer: Any, group: dist.ProcessGroup) -> DistributedDataParallel
 def _hush(trainer: Any) -> None:
     """Say nothing on stderr while the first batch passes: DDP would tell that no parameter is unused."""
     saved: list[int] = []
+    begun: list[None] = []
 
     def hush(engine: Any) -> None:
-        saved.append(os.dup(2))
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        if not begun:
+            begun.append(None)
+            saved.append(os.dup(2))
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
 
     def speak(*engine_and_error: Any) -> None:
         while saved:
@@ -137,9 +140,9 @@ def _hush(trainer: Any) -> None:
 
     forwarded = IterationEvents.FORWARD_COMPLETED
     if forwarded in trainer._allowed_events:
-        trainer.add_event_handler(Events.ITERATION_STARTED(lambda engine, number: engine.state.output is None), hush)
-        trainer.add_event_handler(forwarded, speak)
-        trainer.add_event_handler(Events.EXCEPTION_RAISED, speak)
+        trainer.add_event_handler(Events.ITERATION_STARTED, hush)
+        for event in (forwarded, Events.TERMINATE, Events.EXCEPTION_RAISED):
+            trainer.add_event_handler(event, speak)
 
 
 def _refuse_shared_gpu(device: torch.device, group: dist.ProcessGroup) -> None:

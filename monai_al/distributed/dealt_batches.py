@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch.distributed as dist
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 __all__ = ["DealtBatches", "deal"]
 
@@ -16,31 +16,35 @@ __all__ = ["DealtBatches", "deal"]
 def deal(batches: Iterable[Sequence[Any]], size: int) -> list[list[Any]]:
     """Batches of which every process gets a share, each thing once.
 
-    A batch with fewer things than there are processes, as the last of an epoch may be, takes from the one before.
+    A batch with fewer things than there are processes, as the last of an epoch may be, takes from those before; where
+    they have none to spare it joins the one before.
 
     Args:
         batches: what each holds.
         size: number of processes.
 
     Raises:
-        ValueError: there are too few things.
+        ValueError: the first batch has fewer things than there are processes.
 
     Example:
-        >>> deal([[1, 2, 3, 4], [5]], size=2)
-        [[1, 2, 3], [4, 5]]
+        >>> deal([[1, 2, 3, 4], [5]], size=2), deal([[1, 2], [3]], size=2)
+        ([[1, 2, 3], [4, 5]], [[1, 2, 3]])
     """
     filled = [list(batch) for batch in batches]
-    for number in range(len(filled) - 1, -1, -1):
+    if filled and len(filled[0]) < size:
+        raise ValueError(
+            f"{size} processes cannot share a batch of {len(filled[0])}: start fewer processes (--nproc_per_node), or "
+            "raise --batch_size or --budget"
+        )
+    while len(filled) > 1 and sum(map(len, filled)) < len(filled) * size:
+        last = filled.pop()
+        filled[-1] += last
+    for number in range(len(filled) - 1, 0, -1):
         lacks = size - len(filled[number])
-        if lacks > 0 and number > 0:
+        if lacks > 0:
             before = filled[number - 1]
             filled[number] = before[-lacks:] + filled[number]
             del before[-lacks:]
-        elif lacks > 0:
-            raise ValueError(
-                f"{size} processes cannot share a batch of {len(filled[number])}: start fewer processes "
-                "(--nproc_per_node), or raise --batch_size or --budget"
-            )
     return filled
 
 
@@ -70,7 +74,12 @@ class DealtBatches(Sampler[list[Any]]):
 
     def __len__(self) -> int:
         """Number of batches."""
-        return len(self.batches)  # type: ignore[arg-type]
+        if type(self.batches) is not BatchSampler:
+            return len(self.batches)  # type: ignore[arg-type]
+        n, batch_size = len(self.batches.sampler), self.batches.batch_size  # type: ignore[arg-type]
+        whole, rest = divmod(n, batch_size)
+        sizes = [batch_size] * whole + [rest] * (rest > 0 and not self.batches.drop_last)
+        return len(deal([[None] * size for size in sizes], self.size))
 
     def __iter__(self) -> Iterator[list[Any]]:
         """The shares of an epoch."""
