@@ -11,8 +11,6 @@ import tempfile
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from ignite.engine import Events
 
 from monai_al.bundle.scratch_writing import writing_into
 from monai_al.bundle.started_trainer import before_start
@@ -42,13 +40,6 @@ def distribute_training() -> None:
         logging.disable(logging.WARNING)
 
     def prepare(trainer: Any) -> None:
-        train_together(trainer, seed=torch.initial_seed())
-        trainer.add_event_handler(Events.COMPLETED, _end_others)
+        stack.enter_context(train_together(trainer, seed=torch.initial_seed()))
 
     stack.enter_context(before_start(prepare))
-
-
-def _end_others() -> None:
-    dist.barrier(group=open_group())
-    if dist.get_rank() > 0:
-        raise SystemExit(0)

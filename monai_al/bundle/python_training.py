@@ -206,6 +206,7 @@ class PythonTraining:
         attach: Callable[[Any], None] | None,
     ) -> dict[str, torch.Tensor]:
         ready: list[TrainingParts] = []
+        started = contextlib.ExitStack()
         with self._at_work(seed, scratch, entries) as seen:
             workflow = self._builder.build(scratch)
 
@@ -221,14 +222,14 @@ class PythonTraining:
                 if attach is not None:
                     attach(trainer)
                 if visible_processes() > 1:
-                    train_together(trainer, seed=seed)
+                    started.enter_context(train_together(trainer, seed=seed))
                 ready.append(parts)
 
             try:
                 offer(workflow, self.ids.get("train_data", ITEMS), entries)
                 workflow.initialize()
                 set_determinism(seed)
-                with before_start(prepare):
+                with before_start(prepare), started:
                     workflow.run()
                 if not ready:
                     raise BundleConfigError(f"{self.name} did not start its trainer in this round")

@@ -151,8 +151,10 @@ class RoundTraining(TrainingConfig):
                 if attach is not None:
                     attach(self._trainer(workflow))
                 if visible_processes() > 1:
-                    train_together(self._trainer(workflow), seed=seed)
-                workflow.run()
+                    with train_together(self._trainer(workflow), seed=seed):
+                        workflow.run()
+                else:
+                    workflow.run()
                 check_steps(self._part(workflow, "trainer", TRAINER_ID), items)
                 weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
                 workflow.finalize()

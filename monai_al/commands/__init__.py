@@ -10,6 +10,7 @@ when it is called.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
     try:
         with shown_errors():
+            if arguments.command != "run" and os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:
+                raise ValueError(f"{arguments.command} is done by one process: call it without torchrun")
             arguments.run(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

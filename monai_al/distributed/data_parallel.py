@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from monai_al.distributed.dealt_batches import DealtBatches
-from monai_al.distributed.process_group import open_group
+from monai_al.distributed.process_group import hidden_group, open_group
 
 __all__ = ["train_together"]
 
@@ -36,8 +37,9 @@ _BUFFERS_STAY: dict[str, Any] = {
 }
 
 
-def train_together(trainer: Any, *, seed: int) -> None:
-    """Let a trainer do its part of a training that all processes do; each of them calls this just before it starts.
+@contextlib.contextmanager
+def train_together(trainer: Any, *, seed: int) -> Iterator[None]:
+    """Let a trainer do its part of a training that all processes do; each of them enters this just before it starts.
 
     Its network is put into a ``DistributedDataParallel``. Every batch is shared out among the processes, so that a step
     sees the items that it sees in one process, each once, and takes the mean gradient over them; batch normalization
@@ -45,6 +47,9 @@ def train_together(trainer: Any, *, seed: int) -> None:
     processes, such as :class:`~monai_al.data.GroupBatchSampler`, are one process's each. The statistics of
     normalization layers are averaged after each step. Random transforms and dropout differ between the processes. Where
     the trainer stops early in one process, it stops in all.
+
+    What follows the training inside the block is the first process's alone, which sees no process group then. The
+    others leave the block as soon as the trainer has run.
 
     Args:
         trainer: with ``network`` and ``data_loader``, not started yet.
@@ -54,7 +59,8 @@ def train_together(trainer: Any, *, seed: int) -> None:
         ValueError: the batches cannot be shared out, or two processes have one GPU.
 
     Example:
-        >>> train_together(trainer, seed=0)  # doctest: +SKIP
+        >>> with train_together(trainer, seed=0):  # doctest: +SKIP
+        ...     trainer.run()
     """
     rank, size, group = dist.get_rank(), dist.get_world_size(), open_group()
     _share_batches(trainer, rank, size, group)
@@ -62,6 +68,20 @@ def train_together(trainer: Any, *, seed: int) -> None:
     _Lockstep(trainer, network, group).attach(trainer)
     if rank > 0:
         _draw_apart(trainer.data_loader.dataset, seed + rank)
+    with contextlib.ExitStack() as alone:
+
+        def part() -> None:
+            if rank > 0:
+                raise _TrainingDone(0)
+            alone.enter_context(hidden_group())
+
+        trainer.add_event_handler(Events.COMPLETED, part)
+        with contextlib.suppress(_TrainingDone):
+            yield
+
+
+class _TrainingDone(SystemExit):
+    """No error, and caught by nothing that catches errors; a process that runs the training alone ends by it."""
 
 
 def _share_batches(trainer: Any, rank: int, size: int, group: dist.ProcessGroup) -> None:

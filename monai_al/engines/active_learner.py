@@ -30,6 +30,7 @@ from monai_al.engines.checks import (
     check_encoder,
     check_initial_weights,
     check_members,
+    check_own_group,
     check_parts,
     check_pixels,
     check_truth,
@@ -220,6 +221,7 @@ class ActiveLearner(Engine):
     def _run(self) -> Any:
         with log_to(self.folder.path, begun=False) as log:
             self.folder.refuse_foreign()
+            check_own_group(self.training, self.work.team.size)
             self._prepare()
             self.folder.lock()
             try:

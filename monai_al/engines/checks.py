@@ -27,11 +27,14 @@ from monai_al.sources import Source
 from monai_al.strategies import Strategy
 from monai_al.uncertainty import Measure
 
+_OF_A_GROUP = ("init_process_group", "DistributedDataParallel")
+
 __all__ = [
     "check_annotator",
     "check_encoder",
     "check_initial_weights",
     "check_members",
+    "check_own_group",
     "check_parts",
     "check_pixels",
     "check_truth",
@@ -171,6 +174,29 @@ def check_initial_weights(training: TrainingConfig | PythonTraining, initial_wei
     elif initial_weights == BUNDLE:
         raise BundleConfigError(
             f"--initial_weights {BUNDLE}: {training.name} loads no weights into its network: give scratch or previous"
+        )
+
+
+def check_own_group(training: TrainingConfig | PythonTraining, processes: int) -> None:
+    """A config that several processes work with brings no process group of its own.
+
+    Args:
+        training: the config.
+        processes: how many there are.
+
+    Raises:
+        BundleConfigError: it does, as MONAI's multi-GPU overlays do.
+
+    Example:
+        >>> check_own_group(TrainingConfig({"initialize": ["$dist.init_process_group('nccl')"]}), 2)
+        Traceback (most recent call last):
+        ...
+        monai_al.bundle.errors.BundleConfigError: the training config starts a process group of its own: ...
+    """
+    if processes > 1 and any(word in str(training.raw()) for word in _OF_A_GROUP):
+        raise BundleConfigError(
+            f"{training.name} starts a process group of its own: leave its multi-GPU overlay out; the loop shares out "
+            "every training by itself, and --train_overlays \"['multi_gpu']\" gives each process its GPU"
         )
 
 

@@ -97,7 +97,7 @@ def volume_order(items: Sequence[Item]) -> dict[str, int]:
 
 
 def own_volumes(items: Sequence[Item], rank: int, size: int) -> set[str]:
-    """The volumes that are one process's; each has about as many items.
+    """The volumes that are one process's, neighbors by their first items; each has about as many items.
 
     Args:
         items: of all volumes.
@@ -108,8 +108,6 @@ def own_volumes(items: Sequence[Item], rank: int, size: int) -> set[str]:
         >>> own_volumes([Item("a", "a.nii", "a", "a"), Item("b", "b.nii", "b", "b")], rank=1, size=2)
         {'b'}
     """
-    order = volume_order(items)
     counts = Counter(item.volume for item in items)
-    volumes = sorted(order, key=order.__getitem__)
-    own = shares_by_weight([counts[volume] for volume in volumes], size)[rank]
-    return set(volumes[own.start : own.stop])
+    own = shares_by_weight(list(counts.values()), size)[rank]
+    return set(list(counts)[own.start : own.stop])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 
@@ -70,9 +71,8 @@ def trained(batch_size, norm, *, team=None, epochs=3, handlers=(), max_batches=N
         train_handlers=[handler(network) for handler in handlers] or None,
     )
     trainer.logger.disabled = True
-    if team is not None:
-        train_together(trainer, seed=0)
-    trainer.run()
+    with contextlib.nullcontext() if team is None else train_together(trainer, seed=0):
+        trainer.run()
     return network, dataset.asked, trainer.state.iteration
 
 
