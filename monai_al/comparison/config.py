@@ -107,15 +107,16 @@ class Comparison:
             for name, own in self.runs.items()
         ]
 
-    def _cache(self, own: Mapping[str, Any], output: Path) -> dict[str, str]:
-        """The cache that runs share; a training config of others has none."""
+    def _cache(self, own: Mapping[str, Any], output: Path) -> dict[str, Any]:
+        """The cache that runs share, with the networks of the first round; a training config of others has none."""
         training = {**self.options, **own.get("options", {})}.get("training_config")
         if training is not None:
             from monai_al.bundle.foreign_training import is_foreign
 
             if is_foreign(Path(self.bundle), training):
                 return {}
-        return {"cache_dir": str(output / "cache")}
+        shares = {"share_first_model": True} if "share_first_model" in _ids(self.bundle) else {}
+        return {"cache_dir": str(output / "cache"), **shares}
 
     def with_seeds_of(self, output_dir: str | Path) -> Comparison:
         """The same with the seeds, too, that have runs in a folder."""
@@ -327,3 +328,9 @@ def _check_published(published: Any, need: Callable[[bool, str], None]) -> None:
     for name, values in published["rows"].items():
         fits = isinstance(values, list) and len(values) == n
         need(fits, f"published row {name!r} should hold {n} values, one for each column")
+
+
+def _ids(config: str) -> set[str]:
+    """The ids of a config file, JSON or YAML; none of one that is not there, which is told where it is read."""
+    file = Path(config)
+    return set(yaml.safe_load(file.read_text(encoding="utf-8")) or ()) if file.is_file() else set()

@@ -18,7 +18,13 @@ from monai_al.records.files import read_json
 
 __all__ = ["asked_for", "asked_otherwise", "beside", "is_done", "rounds_done"]
 
-_PLACES = {"cache_dir", "dataset_dir", "device", "num_workers"}  # may differ without making it another run
+_PLACES = {
+    "cache_dir",
+    "dataset_dir",
+    "device",
+    "num_workers",
+    "share_first_model",
+}  # may differ without making it another run
 _FILE_IDS = ("training_config", "train_overlays", "encoder", "encoder_overlays")
 _TAKEN_FROM = re.compile(r"""%([^\s'"#:%]+\.(?:json|ya?ml))""")
 

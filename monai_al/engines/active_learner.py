@@ -20,7 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.annotators.places import with_places
-from monai_al.bundle import TrainingConfig
+from monai_al.bundle import PythonTraining, TrainingConfig
 from monai_al.bundle.opened_training import open_training
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.distributed import Team
@@ -60,6 +60,7 @@ from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_label
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
 from monai_al.engines.settings import BUNDLE, PREVIOUS, LoopSettings
+from monai_al.engines.shared_models import SharedModels, what_decides
 from monai_al.engines.shared_work import SharedWork, TrainingTask
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
@@ -455,15 +456,38 @@ class ActiveLearner(Engine):
             pretrained = self._pretrained() if state is None else None
             purpose = f"train member {member}"
             tasks.append(TrainingTask(number, purpose, items, validation, state=state, pretrained=pretrained))
-        start = time.perf_counter()  # the encoder's training has a time of its own
-        trained = self.work.trained(tasks, one_each=self.members.number > 1)
-        for member, weights in zip(missing, trained, strict=True):
-            self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
-            spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
-            self.folder.add_timing(number, train_s=spent + time.perf_counter() - start)
+        with self._shared(number, tasks).locked() as shared:
+            left = []  # the encoder's training has a time of its own
+            for place, member in enumerate(missing):
+                if (found := shared.found(place)) is None:
+                    left.append(place)
+                    continue
+                self._keep_model(number, member, *found)
+                logger.info("round %d: the network was trained by another run, and is taken from the cache", number)
+            trained = self.work.trained([tasks[place] for place in left], one_each=self.members.number > 1)
             start = time.perf_counter()
+            for place, weights in zip(left, trained, strict=True):
+                seconds = time.perf_counter() - start
+                self._keep_model(number, missing[place], weights, seconds)
+                shared.keep(place, weights, seconds)
+                start = time.perf_counter()
         if missing:
             self.fire_event(RoundEvents.ROUND_TRAINED)
+
+    def _shared(self, number: int, tasks: Sequence[TrainingTask]) -> SharedModels:
+        """The networks that other runs train, too: none but those of the first round."""
+        cache, training = self.source.cache, self.training
+        if number or not self.settings.share_first_model or cache is None or isinstance(training, PythonTraining):
+            return SharedModels(self.folder.path, [])
+        together = self.work.team.size if self.members.number == 1 else 1
+        seed = self.settings.seed
+        asked = [what_decides(task, training, cache, seed=seed, processes=together) for task in tasks]
+        return SharedModels(cache.cache_dir, asked)
+
+    def _keep_model(self, number: int, member: int, weights: Mapping[str, torch.Tensor], seconds: float) -> None:
+        self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
+        spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
+        self.folder.add_timing(number, train_s=spent + seconds)
 
     def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
         if self.settings.initial_weights != PREVIOUS or number == 0:

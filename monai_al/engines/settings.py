@@ -55,6 +55,8 @@ class LoopSettings:
         scoring_batch_size: items per batch where nothing is trained.
         threads: CPU threads of torch; None keeps the process's number, or that of the start when a run goes on.
         progress: show progress bars.
+        share_first_model: take the networks of the first round from the cache where another run has trained the same
+            ones, and leave them there for others; with a pool of our own alone.
         scribble_speed: how many times faster a weak label is given than a full one, as costs are counted; see
             :class:`monai_al.records.cost_model.CostSettings`.
         slice_overhead: the share of an average slice's cost that does not grow with its foreground.
@@ -91,6 +93,7 @@ class LoopSettings:
     scoring_batch_size: int = 64
     threads: int | None = None
     progress: bool = True
+    share_first_model: bool = False
     scribble_speed: float = CostSettings.scribble_speed
     slice_overhead: float = CostSettings.slice_overhead
     opening_cost: float = CostSettings.opening_cost
@@ -121,8 +124,9 @@ class LoopSettings:
         if self.activation is not None:
             check_activation(self.activation)
         check_empty_policy(self.empty_policy)
-        if not isinstance(self.score_inside, bool):
-            raise ValueError(f"score_inside must be true or false, got {self.score_inside!r}")
+        for name in ("score_inside", "share_first_model"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
         _ = self.costs, self.entries  # which check what they hold
 
     @property
@@ -145,7 +149,7 @@ class LoopSettings:
             >>> sorted(set(LoopSettings().results()) & {"members", "rounds", "threads"})
             ['members']
         """
-        apart = {"budget", "rounds", "threads", "progress", "warm_start"}
+        apart = {"budget", "rounds", "threads", "progress", "share_first_model", "warm_start"}
         if self.validate_on == VALIDATION_PART:  # as in runs of before there was a choice
             apart.add("validate_on")
         if not self.score_inside:

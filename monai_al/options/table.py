@@ -93,6 +93,11 @@ def _declared() -> Iterator[Option]:
         help="of a bundle of others: what its preprocessing crops away counts in no score; false: it counts as missed",
     )
     yield loop(
+        name="share_first_model",
+        kind="flag",
+        help="networks of the first round that another run with the same cache has trained are taken from there",
+    )
+    yield loop(
         name="scoring_batch_size", kind="whole", low=1, high=_MANY, help="items per batch where nothing is trained"
     )
     yield loop(
