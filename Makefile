@@ -21,7 +21,7 @@ MONAILABEL := .venv-monailabel
 # tests start many a Python: whatever the environment says, modules are compiled once
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel tutorials docs wheel lint format benchmarks clean
+.PHONY: demo bundles zoo-bundles test nightly test-napari test-monailabel tutorials docs wheel lint format benchmarks gpu-check clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -103,6 +103,11 @@ lint: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# with a Python that has monai_al and a torch that finds the GPU: make gpu-check GPU_PYTHON=python
+GPU_PYTHON ?= $(BIN)/python
+gpu-check:
+	$(GPU_PYTHON) benchmarks/gpu_check.py
 
 benchmarks: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/feeding.py
