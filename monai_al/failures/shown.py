@@ -88,6 +88,8 @@ def show_failure(error: BaseException) -> int:
     errors = chain(error)
     if isinstance(error, KeyboardInterrupt):
         by, status = (error.name, 128 + error.number) if isinstance(error, Stopped) else ("Ctrl-C", _INTERRUPTED)
+        if by == "SIGTERM" and os.environ.get("WORLD_SIZE", "1") != "1":
+            by = "SIGTERM, as torchrun does it when it or another process ends"
         goes_on = "; the same command goes on" if log_of(errors) else ""
         _print(f"stopped by {by}{goes_on}")
         return status

@@ -263,7 +263,9 @@ def test_items_without_foreground_are_found(whole, data):
     assert predicted == list(dict.fromkeys(item.volume for item in some))
 
 
-@pytest.mark.parametrize("empty", ["none", "the first", "all"])
+@pytest.mark.parametrize(
+    "empty", ["the first", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("none", "all"))]
+)
 def test_an_item_in_which_the_network_finds_nothing_gets_no_pseudo_label(
     learner, trained_on, monkeypatch, caplog, empty
 ):

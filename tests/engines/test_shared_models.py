@@ -60,6 +60,7 @@ def test_the_second_run_trains_no_first_network_and_ends_as_if_it_had(run):
     assert shared.timings(0)["train_s"] == pytest.approx(first.timings(0)["train_s"], abs=0.03)
 
 
+@pytest.mark.nightly
 def test_another_seed_or_config_trains_its_own(run):
     run("random", Random())
     for name, changed in {

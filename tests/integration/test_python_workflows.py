@@ -78,7 +78,7 @@ def same(one, other):
     ("file", "overrides"),
     [
         ("workflow.py", SMALL),
-        ("pythonic.py:FixedTraining", {"epochs": 1, "patch_size": [16, 16, 16]}),
+        pytest.param("pythonic.py:FixedTraining", {"epochs": 1, "patch_size": [16, 16, 16]}, marks=pytest.mark.nightly),
         pytest.param("pythonic.py:PythonicTraining", {"epochs": 1}, marks=pytest.mark.nightly),
     ],
 )
