@@ -155,7 +155,7 @@ def main() -> None:
     check_measures(asked.device)
     for bundle in asked.bundles:
         check_bundle(bundle, asked.device, asked.steps)
-        if torch.cuda.device_count() > 1:
+        if asked.device.startswith("cuda") and torch.cuda.device_count() > 1:
             check_bundle(bundle, asked.device, asked.steps, processes=2)
     wrong = [what for what, _, right in found if not right]
     print(f"\n{len(found) - len(wrong)} of {len(found)} within bounds")

@@ -4,7 +4,14 @@
 
 from monai_al.distributed.data_parallel import train_together
 from monai_al.distributed.dealt_batches import DealtBatches, deal
-from monai_al.distributed.launched import Launched, launched, process_device
+from monai_al.distributed.launched import (
+    Launched,
+    device_identity,
+    launched,
+    own_folder,
+    process_device,
+    refuse_shared_devices,
+)
 from monai_al.distributed.process_group import (
     close_group,
     from_first,
@@ -25,13 +32,16 @@ __all__ = [
     "Team",
     "close_group",
     "deal",
+    "device_identity",
     "from_first",
     "hidden_group",
     "is_first",
     "is_open",
     "launched",
     "process_device",
+    "refuse_shared_devices",
     "open_group",
+    "own_folder",
     "share_of",
     "shares_by_weight",
     "shown_group",

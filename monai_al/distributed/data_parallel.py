@@ -9,7 +9,6 @@ import inspect
 import logging
 import os
 import random
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from monai_al.distributed.dealt_batches import DealtBatches
+from monai_al.distributed.launched import device_identity, refuse_shared_devices
 from monai_al.distributed.process_group import hidden_group, open_group
 
 __all__ = ["train_together"]
@@ -67,8 +67,8 @@ def train_together(trainer: Any, *, seed: int) -> Iterator[None]:
     network = _parallel(trainer, group)
     _Lockstep(trainer, network, group).attach(trainer)
     if rank > 0:
-        _draw_apart(trainer.data_loader.dataset, seed + rank)
-    with contextlib.ExitStack() as alone:
+        _draw_apart(trainer.data_loader, seed + rank)
+    with contextlib.ExitStack() as alone, _hushed(trainer):
 
         def part() -> None:
             if rank > 0:
@@ -135,43 +135,40 @@ def _parallel(trainer: Any, group: dist.ProcessGroup) -> DistributedDataParallel
         find_unused_parameters=True,
         **_BUFFERS_STAY,
     )
-    _hush(trainer)
     return trainer.network
 
 
-def _hush(trainer: Any) -> None:
+@contextlib.contextmanager
+def _hushed(trainer: Any) -> Iterator[None]:
     """Say nothing on stderr while the first batch passes: DDP would tell that no parameter is unused."""
     saved: list[int] = []
     begun: list[None] = []
 
-    def hush(engine: Any) -> None:
+    def hush() -> None:
         if not begun:
             begun.append(None)
             saved.append(os.dup(2))
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), 2)
 
-    def speak(*engine_and_error: Any) -> None:
+    def speak() -> None:
         while saved:
             os.dup2(saved[-1], 2)
             os.close(saved.pop())
-        if len(engine_and_error) > 1:
-            raise engine_and_error[1]
 
-    forwarded = IterationEvents.FORWARD_COMPLETED
-    if forwarded in trainer._allowed_events:
-        trainer.add_event_handler(Events.ITERATION_STARTED, hush)
-        for event in (forwarded, Events.TERMINATE, Events.EXCEPTION_RAISED):
-            trainer.add_event_handler(event, speak)
+    if IterationEvents.FORWARD_COMPLETED in trainer._allowed_events:
+        trainer.add_event_handler(Events.ITERATION_STARTED, hush)  # the last of its handlers
+        trainer.add_event_handler(IterationEvents.FORWARD_COMPLETED, speak)
+    try:
+        yield
+    finally:  # whatever ended it
+        speak()
 
 
 def _refuse_shared_gpu(device: torch.device, group: dist.ProcessGroup) -> None:
     devices: list[Any] = [None] * dist.get_world_size(group)
-    dist.all_gather_object(devices, (socket.gethostname(), device.index), group=group)
-    if len(set(devices)) < len(devices):
-        raise ValueError(
-            f"two processes have the GPU cuda:{device.index}: --train_overlays \"['multi_gpu']\" gives each its own"
-        )
+    dist.all_gather_object(devices, device_identity(device), group=group)
+    refuse_shared_devices(devices)
 
 
 class _Lockstep:
@@ -180,7 +177,7 @@ class _Lockstep:
     def __init__(self, trainer: Any, network: DistributedDataParallel, group: dist.ProcessGroup) -> None:
         self.group, self.of_network = group, network.process_group
         self.weight = 1.0  # share of the batch's samples that are this process's
-        self.stopped_by_others = False
+        self.agreed = False  # that the training stops
         statistics = [module for module in network.module.modules() if isinstance(module, _NormBase)]
         self.statistics = [
             value for module in statistics for value in (module.running_mean, module.running_var) if value is not None
@@ -193,6 +190,7 @@ class _Lockstep:
         trainer.add_event_handler(Events.ITERATION_STARTED, self._begin)
         done = IterationEvents.MODEL_COMPLETED
         trainer.add_event_handler(done if done in trainer._allowed_events else Events.ITERATION_COMPLETED, self._align)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         trainer.add_event_handler(Events.TERMINATE, self._tell_others)
 
     def _begin(self, engine: Any) -> None:
@@ -200,13 +198,18 @@ class _Lockstep:
         samples, stopped = self._summed(own, 0)
         self.weight = own / samples if samples else 0.0
         if stopped:
-            self.stopped_by_others = True
+            self.agreed = True
+            engine.terminate()
+
+    def _end_epoch(self, engine: Any) -> None:
+        """Stop where one process stops, as by a handler that ran before this one."""
+        if self._summed(0, int(engine.should_terminate))[1]:
+            self.agreed = True
             engine.terminate()
 
     def _tell_others(self, engine: Any) -> None:
-        """What stops early here is no step of the others' any more."""
-        state = engine.state
-        if not self.stopped_by_others and state.iteration < state.max_epochs * state.epoch_length:
+        """Where this process stops after a step, the others learn it at their next step, or at the epoch's end."""
+        if not self.agreed:
             self._summed(0, 1)
 
     def _summed(self, *numbers: int) -> list[int]:
@@ -241,8 +244,10 @@ def _n_samples(batch: Any) -> int:
     return len(batch)
 
 
-def _draw_apart(dataset: Any, seed: int) -> None:
+def _draw_apart(loader: DataLoader, seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    set_rnd(dataset, seed=seed % 2**32)
+    set_rnd(loader.dataset, seed=seed % 2**32)
+    if loader.generator is not None:  # which seeds the workers
+        loader.generator.manual_seed(seed)

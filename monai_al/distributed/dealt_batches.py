@@ -83,8 +83,17 @@ class DealtBatches(Sampler[list[Any]]):
 
     def __iter__(self) -> Iterator[list[Any]]:
         """The shares of an epoch."""
-        drawn = [deal(self.batches, self.size) if self.rank == 0 else None]
+        drawn = [self._dealt() if self.rank == 0 else None]
         if self.size > 1:
             dist.broadcast_object_list(drawn, src=0, group=self.group)
         for batch in drawn[0] or ():
             yield batch[self.rank :: self.size]
+
+    def _dealt(self) -> list[list[Any]]:
+        dealt = deal(self.batches, self.size)
+        if len(dealt) != len(self):
+            raise ValueError(
+                f"the batches of this sampler are too small for {self.size} processes, its {len(self)} batches fill "
+                f"{len(dealt)}: start fewer processes (--nproc_per_node), or let it draw larger batches"
+            )
+        return dealt

@@ -49,16 +49,15 @@ def open_group() -> dist.ProcessGroup:
     Returns:
         A second group of all, by gloo, for what is no tensor on a GPU; the same each time.
 
-    Raises:
-        ValueError: there are fewer GPUs than processes.
-
     Example:
         >>> everybody = open_group()  # doctest: +SKIP
     """
     if not is_open():
-        backend = "nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-        if backend == "nccl":
-            torch.cuda.set_device(process_device())
+        backend = "gloo"
+        if torch.cuda.is_available() and dist.is_nccl_available():
+            with contextlib.suppress(ValueError):  # fewer GPUs than processes: only what runs on the CPU can go well
+                torch.cuda.set_device(process_device())
+                backend = "nccl"
         dist.init_process_group(backend, timeout=_PATIENCE)
         atexit.register(close_group)
     if not _everybody:

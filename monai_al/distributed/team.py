@@ -22,12 +22,13 @@ from torch.distributed import distributed_c10d
 
 from monai_al.distributed.launched import launched
 from monai_al.distributed.process_group import close_group, hidden_group, is_open, open_group, shown_group
-from monai_al.failures import told
+from monai_al.failures import chain, told
 
 __all__ = ["ProcessError", "Team"]
 
 _FAILED, _OVER = "monai_al/failed", "monai_al/over"
 _FAREWELL = datetime.timedelta(seconds=20)
+_BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError)  # what a connection that ends raises, also in mid-message
 
 
 class ProcessError(RuntimeError):
@@ -57,6 +58,7 @@ class Team:
 
     def __init__(self, rank: int = 0, size: int = 1, group: dist.ProcessGroup | None = None) -> None:
         self.rank, self.size, self.group = rank, size, group
+        self._at_work = False
         self.jobs: dict[str, Callable[..., Any]] = {}
 
     @classmethod
@@ -71,11 +73,8 @@ class Team:
             team = cls(dist.get_rank(), dist.get_world_size(), group)
             try:
                 yield team
-            except BaseException:
-                if team.first:
-                    team._store().set(_OVER, "")
-                raise
-            team._dismiss()
+            finally:
+                team._end()
 
     @property
     def first(self) -> bool:
@@ -111,6 +110,7 @@ class Team:
     def _done(self, shown: bool, job: str, arguments: Mapping[str, Any]) -> list[Any]:
         if self.size == 1:
             return [self.jobs[job](self, **arguments)]
+        self._at_work = True
         with self._noticing_ends():
             dist.broadcast_object_list([(shown, job, arguments)], src=0, group=self.group)
             value, error = None, None
@@ -123,6 +123,7 @@ class Team:
                 error = own
             outcomes: list[Any] = [None] * self.size
             dist.gather_object((value, None), outcomes, dst=0, group=self.group)
+        self._at_work = False
         if error is not None:
             raise error
         for rank, (_, failure) in enumerate(outcomes):
@@ -135,7 +136,7 @@ class Team:
         """Tell a broken connection for what it means."""
         try:
             yield
-        except RuntimeError as error:
+        except _BROKEN as error:
             if isinstance(error, ProcessError) or not _is_of_connection(error):
                 raise
             store = self._store()
@@ -148,8 +149,7 @@ class Team:
         Raises:
             SystemExit: the first process ended, or a job that all do in step failed here, which it is told.
         """
-        _end_at_once()
-        with _silent():
+        with _ending_at_once(), _silent():
             while True:
                 message: list[Any] = [None]
                 try:
@@ -158,7 +158,7 @@ class Team:
                         return
                     shown, job, arguments = message[0]
                     self._answer(shown, self.jobs[job], arguments)
-                except RuntimeError as error:
+                except _BROKEN as error:
                     if not _is_of_connection(error):
                         raise
                     raise SystemExit(1) from None
@@ -178,19 +178,29 @@ class Team:
 
     def _leave(self, error: Exception) -> None:
         """The others wait for this process in the midst of a job: they are told why it goes, and left alone."""
-        store = self._store()
-        store.set(_FAILED, f"process {self.rank}: {_told(error)}")
+        store, told = self._store(), f"process {self.rank}: {_told(error)}"
+        store.set(_FAILED, told)
         close_group()
-        with contextlib.suppress(Exception):
+        try:
             store.wait([_OVER], _FAREWELL)
+        except Exception:  # the first process hears nothing, as where it waits for a GPU
+            os.write(2, f"error: {told}; the same command goes on\n".encode())
         time.sleep(1)  # the launcher ends them all as soon as this one ends, and the first has yet to tell why
         raise SystemExit(1)
 
     def _store(self) -> dist.Store:
         return distributed_c10d._get_default_store()
 
-    def _dismiss(self) -> None:
-        if self.first:
+    def _end(self) -> None:
+        """Let the others go on with what follows; after a job that was not finished nobody can."""
+        if not self.first:
+            return
+        with contextlib.suppress(Exception):
+            self._store().set(_OVER, "")
+        if self._at_work:
+            close_group()
+            return
+        with contextlib.suppress(*_BROKEN):  # they were ended already
             dist.broadcast_object_list([None], src=0, group=self.group)
 
 
@@ -204,16 +214,27 @@ def _told(error: Exception) -> str:
 
 
 def _is_of_connection(error: BaseException) -> bool:
-    text = str(error)
+    """Whether an error, or one that it followed from, is of a connection that ended."""
     known = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo", "NCCL", "DistNetworkError")
-    return isinstance(error, (RuntimeError, pickle.UnpicklingError)) and any(one in text for one in known)
+    return any(
+        isinstance(one, (pickle.UnpicklingError, EOFError))
+        or (isinstance(one, RuntimeError) and any(text in str(one) for text in known))
+        for one in chain(error)
+    )
 
 
-def _end_at_once() -> None:
-    """This process writes nothing that could be left half-done, and its calls into torch heed no Python handler."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+@contextlib.contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Let signals end this process, whose calls into torch would heed no handler of Python's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

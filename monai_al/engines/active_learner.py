@@ -23,7 +23,7 @@ from monai_al.annotators.places import with_places
 from monai_al.bundle import PythonTraining, TrainingConfig
 from monai_al.bundle.opened_training import open_training
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
-from monai_al.distributed import Team
+from monai_al.distributed import Team, device_identity, refuse_shared_devices
 from monai_al.engines.answers import follow_corrections, record_answer
 from monai_al.engines.checks import (
     check_annotator,
@@ -203,12 +203,20 @@ class ActiveLearner(Engine):
             team.jobs["begin"] = self._begin
             if self.encoder is not None:
                 self.encoder.join(team)
-            return self._run() if team.first else team.serve()
+            if team.first:
+                return self._run()
+            team.serve()
+            done = [number for number in range(self.settings.rounds) if self.folder.metrics(number) is not None]
+            self.state.output = self.folder.metrics(done[-1]) if done else None  # type: ignore[assignment]
+            return self.state
 
-    def _begin(self, team: Team, threads: int) -> None:
-        """Get ready to do what the first process, which has done this already, says."""
+    def _begin(self, team: Team, threads: int) -> tuple[str, str] | None:
+        """Get ready to do what the first process, which has done this already, says; returns what tells its GPU."""
+        told = None
+        if team.size > 1 and isinstance(self.training, TrainingConfig) and self.training.declares("device"):
+            told = device_identity(torch.device(self.training.resolve("device")[0]))
         if team.first:
-            return
+            return told
         torch.set_num_threads(threads)
         self.work.source = source_of(
             self.training, entries=self.settings.entries, score_inside=self.settings.score_inside
@@ -218,6 +226,7 @@ class ActiveLearner(Engine):
             self.work.source.try_network(self.training.load(None, self.settings.activation), [])
         if self.encoder is not None:
             self.encoder.source = self.work.source
+        return told
 
     def _run(self) -> Any:
         with log_to(self.folder.path, begun=False) as log:
@@ -245,7 +254,9 @@ class ActiveLearner(Engine):
                     if is_finished(self.folder, self.sizes):
                         return self._tell_done()
                     tell_processes(self.work.team.size, started.get("processes", 1))
-                    self.work.team.each("begin", threads=started["threads"])
+                    if self.encoder is not None:
+                        self.encoder.processes = started.get("processes", 1)
+                    refuse_shared_devices(self.work.team.each("begin", threads=started["threads"]))
                     return self._run_rounds()
             finally:
                 self.folder.unlock()
@@ -466,9 +477,8 @@ class ActiveLearner(Engine):
                 logger.info("round %d: the network was trained by another run, and is taken from the cache", number)
             trained = self.work.trained([tasks[place] for place in left], one_each=self.members.number > 1)
             start = time.perf_counter()
-            for place, weights in zip(left, trained, strict=True):
-                seconds = time.perf_counter() - start
-                self._keep_model(number, missing[place], weights, seconds)
+            for place, (weights, seconds) in zip(left, trained, strict=True):
+                self._keep_model(number, missing[place], weights, time.perf_counter() - start)
                 shared.keep(place, weights, seconds)
                 start = time.perf_counter()
         if missing:
@@ -478,10 +488,10 @@ class ActiveLearner(Engine):
         """The networks that other runs train, too: none but those of the first round."""
         cache, training = self.source.cache, self.training
         if number or not self.settings.share_first_model or cache is None or isinstance(training, PythonTraining):
-            return SharedModels(self.folder.path, [])
+            return SharedModels(None, [])
         together = self.work.team.size if self.members.number == 1 else 1
         seed = self.settings.seed
-        asked = [what_decides(task, training, cache, seed=seed, processes=together) for task in tasks]
+        asked = [what_decides(task, training, self.source, seed=seed, processes=together) for task in tasks]
         return SharedModels(cache.cache_dir, asked)
 
     def _keep_model(self, number: int, member: int, weights: Mapping[str, torch.Tensor], seconds: float) -> None:

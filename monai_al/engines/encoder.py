@@ -8,7 +8,6 @@ import contextlib
 import importlib.metadata
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import batches_of, fingerprint
-from monai_al.distributed import Team
+from monai_al.distributed import Team, own_folder
 from monai_al.engines.encoder_file import EncoderFile
 from monai_al.handlers.needs import ENCODER
 from monai_al.inferers import TrainedNetwork
@@ -39,7 +38,7 @@ from monai_al.records.files import copy_stored, new_folder, read_json, write_jso
 from monai_al.records.item import SLICE_AXIS
 from monai_al.sources import Source
 
-__all__ = ["EncoderTraining"]
+__all__ = ["EncoderTraining", "alone_with"]
 
 RECORD = "encoder.json"
 EMBEDDING, HELD_OUT = "encoder_embedding", "held_out"  # ids of the config
@@ -90,6 +89,8 @@ class EncoderTraining:
         self.file = EncoderFile.of(self.training)
         self._items: Sequence[Item] | None = None
         self._rows: _Rows | None = None
+        self._kept = contextlib.ExitStack()
+        self.processes: int | None = None
 
     def settings(self) -> Any:
         """What the encoder depends on, JSON-ready."""
@@ -121,7 +122,8 @@ class EncoderTraining:
             items: the pool, in order.
             seed: fixes first weights, order and augmentation.
             progress: show progress bars.
-            team: the processes of the run, which this training has joined; None: this one alone.
+            team: the processes of the run, which this training has joined; None: this one alone. The entry is that of
+                as many processes as ``processes`` says, those that a run was started with, where it is set.
 
         Returns:
             A folder with ``encoder.pt``, ``embeddings.npy`` (float32 ``(N, D)`` in pool order) and ``encoder.json``.
@@ -131,6 +133,7 @@ class EncoderTraining:
         if team is None:
             self.join(team := Team())
         self.source = source
+        together = self.processes or team.size
         asked = {
             "config": self.settings(),
             "seed": seed if self.file is None else None,
@@ -139,12 +142,12 @@ class EncoderTraining:
             "items": [_identity(item, cache.hashes(item)[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
-            **({"processes": team.size} if team.size > 1 and self.file is None else {}),
+            **({"processes": together} if together > 1 and self.file is None else {}),
         }
         folder = cache.cache_dir / "encoders" / fingerprint(asked)[:32]
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(folder):
+            with alone_with(folder, "another process trains the same encoder"):
                 if not folder.is_dir():
                     if self.file is None:
                         self._train(folder, team, items, seed, progress)
@@ -197,7 +200,7 @@ class EncoderTraining:
         """Train once; what another than the first process writes nobody needs."""
         source = self._of_the_run()
         with contextlib.ExitStack() as stack:
-            own = folder if team.first else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            own = folder if team.first else stack.enter_context(own_folder())
             places = {id: literal(str(own)) for id in ("output_dir", "ckpt_dir") if self.training.declares(id)}
             seeds = {"seed": seed} if self.training.declares("seed") else {}
             train, validation = self._parts(self._items or source.data.part("train").items)
@@ -224,7 +227,7 @@ class EncoderTraining:
         self, team: Team, state: Mapping[str, torch.Tensor] | None, items: Sequence[Item], path: Path, progress: bool
     ) -> list[int]:
         """Write one row per item; returns the shape."""
-        self._items, self._rows = items, None
+        self._items = items
         description = "embedding" if progress else None
         shapes = team.each("embed", state=state, description=description, path=path)
         columns = max(columns for _, columns in shapes)
@@ -232,15 +235,14 @@ class EncoderTraining:
         if wrong:
             raise ValueError(f"the encoder gives embeddings of {columns} and of {min(wrong)} numbers: images differ")
         total = sum(rows for rows, _ in shapes)
-        if self._rows is None:  # the first process had no batch
-            self._rows = _Rows(path, total)
-        self._rows.open(columns)
+        rows: Any = self._rows
+        rows.open(columns)  # where the first process had no batch
         at = shapes[0][0]
         for rank in range(1, team.size):
             team.each("fetch embeddings", rank=rank, at=at, n=shapes[rank][0])
             at += shapes[rank][0]
-        self._rows.array.flush()
-        del self._rows.array
+        rows.array.flush()
+        del rows.array
         return [total, columns]
 
     def _embedded(
@@ -252,9 +254,10 @@ class EncoderTraining:
         items = self._items or source.data.part("train").items
         loader, _ = own_batches(source.loader(items), team.rank, team.size)
         n = sum(map(len, batches_of(loader)))
-        if not team.first:
-            self._file = tempfile.NamedTemporaryFile(suffix=".npy")  # noqa: SIM115, it is kept until it is fetched
-        self._rows = _Rows(path, len(items)) if team.first else _Rows(Path(self._file.name), n)
+        if team.first:
+            self._rows = _Rows(path, len(items))
+        else:
+            self._rows = _Rows(self._kept.enter_context(own_folder()) / "rows.npy", n)  # until they are fetched
         if self.training.declares(EMBEDDING):
             layer = self.training.resolve(EMBEDDING)[0]
             options = {"device": trained.device, "inferer": trained.inferer, "description": description}
@@ -277,9 +280,9 @@ class EncoderTraining:
                 rows.array[at + start : at + stop] = part.numpy()
             else:
                 dist.send(torch.from_numpy(np.array(rows.array[start:stop])), dst=0, group=team.group)
-        if team.rank == rank and n:
-            del rows.array
-            self._file.close()
+        if team.rank == rank:
+            rows.__dict__.pop("array", None)
+            self._kept.close()
 
     def _take(self, file: EncoderFile, folder: Path, team: Team, items: Sequence[Item], progress: bool) -> None:
         """Embed with the network as it is built, without training it."""
@@ -311,13 +314,24 @@ def _under_way(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the others wait."""
+def alone_with(folder: Path, other: str) -> Iterator[None]:
+    """One process at a time makes an entry of a cache; the others say what another one does, and wait.
+
+    Args:
+        folder: the entry.
+        other: what is said.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root, alone_with(Path(root) / "entry", "another one makes it"):
+        ...     print("made")
+        made
+    """
     lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        logger.info("another process trains the same encoder: waiting for it")
+        logger.info("%s: waiting for it", other)
         lock.acquire()
     try:
         yield

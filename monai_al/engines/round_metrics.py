@@ -145,7 +145,7 @@ class RoundMetrics:
             if self.settings.validate_on == LABELED:
                 train, validation = split_labeled(train, seed)
             task = TrainingTask(number, f"fold {part}", train, validation, pretrained=self.pretrained())
-            weights = next(self.work.trained([task]))
+            weights = next(self.work.trained([task])).weights
             trained = self.source.adapted(self.training.load(weights, self.settings.activation))
             return answer_dice(self.source, trained, held_out, batch_size=self.settings.scoring_batch_size)
 

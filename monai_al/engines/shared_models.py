@@ -7,57 +7,67 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import VolumeCache, fingerprint
+from monai_al.engines.encoder import alone_with
 from monai_al.engines.shared_work import TrainingTask
 from monai_al.networks import read_torch_file
+from monai_al.options import literal_of
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import new_folder, read_json, write_json
+from monai_al.sources import Source
 
 __all__ = ["SharedModels", "what_decides"]
 
 MODEL, RECORD = "model.pt", "model.json"
+_LONGEST = 1000  # characters of a path
 _VERSIONS = ("monai_al", "monai", "torch", "pytorch-ignite", "numpy")
-
-logger = logging.getLogger(__name__)
 
 
 def what_decides(
-    task: TrainingTask, training: RoundTraining, cache: VolumeCache, *, seed: int, processes: int = 1
+    task: TrainingTask, training: RoundTraining, source: Source, *, seed: int, processes: int = 1
 ) -> dict[str, Any]:
     """All that the weights of a training from new weights depend on, JSON-ready.
 
     Args:
         task: what is trained.
         training: the training config.
-        cache: where the items' volumes lie.
+        source: where the items lie, in a cache.
         seed: the experiment's seed.
         processes: how many train together.
 
     Example:
         >>> from monai_al.assets import find_asset
+        >>> from monai_al.data import VolumeCache
+        >>> from monai_al.records import Pool
+        >>> from monai_al.sources import SliceSource
         >>> training = RoundTraining(find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml")
-        >>> cache = VolumeCache("cache", progress=False)
-        >>> sorted(what_decides(TrainingTask(0, "train member 0", []), training, cache, seed=0))[:4]
-        ['config', 'device', 'items', 'preprocessing']
+        >>> source = SliceSource(Pool([]), VolumeCache("cache", progress=False))
+        >>> sorted(what_decides(TrainingTask(0, "train member 0", []), training, source, seed=0))[:5]
+        ['classes', 'coding', 'config', 'device', 'files']
     """
     device = training.resolve("device")[0] if training.declares("device") else "cpu"
+    config, cache, pool = training.raw(), source.cache, source.data
+    assert cache is not None
+    validation = source.validation_items if task.validation is None else task.validation
     return {
-        "config": results_of(training.raw()),
+        "config": results_of(config),
+        "files": {name: content_hash(Path(name)) for name in sorted(_files_in(config))},
+        "workers": sorted(str(value) for value in _values_of("num_workers", config)),
+        "classes": list(pool.classes),
+        "coding": [str(pool.label_values), str(pool.affine_tolerated), str(pool.sizes_tolerated)],
         "purpose": task.purpose,
         "round": task.round,
         "seed": seed,
         "items": [_identity(item, cache) for item in task.items],
-        "validation": None if task.validation is None else [_identity(item, cache) for item in task.validation],
+        "validation": [_identity(item, cache) for item in validation],
         "pretrained": None if task.pretrained is None else _hash_of(task.pretrained),
         "preprocessing": cache.recipe,
         "threads": torch.get_num_threads(),
@@ -74,8 +84,8 @@ class SharedModels:
     that somebody else trains waits for it.
 
     Args:
-        cache_dir: folder of the cache.
-        asked: what decides each network; nothing: none is shared.
+        cache_dir: folder of the cache; None: nothing is shared.
+        asked: what decides each network.
 
     Example:
         >>> import tempfile
@@ -88,9 +98,11 @@ class SharedModels:
         ({'a': tensor([0.])}, 3.0)
     """
 
-    def __init__(self, cache_dir: str | Path, asked: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, cache_dir: str | Path | None, asked: Sequence[Mapping[str, Any]]) -> None:
         self.asked = list(asked)
-        self.folders = [Path(cache_dir) / "models" / fingerprint(dict(one))[:32] for one in asked]
+        self.folders = (
+            [] if cache_dir is None else [Path(cache_dir) / "models" / fingerprint(dict(one))[:32] for one in asked]
+        )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[SharedModels]:
@@ -98,13 +110,7 @@ class SharedModels:
         with contextlib.ExitStack() as stack:
             for folder in sorted(set(self.folders)):
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
-                try:
-                    lock.acquire(timeout=0)
-                except filelock.Timeout:
-                    logger.info("another run trains the same network of the first round: waiting for it")
-                    lock.acquire()
-                stack.callback(lock.release)
+                stack.enter_context(alone_with(folder, "another run trains the same network of the first round"))
             yield self
 
     def found(self, number: int) -> tuple[Mapping[str, torch.Tensor], float] | None:
@@ -136,6 +142,24 @@ def _identity(item: Item, cache: VolumeCache) -> tuple[Any, ...]:
     """What a training sees of an item."""
     image, label = cache.hashes(item)
     return item.id, item.volume, item.patient, item.slice, item.slice_axis, item.coding, image, label
+
+
+def _files_in(config: Any) -> set[str]:
+    """Files that values of a config name, such as weights that a network starts from."""
+    if isinstance(config, Mapping):
+        return set().union(*map(_files_in, config.values()))
+    if isinstance(config, (list, tuple)):
+        return set().union(*map(_files_in, config))
+    text = literal_of(config) if isinstance(config, str) else None
+    return {text} if isinstance(text, str) and len(text) < _LONGEST and Path(text).is_file() else set()
+
+
+def _values_of(key: str, config: Any) -> list[Any]:
+    """The values of a key on any level."""
+    if isinstance(config, Mapping):
+        own = [config[key]] if key in config else []
+        return own + [value for one in config.values() for value in _values_of(key, one)]
+    return [value for one in config for value in _values_of(key, one)] if isinstance(config, (list, tuple)) else []
 
 
 def _hash_of(weights: Mapping[str, torch.Tensor]) -> str:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from monai_al.bundle import PythonTraining, RoundTraining
-from monai_al.distributed import Team
+from monai_al.distributed import Team, own_folder
 from monai_al.engines.members import Members
 from monai_al.engines.round_weights import trained_weights
 from monai_al.engines.settings import LoopSettings
@@ -27,7 +27,7 @@ from monai_al.records import Item
 from monai_al.sources import Source, summary_of
 from monai_al.uncertainty import Measure
 
-__all__ = ["Networks", "SharedWork", "TrainingTask"]
+__all__ = ["Networks", "SharedWork", "TrainedWeights", "TrainingTask"]
 
 
 class Networks(NamedTuple):
@@ -44,6 +44,22 @@ class Networks(NamedTuple):
 
     round: int
     members: Sequence[int]
+
+
+class TrainedWeights(NamedTuple):
+    """What a training gave.
+
+    Args:
+        weights: the ``state_dict`` of the network.
+        seconds: how long it took.
+
+    Example:
+        >>> TrainedWeights({}, 3.5).seconds
+        3.5
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -109,8 +125,8 @@ class SharedWork:
 
     # -- trainings -------------------------------------------------------------------------------------------------
 
-    def trained(self, tasks: Sequence[TrainingTask], *, one_each: bool = False) -> Iterator[Mapping[str, torch.Tensor]]:
-        """The weights of some networks, in order, as they come.
+    def trained(self, tasks: Sequence[TrainingTask], *, one_each: bool = False) -> Iterator[TrainedWeights]:
+        """The weights of some networks, in order, as they come, and how many seconds each training took.
 
         Args:
             tasks: the networks.
@@ -129,16 +145,17 @@ class SharedWork:
             else:
                 yield self.team.together("train", task=wave[0])
 
-    def _train_one_each(self, team: Team, tasks: Sequence[TrainingTask]) -> Mapping[str, torch.Tensor] | None:
+    def _train_one_each(self, team: Team, tasks: Sequence[TrainingTask]) -> TrainedWeights | None:
         return self._weights(team, tasks[team.rank]) if team.rank < len(tasks) else None
 
-    def _train(self, team: Team, task: TrainingTask) -> Mapping[str, torch.Tensor] | None:
-        weights = self._weights(team, task)
-        return weights if team.first else None
+    def _train(self, team: Team, task: TrainingTask) -> TrainedWeights | None:
+        trained = self._weights(team, task)
+        return trained if team.first else None
 
-    def _weights(self, team: Team, task: TrainingTask) -> Mapping[str, torch.Tensor]:
+    def _weights(self, team: Team, task: TrainingTask) -> TrainedWeights:
+        start = time.perf_counter()
         with self._scratch(team, task.round) as scratch:
-            return trained_weights(
+            weights = trained_weights(
                 self.training,
                 self.source,
                 scratch,
@@ -150,6 +167,7 @@ class SharedWork:
                 state=task.state,
                 pretrained=task.pretrained,
             )
+        return TrainedWeights(weights, time.perf_counter() - start)
 
     @contextmanager
     def _scratch(self, team: Team, round: int) -> Iterator[Path]:
@@ -159,8 +177,8 @@ class SharedWork:
             yield folder
             shutil.rmtree(folder)
             return
-        with tempfile.TemporaryDirectory() as name:
-            yield Path(name)
+        with own_folder() as folder:
+            yield folder
 
     # -- scoring ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import logging
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ BUG = 1
 """Exit status of a command that ran into a bug."""
 USER_ERROR = 2
 """Exit status of a command that cannot do what it was asked for."""
+_SAME_ERROR = 3.0  # seconds
 _INTERRUPTED, _PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE
 
 _COMMAND_LINES = ("monai.bundle.__main__", "monai_al.__main__")
@@ -95,8 +97,7 @@ def show_failure(error: BaseException) -> int:
         return status
     message = told(error)
     if message is not None:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of torchrun on a machine one tells for all
-            _print(f"error: {message}")
+        _print(f"error: {_told_by_another()}{message}")
         return USER_ERROR
     log = log_of(errors) or keep_traceback(error, _output_dir(errors))
     where = f"all of it is in {log}" if log else "no log of it could be written"
@@ -167,6 +168,18 @@ def _leave_stdout() -> None:
     """Let what is still buffered go nowhere, so that Python does not complain at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told_by_another() -> str:
+    """Which process of several tells something; all but the first wait until that has had the time to tell the same."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0" or os.environ.get("WORLD_SIZE", "1") == "1":
+        return ""
+    try:
+        time.sleep(_SAME_ERROR)
+    except KeyboardInterrupt:  # it has, and the launcher ends this one
+        raise SystemExit(USER_ERROR) from None
+    return f"process {rank}: "
 
 
 def _print(message: str) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from ignite.engine import Engine
@@ -28,6 +28,7 @@ class VolumeScoresHandler(WholeVolumeHandler):
         n_classes: number of classes with the background.
         activation: softmax, sigmoid or none; of several channels the most probable class is taken, one channel is
             thresholded at 0.5.
+        volumes: those to score, where another process scores the others; None: all.
 
     Raises:
         ValueError: an item has no ground truth, or the activation is ``"multilabel"``; during the run: a volume lacks
@@ -41,11 +42,18 @@ class VolumeScoresHandler(WholeVolumeHandler):
         []
     """
 
-    def __init__(self, items: Sequence[Item], cache: VolumeCache, n_classes: int, activation: str = "softmax") -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        cache: VolumeCache,
+        n_classes: int,
+        activation: str = "softmax",
+        volumes: Collection[str] | None = None,
+    ) -> None:
         without = [item.id for item in items if item.label is None]
         if without:
             raise ValueError(f"{len(without)} items to be scored have no ground truth, such as {without[0]!r}")
-        super().__init__(items, cache, activation)
+        super().__init__(items, cache, activation, volumes)
         self.n_classes = n_classes
         self.scores: list[tuple[str, str, VolumeScores]] = []
         self.outside: dict[str, dict[str, int]] = {}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ class WholeVolumeHandler(ABC):
         items: the items the evaluator predicts; all slices of every volume.
         cache: where their volumes lie.
         activation: softmax, sigmoid or none.
+        volumes: those of the items' volumes that are gathered, where another process gathers the others; None: all.
 
     Raises:
         ValueError: the activation is ``"multilabel"``; during the run: a volume lacks slices, or an item is predicted
@@ -42,12 +43,20 @@ class WholeVolumeHandler(ABC):
         'softmax'
     """
 
-    def __init__(self, items: Sequence[Item], cache: VolumeCache, activation: str = "softmax") -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        cache: VolumeCache,
+        activation: str = "softmax",
+        volumes: Collection[str] | None = None,
+    ) -> None:
         if activation == "multilabel":
             raise ValueError("overlapping classes have no label map; score their channels one by one")
         self.cache = cache
         self.activation = activation
         self._items = {item.id: item for item in items}
+        own = items if volumes is None else [item for item in items if item.volume in volumes]
+        self._own = {item.id: item for item in own}
         self._left: dict[str, set[str]] = {}
         self._planes: dict[str, torch.Tensor] = {}
 
@@ -68,9 +77,9 @@ class WholeVolumeHandler(ABC):
 
     def _start(self, engine: Engine) -> None:
         self._planes, self._left = {}, {}
-        for item in self._items.values():
+        for item in self._own.values():
             self._left.setdefault(item.volume, set()).add(item.id)
-        for item in self._items.values():
+        for item in self._own.values():
             if item.slice is not None and len(self._left[item.volume]) != len(self.cache.get(item).image):
                 raise ValueError(
                     f"volume {item.volume!r} has {len(self.cache.get(item).image)} slices but "
@@ -83,7 +92,7 @@ class WholeVolumeHandler(ABC):
         batch: Any = engine.state.batch
         predictions = probabilities(output["pred"].detach(), self.activation)
         for id, prediction in zip(batch["id"], predictions, strict=True):
-            if id in self._items:  # a batch may also hold slices of a volume that another process gathers
+            if self._items[id].id in self._own:
                 self._take(self._items[id], prediction)
 
     def _take(self, item: Item, prediction: torch.Tensor) -> None:

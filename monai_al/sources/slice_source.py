@@ -114,8 +114,7 @@ class SliceSource:
             volumes: those to score, in those batches of all items that hold them; None: all.
             batch_size: items per batch, at most.
         """
-        own = items if volumes is None else [item for item in items if item.volume in volumes]
-        scorer = VolumeScoresHandler(own, self.cache, len(self.data.classes), trained.activation)
+        scorer = VolumeScoresHandler(items, self.cache, len(self.data.classes), trained.activation, volumes)
         loader = self.loader(items, batch_size=batch_size)
         if volumes is not None:
             wanted = {place for place, item in enumerate(items) if item.volume in volumes}

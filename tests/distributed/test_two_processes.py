@@ -27,7 +27,7 @@ def launched(*words):
 def found():
     done = launched()
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout) | {"stderr": done.stderr}
 
 
 def test_the_group_is_seen_only_where_all_take_part(found):
@@ -55,13 +55,30 @@ def test_a_training_is_that_of_one_process(found, batch_size):
 
 def test_processes_keep_one_step_and_one_set_of_statistics(found):
     assert found["statistics"] is True
-    assert found["stopping"] == [4, 5]  # the first has done four; told by the other, it does not do the fifth
+    by_first, by_second = found["stopping"]  # after steps 3, 4, 9 of 3, 3, 3, and after the first epoch
+    assert by_first == [3, 4, 9, 3]
+    assert by_second == [3, 5, 9, 3]  # the fifth is begun and not done
     assert found["early"] == 6
 
 
 def test_scores_are_those_of_one_process_bit_for_bit(found):
     for of_batch_size in found["scores"]:
         assert of_batch_size == dict.fromkeys(("entropy", "bald", "tta", "embedding"), True)
+
+
+def test_a_run_after_one_that_failed_is_done_by_all(found):
+    assert found["third"] == ["process 0 of the third run", "process 1 of the third run"]
+
+
+def test_workers_of_a_loader_with_a_generator_draw_differently(found):
+    first, second = found["drawing"]
+    assert len(first) == len(second) == 3
+    assert not set(first) & set(second)
+
+
+def test_an_error_in_the_first_batch_is_told(found):
+    for rank in range(2):
+        assert f"process {rank} tells of it" in found["stderr"]
 
 
 def test_a_failure_elsewhere_is_told_and_the_rest_goes_on(found):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 
 import ignite.distributed as idist
 import torch
@@ -14,7 +15,8 @@ import torch.distributed as dist
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
-from monai.handlers import EarlyStopHandler, ValidationHandler
+from monai.handlers import CheckpointSaver, EarlyStopHandler, ValidationHandler
+from monai.transforms import RandGaussianNoised
 from monai.utils import set_determinism
 
 from monai_al.distributed import ProcessError, Team, train_together
@@ -98,19 +100,70 @@ def statistics(team):
 class StopsThere:
     """Terminates the trainer of one process alone."""
 
-    def __init__(self, rank, iteration):
-        self.rank, self.iteration = rank, iteration
+    def __init__(self, rank, event):
+        self.rank, self.event = rank, event
 
     def attach(self, engine):
-        engine.add_event_handler(Events.ITERATION_COMPLETED(once=self.iteration), self)
+        engine.add_event_handler(self.event, self)
 
     def __call__(self, engine):
         if dist.get_rank() == self.rank:
             engine.terminate()
 
 
-def stopping(team, rank):
-    return trained(4, [], team=team, handlers=[lambda network: StopsThere(rank, 4)])[2]
+def stopping(team, rank, step, epoch=None):
+    """How many steps the first process has begun; an epoch has three."""
+    event = Events.ITERATION_COMPLETED(once=step) if epoch is None else Events.EPOCH_COMPLETED(once=epoch)
+    return trained(4, [], team=team, handlers=[lambda network: StopsThere(rank, event)])[2]
+
+
+class FailsAtOnce:
+    """As a network that cannot take the first batch, in a trainer with a handler that sees errors before ours."""
+
+    def __init__(self, network):
+        network.register_forward_hook(self.fail)
+        self.folder = tempfile.mkdtemp()
+        self.saver = CheckpointSaver(self.folder, {"network": network}, save_final=True)
+
+    def fail(self, *_):
+        raise ValueError("the first batch cannot be taken")
+
+    def attach(self, engine):
+        self.saver.attach(engine)
+
+
+def failing_at_once(team):
+    try:
+        trained(4, [], team=team, handlers=[FailsAtOnce])
+    except ValueError:
+        print(f"process {team.rank} tells of it", file=sys.__stderr__, flush=True)
+
+
+def drawing(team, workers):
+    """What the workers of a loader with a generator of its own draw."""
+    set_determinism(0)
+    drawn = []
+    network = torch.nn.Conv2d(2, 1, 1)
+    empty = [{"image": torch.zeros(2, 6, 6), "label": torch.zeros(1, 6, 6)} for _ in range(12)]
+    data = Dataset(empty, RandGaussianNoised("image", prob=1))
+    loader = DataLoader(data, batch_size=4, num_workers=workers, generator=torch.Generator())
+    trainer = SupervisedTrainer(
+        torch.device("cpu"),
+        1,
+        loader,
+        network,
+        torch.optim.SGD(network.parameters(), 0.1),
+        torch.nn.MSELoss(),
+        decollate=False,
+    )
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda: drawn.append(float(trainer.state.batch["image"].mean()))
+    )
+    with train_together(trainer, seed=0):
+        trainer.run()
+    gathered = [None] * team.size
+    dist.all_gather_object(gathered, drawn, group=team.group)
+    return gathered
 
 
 def early(team):
@@ -163,7 +216,10 @@ def failing(team, rank):
     return team.rank
 
 
-JOBS = {job.__name__: job for job in (training, statistics, stopping, early, scoring, seen, failing)}
+JOBS = {
+    job.__name__: job
+    for job in (training, statistics, stopping, early, scoring, seen, failing, failing_at_once, drawing)
+}
 
 
 def main():
@@ -171,6 +227,12 @@ def main():
         team.jobs |= JOBS
         if not team.first:
             team.serve()
+            with Team.of_launched() as second:
+                second.jobs["who"] = lambda team: "a process of the second run"
+                second.serve()
+            with Team.of_launched() as third:
+                third.jobs["who"] = lambda team: f"process {team.rank} of the third run"
+                third.serve()
             return
         if sys.argv[1:]:  # a failure in the midst of what all do in step
             team.together("failing", rank=int(sys.argv[1]))
@@ -181,7 +243,10 @@ def main():
             both = team.together("training", batch_size=batch_size)
             found["training"][batch_size] = {"alone": weights(alone), "alone_steps": steps, **both}
         found["statistics"] = team.together("statistics")
-        found["stopping"] = [team.together("stopping", rank=rank) for rank in range(2)]
+        stops = [{"step": 3}, {"step": 4}, {"step": 9}, {"step": None, "epoch": 1}]
+        found["stopping"] = [[team.together("stopping", rank=rank, **stop) for stop in stops] for rank in range(2)]
+        found["drawing"] = team.together("drawing", workers=1)
+        team.together("failing_at_once")
         found["early"] = team.together("early")
         found["scores"] = []
         for batch_size in (1, 3, 4, 20):
@@ -193,7 +258,15 @@ def main():
         except ProcessError as error:
             found["failure"] = str(error)
         found["after"] = team.each("seen")
-        print(json.dumps(found))
+    try:
+        with Team.of_launched():
+            raise ValueError("this run fails before its first job")
+    except ValueError:
+        pass
+    with Team.of_launched() as third:
+        third.jobs["who"] = lambda team: f"process {team.rank} of the third run"
+        found["third"] = third.each("who")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -271,7 +271,7 @@ def test_the_member_that_is_best_on_validation_is_tested_and_scored(learner, tmp
     again = evaluate_items(best.source, winner, best.test.items)
     assert again["dice_3d"]["mean"] == metrics["dice_3d"]["mean"]
     chosen = best.folder.query(1)
-    (uncertain,) = best.view._found(1, best.pool.items, best.strategy.needs()).values()
+    (uncertain,) = best.view._found(1, np.arange(len(best.pool)), best.strategy.needs()).values()
     positions = [best.pool.index(item.id) for item in chosen.items]
     np.testing.assert_allclose([item.score for item in chosen.items], uncertain[positions], rtol=1e-6)
 

@@ -15,8 +15,8 @@ from monai_al.assets import find_asset
 from monai_al.engines import ActiveLearner
 from monai_al.engines.shared_models import SharedModels, what_decides
 from monai_al.engines.shared_work import TrainingTask
-from monai_al.records import DataError
-from monai_al.sources import source_of
+from monai_al.records import DataError, Pool
+from monai_al.sources import SliceSource, source_of
 from monai_al.strategies import Random, Uncertainty
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,7 +70,8 @@ def test_another_seed_or_config_trains_its_own(run):
         "validation": {"overrides": {"validation_fraction": 0.34}},
     }.items():
         assert len(run(name, Random(), **changed)[1]) == 2, name
-    assert len(run("where it lies", Random(), overrides={"num_workers": 1})[1]) == 1
+    assert len(run("workers", Random(), overrides={"num_workers": 1})[1]) == 2  # who draw otherwise
+    assert len(run("the same", Random())[1]) == 1
 
 
 def test_what_decides_differs_with_each_part(tmp_path):
@@ -79,11 +80,11 @@ def test_what_decides_differs_with_each_part(tmp_path):
     training = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path)})
     source = source_of(training)
     task = TrainingTask(0, "train member 0", source.data.part("train")[:2])
-    plain = what_decides(task, training, source.cache, seed=0)
+    plain = what_decides(task, training, source, seed=0)
     label = source.data.part("train")[-1].label  # of another volume
     relabeled = [dataclasses.replace(item, label=label) for item in task.items]
     others = [
-        what_decides(dataclasses.replace(task, **changed), training, source.cache, seed=0)
+        what_decides(dataclasses.replace(task, **changed), training, source, seed=0)
         for changed in (
             {"purpose": "train member 1"},
             {"items": task.items[:1]},
@@ -93,10 +94,28 @@ def test_what_decides_differs_with_each_part(tmp_path):
             {"pretrained": {"a": torch.ones(2)}},
         )
     ]
-    others += [what_decides(task, training, source.cache, seed=1)]
-    others += [what_decides(task, training, source.cache, seed=0, processes=2)]
+    others += [what_decides(task, training, source, seed=1)]
+    weights = tmp_path / "weights.pt"
+    for content in (b"some", b"others"):
+        weights.write_bytes(content)
+        with_file = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path), "phantom": SMALL["phantom"]})
+        with_file.overrides["colours"] = str(weights)
+        others += [what_decides(task, with_file, source, seed=0)]
+    with_workers = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path), "num_workers": 1})
+    others += [what_decides(task, with_workers, source, seed=0)]
+    pools = [
+        Pool(source.data.items, classes=["background", "liver"], label_values=source.data.label_values),
+        Pool(source.data.items, classes=source.data.classes, label_values={0: 0, 2: 1}),
+    ]
+    others += [what_decides(task, training, SliceSource(pool, source.cache), seed=0) for pool in pools]
+    held_out = SliceSource(
+        Pool([dataclasses.replace(item, split="validation") for item in task.items[:1]]), source.cache
+    )
+    held_out.data.classes, held_out.data.label_values = source.data.classes, source.data.label_values
+    others += [what_decides(task, training, held_out, seed=0)]
+    others += [what_decides(task, training, source, seed=0, processes=2)]
     torch.set_num_threads(2)
-    others += [what_decides(task, training, source.cache, seed=0)]
+    others += [what_decides(task, training, source, seed=0)]
     folders = {str(folder) for folder in SharedModels(tmp_path, [plain, *others]).folders}
     assert len(folders) == 1 + len(others)
 

@@ -53,7 +53,9 @@ def test_every_strategy_asks_for_what_it_asks_for_in_one_process(tmp_path):
 
 @pytest.mark.nightly
 def test_every_kind_of_training_runs_and_a_killed_pretraining_goes_on(tmp_path):
-    found = printed("two_process_trainings.py", tmp_path)
+    by_itself, another_number, *found = printed("two_process_trainings.py", tmp_path)
+    assert by_itself == {"by itself": [0, 0], "left": ["best.pt", "model.pt"]}
+    assert another_number == {"another number": [[0], [0, 0]], "told": True}
     trained = [one for one in found if "training" in one]
     killed = [one for one in found if "killed in" in one]
     assert len(trained) == 11

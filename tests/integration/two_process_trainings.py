@@ -53,6 +53,9 @@ RUNS = {  # bundle, overlays, settings
 
 
 def main(folder: Path, names: list[str]) -> None:
+    if not names:
+        by_itself(folder)
+        another_number(folder)
     for name, (bundle, overlays, settings) in RUNS.items():
         if names and name not in names:
             continue
@@ -73,6 +76,34 @@ def main(folder: Path, names: list[str]) -> None:
         if "pretrain_epochs" in settings:
             kill_in_pretraining(folder, run, name)
         shutil.rmtree(folder / "run", ignore_errors=True)
+
+
+def by_itself(folder: Path) -> None:
+    """A training config with the overlay, which a loop does not share out."""
+    files = [ROOT / "bundles" / SPLEEN / "configs" / "train.yaml", ROOT / "configs" / "training" / "multi_gpu.yaml"]
+    own = {"budget", "rounds", "threads"}
+    given = {name: value for name, value in {**SETTINGS, **BEST}.items() if name not in own}
+    places = {"output_dir": str(folder / "run"), "cache_dir": str(folder / "cache")}
+    ended = in_forks(lambda: monai.bundle.run(config_file=[str(file) for file in files], **given, **places), 2)
+    left = sorted(file.name for file in (folder / "run").rglob("*") if file.is_file())
+    print(json.dumps({"by itself": ended, "left": left}), flush=True)
+    shutil.rmtree(folder / "run")
+
+
+def another_number(folder: Path) -> None:
+    """One process begins a run with an encoder, two go on with it."""
+
+    def run(rounds: int) -> None:
+        file = ROOT / "bundles" / CARDIAC / "configs" / "active_learning.yaml"
+        places = {"output_dir": str(folder / "run"), "cache_dir": str(folder / "cache")}
+        given = {**SETTINGS, **PRETRAINED, "pretrain_batch_size": 6, "rounds": rounds}
+        monai.bundle.run(config_file=[str(file)], **given, **places)
+
+    ended = [in_forks(lambda: run(1), 1), in_forks(lambda: run(2), 2)]
+    log = (folder / "run" / "log.txt").read_text(encoding="utf-8")
+    told = "started with 1 processes and goes on with 2" in log
+    print(json.dumps({"another number": ended, "told": told}), flush=True)
+    shutil.rmtree(folder / "run")
 
 
 def kill_in_pretraining(folder: Path, run, name: str) -> None:
