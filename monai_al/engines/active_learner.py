@@ -20,7 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from monai_al.annotators import Annotator, Oracle, Work, ask
 from monai_al.annotators.places import with_places
-from monai_al.bundle import PythonTraining, TrainingConfig
+from monai_al.bundle import TrainingConfig
 from monai_al.bundle.opened_training import open_training
 from monai_al.bundle.run_record import EXECUTED, plain, run_record
 from monai_al.distributed import Team, device_identity, refuse_shared_devices
@@ -41,7 +41,7 @@ from monai_al.engines.components import check_components
 from monai_al.engines.done_before import CURVE, is_finished
 from monai_al.engines.encoder import EncoderTraining
 from monai_al.engines.initial_set import first_strategy
-from monai_al.engines.labeled_validation import LABELED, split_labeled, without_patients_of
+from monai_al.engines.labeled_validation import LABELED
 from monai_al.engines.loop_log import (
     tell_answer,
     tell_answered,
@@ -55,13 +55,13 @@ from monai_al.engines.loop_log import (
     tell_unused_validation,
     tell_waiting,
 )
+from monai_al.engines.member_training import MemberTraining
 from monai_al.engines.members import Members
-from monai_al.engines.pseudo_labeling import pseudo_labeled, record_pseudo_labels, without_foreground
+from monai_al.engines.pseudo_labeling import record_pseudo_labels, without_foreground
 from monai_al.engines.round_events import RoundEvents
 from monai_al.engines.round_metrics import RoundMetrics
-from monai_al.engines.settings import BUNDLE, PREVIOUS, LoopSettings
-from monai_al.engines.shared_models import SharedModels, what_decides
-from monai_al.engines.shared_work import SharedWork, TrainingTask
+from monai_al.engines.settings import BUNDLE, LoopSettings
+from monai_al.engines.shared_work import SharedWork
 from monai_al.engines.strategy_view import StrategyView
 from monai_al.engines.threads import torch_threads
 from monai_al.engines.warm_start import WarmStart
@@ -71,7 +71,6 @@ from monai_al.inferers import TrainedNetwork
 from monai_al.passes import predict_volume
 from monai_al.records import (
     TEST,
-    DataError,
     Item,
     Labels,
     Query,
@@ -371,7 +370,8 @@ class ActiveLearner(Engine):
             tell_waiting(number, waiting, self.annotator.name, self.folder.path, problems)
             self.terminate()
             return {}
-        self._train(number)
+        if MemberTraining(self.work, self._pretrained).train(number):
+            self.fire_event(RoundEvents.ROUND_TRAINED)
         evaluated, selected = self.folder.metrics(number) is not None, self.folder.query(number + 1) is not None
         if not evaluated:
             start = time.perf_counter()
@@ -447,63 +447,6 @@ class ActiveLearner(Engine):
         items = tuple(QueryItem(self.pool[int(i)].id, reason="initial set, random") for i in picks)
         return Query(0, "random", seed, items)
 
-    def _train(self, number: int) -> None:
-        items = self.folder.labels(number).of_items(self._labeled_items(number))
-        if not items:
-            raise DataError(
-                f"no item of round {number} has a label, so there is nothing to train on: all that were asked for were "
-                "refused; give another output_dir with another --seed or a larger --budget"
-            )
-        validation = None
-        if self.settings.validate_on == LABELED:
-            items, validation = split_labeled(items, self.settings.seed)
-        items += without_patients_of(validation or (), pseudo_labeled(self.folder, number, self.pool))
-        missing = [
-            member for member in range(self.members.number) if not self.folder.model_path(number, member).exists()
-        ]
-        tasks = []
-        for member in missing:
-            state = self._initial_state(number, member)
-            pretrained = self._pretrained() if state is None else None
-            purpose = f"train member {member}"
-            tasks.append(TrainingTask(number, purpose, items, validation, state=state, pretrained=pretrained))
-        with self._shared(number, tasks).locked() as shared:
-            left = []  # the encoder's training has a time of its own
-            for place, member in enumerate(missing):
-                if (found := shared.found(place)) is None:
-                    left.append(place)
-                    continue
-                self._keep_model(number, member, *found)
-                logger.info("round %d: the network was trained by another run, and is taken from the cache", number)
-            trained = self.work.trained([tasks[place] for place in left], one_each=self.members.number > 1)
-            start = time.perf_counter()
-            for place, (weights, seconds) in zip(left, trained, strict=True):
-                self._keep_model(number, missing[place], weights, time.perf_counter() - start)
-                shared.keep(place, weights, seconds)
-                start = time.perf_counter()
-        if missing:
-            self.fire_event(RoundEvents.ROUND_TRAINED)
-
-    def _shared(self, number: int, tasks: Sequence[TrainingTask]) -> SharedModels:
-        """The networks that other runs train, too: none but those of the first round."""
-        cache, training = self.source.cache, self.training
-        if number or not self.settings.share_first_model or cache is None or isinstance(training, PythonTraining):
-            return SharedModels(None, [])
-        together = self.work.team.size if self.members.number == 1 else 1
-        seed = self.settings.seed
-        asked = [what_decides(task, training, self.source, seed=seed, processes=together) for task in tasks]
-        return SharedModels(cache.cache_dir, asked)
-
-    def _keep_model(self, number: int, member: int, weights: Mapping[str, torch.Tensor], seconds: float) -> None:
-        self.folder.write_model(number, member, functools.partial(torch.save, {"model": weights}))
-        spent = self.folder.timings(number).get("train_s", 0.0) if member else 0.0
-        self.folder.add_timing(number, train_s=spent + seconds)
-
-    def _initial_state(self, number: int, member: int) -> Mapping[str, torch.Tensor] | None:
-        if self.settings.initial_weights != PREVIOUS or number == 0:
-            return None
-        return self.members.state(number - 1, member)
-
     def _pretrained(self) -> Mapping[str, torch.Tensor] | None:
         return None if self.warm_start is None else self.warm_start.weights(self.folder, self.view.trained_encoder)
 
@@ -526,9 +469,6 @@ class ActiveLearner(Engine):
         self.folder.add_timing(number - 1, score_s=scored - start, select_s=selected - scored)
 
     # -- details ---------------------------------------------------------------------------------------------------
-
-    def _labeled_items(self, number: int) -> list[Item]:
-        return [self.pool[self.pool.index(id)] for id in self.folder.labeled(number)]
 
     def _record(self) -> dict[str, Any]:
         settings = self.settings.results() | {
