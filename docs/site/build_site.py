@@ -31,6 +31,7 @@ PACKAGES = {
     "annotators": "who answers",
     "datasets": "from folders to pools",
     "data": "voxels: readers, geometry, caches",
+    "distributed": "several processes for one run",
     "transforms": "transforms",
     "inferers": "one call, several predictions",
     "networks": "networks",
