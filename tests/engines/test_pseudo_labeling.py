@@ -20,6 +20,7 @@ from monai_al.data import Item, Pool, RunFolder, RunFolderError
 from monai_al.engines import ActiveLearner, active_learner
 from monai_al.engines.checks import check_parts
 from monai_al.engines.labeled_validation import split_labeled
+from monai_al.engines.member_training import MemberTraining
 from monai_al.engines.pseudo_labeling import without_foreground
 from monai_al.passes import predict_volume
 from monai_al.records import read_pseudo_labels
@@ -185,15 +186,15 @@ def test_a_run_that_was_stopped_ends_with_the_same_files(learner, monkeypatch, a
 
 def test_a_round_that_is_open_is_checked(learner, monkeypatch):
     run = learner(rounds=2)
-    train = ActiveLearner._train
+    train = MemberTraining.train
 
     def stop(self, number):
         if number == 1:
             raise Stopped
-        train(self, number)
+        return train(self, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ActiveLearner, "_train", stop)
+        patch.setattr(MemberTraining, "train", stop)
         with pytest.raises(Stopped):
             run.run()
     place = run.folder.round_path(1)
