@@ -474,7 +474,7 @@ BUGS = [
     Case(
         name="a bug in the loop",
         command=loop(),
-        during={"monai_al.engines.active_learner.ActiveLearner._train": raising(KeyError("secret"))},
+        during={"monai_al.engines.member_training.MemberTraining.train": raising(KeyError("secret"))},
         status=1,
         says=["KeyError: secret", "a bug", "all of it is in run/log.txt"],
         leaves=BEGUN,

@@ -20,7 +20,7 @@ def launched(*words):
     """A script that torchrun starts twice."""
     script = Path(__file__).with_name("two_processes.py")
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), *words]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=LIMIT)
+    return subprocess.run(line, capture_output=True, encoding="utf-8", check=False, timeout=LIMIT)
 
 
 @pytest.fixture(scope="module")

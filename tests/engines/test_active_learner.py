@@ -23,6 +23,7 @@ from monai_al.datasets import phantom
 from monai_al.engines import ActiveLearner, RoundEvents
 from monai_al.engines.checks import check_truth
 from monai_al.engines.labeled_validation import split_labeled
+from monai_al.engines.member_training import MemberTraining
 from monai_al.passes import answer_dice
 from monai_al.report import write_learning_curve
 from monai_al.selection import top_k
@@ -330,7 +331,7 @@ def test_one_labeled_patient_cannot_be_trained_and_validated_on(learner, caplog)
 
 
 def test_killed_between_answer_and_training_the_other_oracle_starts_afresh(learner, tmp_path, monkeypatch):
-    monkeypatch.setattr(ActiveLearner, "_train", lambda self, number: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(MemberTraining, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         learner(Random(), annotator=DrawingOracle()).run()
     assert files_of(tmp_path / "run", "round_00/answers/**/*")
