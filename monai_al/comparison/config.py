@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -333,4 +334,9 @@ def _check_published(published: Any, need: Callable[[bool, str], None]) -> None:
 def _ids(config: str) -> set[str]:
     """The ids of a config file, JSON or YAML; none of one that is not there, which is told where it is read."""
     file = Path(config)
-    return set(yaml.safe_load(file.read_text(encoding="utf-8")) or ()) if file.is_file() else set()
+    return _ids_in(file.read_text(encoding="utf-8")) if file.is_file() else set()
+
+
+@functools.lru_cache(maxsize=16)
+def _ids_in(text: str) -> set[str]:
+    return set(yaml.safe_load(text) or ())

@@ -87,8 +87,8 @@ def test_an_entry_is_found_by_the_content_of_the_file(entry_of, weights, tmp_pat
         ({"seed": 3}, True),
         ({"steps": 9, "learning_rate": 0.1, "channels": [8, 16]}, True),
         ({"encoder_std": [0.3, 0.3, 0.3]}, False),
-        ({"encoder_size": [40, 40]}, False),
-        ({"encoder_range": [0, 2]}, False),
+        pytest.param({"encoder_size": [40, 40]}, False, marks=pytest.mark.nightly),
+        pytest.param({"encoder_range": [0, 2]}, False, marks=pytest.mark.nightly),
     ],
 )
 def test_an_entry_is_shared_by_all_that_embed_alike(entry_of, weights, more, same):

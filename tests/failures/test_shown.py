@@ -67,7 +67,8 @@ def test_in_earnest_and_into_the_run_folder(tmp_path):
     files = [str(CONFIGS / "active_learning.yaml"), "mine.yaml"]
     done = subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files), "--output_dir", "run"],
-        capture_output=True, encoding="utf-8", cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, encoding="utf-8", cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()

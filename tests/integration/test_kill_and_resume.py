@@ -18,7 +18,7 @@ import pytest
 @pytest.mark.parametrize(
     ("step", "strategy", "n_files"),
     [
-        (30, "selective", 6),
+        (12, "selective", 6),
         pytest.param(1, "selective", 6, marks=pytest.mark.nightly),
         pytest.param(1, "ceal", 7, marks=pytest.mark.nightly),  # one of them the pseudo labels
     ],
