@@ -52,7 +52,7 @@ def test_the_traceback_of_a_bug_lies_where_the_last_line_says(capsys, monkeypatc
 def test_in_earnest_and_into_the_run_folder(tmp_path):
     """MONAI's own command line; a module that a config imports puts the bug into the loop."""
     (tmp_path / "defect.py").write_text(
-        "import monai_al.engines.round_metrics as a\na.evaluate_items = lambda *_, **__: 1 / 0"
+        "import monai_al.engines.shared_work as a\na.volume_scores = lambda *_, **__: 1 / 0"
     )
     (tmp_path / "mine.yaml").write_text(
         textwrap.dedent("""\
