@@ -8,7 +8,6 @@ import contextlib
 import datetime
 import logging
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -28,7 +27,6 @@ __all__ = ["ProcessError", "Team"]
 
 _FAILED, _OVER = "monai_al/failed", "monai_al/over"
 _FAREWELL = datetime.timedelta(seconds=20)
-_BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError)  # what a connection that ends raises, also in mid-message
 
 
 class ProcessError(RuntimeError):
@@ -136,7 +134,7 @@ class Team:
         """Tell a broken connection for what it means."""
         try:
             yield
-        except _BROKEN as error:
+        except RuntimeError as error:
             if isinstance(error, ProcessError) or not _is_of_connection(error):
                 raise
             store = self._store()
@@ -158,7 +156,7 @@ class Team:
                         return
                     shown, job, arguments = message[0]
                     self._answer(shown, self.jobs[job], arguments)
-                except _BROKEN as error:
+                except RuntimeError as error:
                     if not _is_of_connection(error):
                         raise
                     raise SystemExit(1) from None
@@ -200,7 +198,7 @@ class Team:
         if self._at_work:
             close_group()
             return
-        with contextlib.suppress(*_BROKEN):  # they were ended already
+        with contextlib.suppress(RuntimeError):  # they were ended already
             dist.broadcast_object_list([None], src=0, group=self.group)
 
 
@@ -216,11 +214,7 @@ def _told(error: Exception) -> str:
 def _is_of_connection(error: BaseException) -> bool:
     """Whether an error, or one that it followed from, is of a connection that ended."""
     known = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo", "NCCL", "DistNetworkError")
-    return any(
-        isinstance(one, (pickle.UnpicklingError, EOFError))
-        or (isinstance(one, RuntimeError) and any(text in str(one) for text in known))
-        for one in chain(error)
-    )
+    return any(isinstance(one, RuntimeError) and any(text in str(one) for text in known) for one in chain(error))
 
 
 @contextlib.contextmanager

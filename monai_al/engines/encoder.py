@@ -9,11 +9,10 @@ import importlib.metadata
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -36,9 +35,10 @@ from monai_al.passes.sharing import own_batches
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import copy_stored, new_folder, read_json, write_json
 from monai_al.records.item import SLICE_AXIS
+from monai_al.records.waiting import alone_with
 from monai_al.sources import Source
 
-__all__ = ["EncoderTraining", "alone_with"]
+__all__ = ["EncoderTraining"]
 
 RECORD = "encoder.json"
 EMBEDDING, HELD_OUT = "encoder_embedding", "held_out"  # ids of the config
@@ -311,32 +311,6 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _under_way(folder: Path) -> Path:
     """Where a training that was killed left what it goes on from."""
     return folder.with_name(f"{folder.name}.training")
-
-
-@contextlib.contextmanager
-def alone_with(folder: Path, other: str) -> Iterator[None]:
-    """One process at a time makes an entry of a cache; the others say what another one does, and wait.
-
-    Args:
-        folder: the entry.
-        other: what is said.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as root, alone_with(Path(root) / "entry", "another one makes it"):
-        ...     print("made")
-        made
-    """
-    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logger.info("%s: waiting for it", other)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _encoder_of(trained: TrainedNetwork) -> torch.nn.Module:

@@ -16,12 +16,12 @@ import torch
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.run_record import results_of
 from monai_al.data import VolumeCache, fingerprint
-from monai_al.engines.encoder import alone_with
 from monai_al.engines.shared_work import TrainingTask
 from monai_al.networks import read_torch_file
 from monai_al.options import literal_of
 from monai_al.records import DataError, Item, content_hash
 from monai_al.records.files import new_folder, read_json, write_json
+from monai_al.records.waiting import alone_with
 from monai_al.sources import Source
 
 __all__ = ["SharedModels", "what_decides"]
