@@ -9,6 +9,8 @@ run does with its items. The steps:
 * save: a run folder is started;
 * again: the same folder, in another object, is read and compared with the same pool, as when a run goes on;
 * read: the pool of the folder, as the report and comparisons read it;
+* score, with ``--with_scoring``: entropy and the features of a layer, of images of 8 x 8 pixels that are made up on the
+  way, by a network of two convolutions: what scoring keeps of each item, and what it costs beside the network;
 * one query of 100 items by each of some strategies, made of scores and embeddings that are there already.
 
 Prints seconds for each step, the size of the files, and the largest resident memory of the process, of which 450 MB or
@@ -29,9 +31,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from monai_al.passes import score_items
 from monai_al.records import Item, Pool, Round, RunFolder, pool_record, slices_of, split_by_patient
 from monai_al.strategies import Strategy, TypiClust, Uncertainty
+from monai_al.uncertainty import Measure
 
 SIZES = (10_000, 100_000, 1_000_000)
 SLICES, BUDGET, FEATURES = 100, 100, 64
@@ -40,11 +45,12 @@ SLICES, BUDGET, FEATURES = 100, 100, 64
 def main() -> None:
     args = parse_args()
     if args.one is not None:
-        print(json.dumps(measured(args.one, args.with_typiclust)))
+        print(json.dumps(measured(args.one, args.with_typiclust, args.with_scoring)))
         return
     rows = []
     for size in args.sizes:
-        command = [sys.executable, __file__, "--one", str(size), *(["--with_typiclust"] if args.with_typiclust else [])]
+        more = [f"--{name}" for name in ("with_typiclust", "with_scoring") if getattr(args, name)]
+        command = [sys.executable, __file__, "--one", str(size), *more]
         rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     for name in rows[0]:
         print(f"{name:28}" + "".join(f"{row[name]:>14,.2f}" for row in rows), flush=True)
@@ -54,11 +60,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="SLICES")
     parser.add_argument("--with_typiclust", action="store_true", help=f"TypiClust, too, of {FEATURES} features")
+    parser.add_argument("--with_scoring", action="store_true", help=f"scoring, too, with {FEATURES} features")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def measured(size: int, with_typiclust: bool) -> dict[str, float]:
+def measured(size: int, with_typiclust: bool, with_scoring: bool) -> dict[str, float]:
     """Step -> seconds, and the sizes."""
     found: dict[str, float] = {"slices": size}
 
@@ -78,6 +85,9 @@ def measured(size: int, with_typiclust: bool) -> dict[str, float]:
         with step("again"):
             RunFolder(folder).start(asked(len(part)), pool_record(pool, hashes))
         found["files, MB"] = sum(path.stat().st_size for path in Path(folder).rglob("*")) / 1e6
+        if with_scoring:
+            with step("score"):
+                score_items(a_network(), MadeUp(size), {"entropy": Measure("entropy"), "features": "0"})
         for name, strategy in strategies(with_typiclust).items():
             with step(f"query: {name}"):
                 strategy.query(a_round(part, typical=isinstance(strategy, TypiClust)), BUDGET)
@@ -105,6 +115,26 @@ def a_round(pool: Pool, *, typical: bool) -> Round:
     labeled = rng.choice(len(pool), len(pool) // 100, replace=False)
     embeddings = {"encoder": rng.random((len(pool), FEATURES), dtype=np.float32)} if typical else {}
     return Round(1, pool, labeled, 0, {"entropy": rng.random(len(pool))}, embeddings)
+
+
+class MadeUp:
+    """Batches of images that nobody keeps."""
+
+    def __init__(self, size: int, batch_size: int = 64) -> None:
+        self.starts = range(0, size, batch_size)
+        self.ends = [min(start + batch_size, size) for start in self.starts]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        for start, end in zip(self.starts, self.ends, strict=True):
+            yield {"image": torch.rand(end - start, 1, 8, 8), "id": [f"item{i}" for i in range(start, end)]}
+
+
+def a_network() -> torch.nn.Module:
+    """A network with a layer of as many features as an embedding has numbers."""
+    return torch.nn.Sequential(torch.nn.Conv2d(1, FEATURES, 3, padding=1), torch.nn.Conv2d(FEATURES, 3, 1)).eval()
 
 
 def strategies(with_typiclust: bool) -> dict[str, Strategy]:

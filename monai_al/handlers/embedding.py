@@ -14,6 +14,7 @@ from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 from torch import nn
 
+from monai_al.handlers.growing_rows import GrowingRows
 from monai_al.handlers.item_ids import ItemIds
 from monai_al.handlers.named_embeddings import BOTTLENECK, bottleneck_of, is_pixels, layer_and_grid, pixel_rows
 from monai_al.handlers.result_files import of_this_process, result_path
@@ -93,8 +94,8 @@ class EmbeddingHandler:
 
     @property
     def embeddings(self) -> np.ndarray:
-        """float32 ``(N, D)`` in the order of the visit."""
-        return np.concatenate(self._parts) if self._parts else np.empty((0, 0), dtype=np.float32)
+        """float32 ``(N, D)`` in the order of the visit; memory-mapped from a temporary file where they are many."""
+        return self._rows.array()
 
     def attach(self, engine: Engine) -> None:
         """Embed the items of every run of this evaluator; a run forgets the one before.
@@ -113,7 +114,7 @@ class EmbeddingHandler:
     def reset(self) -> None:
         """Forget all embeddings and ids."""
         self._items.reset()
-        self._parts: list[np.ndarray] = []
+        self._rows = GrowingRows()
 
     def publish(self, engine: Any) -> None:
         """Leave embeddings and ids in ``engine.state``, beside those of other such handlers, and in the file."""
@@ -137,12 +138,12 @@ class EmbeddingHandler:
                 f"layer {self.layer!r} gives embeddings that are not finite for item {items}: look for NaN in its "
                 "image and in the network's weights"
             )
-        self._parts.append(rows.cpu().numpy())
+        self._rows.add(rows.cpu().numpy())
 
     def _check_size(self, size: int, id: Any) -> None:
-        if self._parts and self._parts[0].shape[1] != size:
+        if self._rows.columns not in (None, size):
             raise ValueError(
-                f"{self.layer!r} gives {size} numbers for item {id!r} and {self._parts[0].shape[1]} for those before"
+                f"{self.layer!r} gives {size} numbers for item {id!r} and {self._rows.columns} for those before"
                 + (
                     ": the images differ in size; take 'pixels:64' (of a coreset's start: --strategy#initial)"
                     if is_pixels(self.layer)

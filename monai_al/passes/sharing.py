@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from monai_al.data import batches_of, with_batches
 from monai_al.distributed import share_of, shares_by_weight
+from monai_al.handlers.growing_rows import GrowingRows
 from monai_al.records import Item
 
 __all__ = ["Before", "merged_scores", "own_batches", "own_volumes", "volume_order"]
@@ -83,7 +84,17 @@ def merged_scores(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.nda
         if len(sizes) > 1:
             raise ValueError(f"{name!r} gives embeddings of different lengths, {sizes}: the images differ in size")
     nothing = {name: values for part in parts for name, values in part.items()}
-    return {name: np.concatenate(found[name]) if name in found else empty for name, empty in nothing.items()}
+    return {name: _joined(found[name]) if name in found else empty for name, empty in nothing.items()}
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores one after the other; embeddings, too, in memory while they are few."""
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    rows = GrowingRows()
+    for part in parts:
+        rows.add(part)
+    return rows.array()
 
 
 def volume_order(items: Sequence[Item]) -> dict[str, int]:
