@@ -67,3 +67,16 @@ def test_every_kind_of_training_runs_and_a_killed_pretraining_goes_on(tmp_path):
         assert one["ended"][one["rank"]] == -signal.SIGKILL, one
         assert one["ended"][1 - one["rank"]] not in (0, -signal.SIGKILL), one
         assert (one["again"], one["equal"]) == ([0, 0], True), one
+
+
+@pytest.mark.nightly
+def test_bundles_of_others_run(tmp_path):
+    found = printed("two_process_foreign.py", tmp_path)
+    assert [one["bundle"] for one in found] == [
+        "hippocampus_3d", "skin_lesion_2d", "cardiac_multilabel", "python_workflow",
+    ]  # fmt: skip
+    for one in found:
+        assert one["together"] == [0, 0], one
+        assert one["members"] == [[0], [0, 0]], one
+        assert one["files"] == 4, one
+        assert not one["differ"], one
