@@ -160,7 +160,8 @@ def _check_place(arguments: argparse.Namespace) -> None:
 
 def _where(arguments: argparse.Namespace, output: Path) -> dict[str, Any]:
     """Where the runs are done, and how many at once."""
-    from monai_al.comparison.places import OnRay, OnSlurm
+    from monai_al.comparison.on_ray import OnRay
+    from monai_al.comparison.on_slurm import OnSlurm
 
     if arguments.on == "ray":
         cpus, gpus = arguments.cpus, arguments.gpus

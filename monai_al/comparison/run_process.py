@@ -70,7 +70,7 @@ def start(process: RunProcess) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             cwd=process.working_dir,
             env=process.whole_environment(),
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509, it only makes two system calls
+            preexec_fn=_at_first(process.ignored),  # noqa: PLW1509, it only makes some system calls
         )
 
 
@@ -83,6 +83,7 @@ class RunProcess:
         folder: the run folder.
         python: the interpreter.
         environment: variables that the run gets; None takes one away.
+        ignored: names of signals that the run is to ignore.
 
     Example:
         >>> RunProcess(["al.yaml"], "seed_0.log", "seed_0", "python").folder
@@ -96,9 +97,10 @@ class RunProcess:
         folder: str,
         python: str,
         environment: Mapping[str, str | None] | None = None,
+        ignored: Sequence[str] = (),
     ) -> None:
         self.files, self.log, self.folder, self.python = list(files), log, folder, python
-        self.environment = environment
+        self.environment, self.ignored = environment, tuple(ignored)
         self.working_dir = os.getcwd()  # that of the command, wherever the run is done
 
     def whole_environment(self) -> dict[str, str]:
@@ -160,25 +162,39 @@ def failure(run: PlannedRun, code: int, asked: Mapping[str, str], why: str = "")
         return None
     log = beside(run, ".log")
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return f"{run.name}, seed {run.seed} ended with code {code}: {why or _why(text)} (all of it in {log})"
+    how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with code {code}"
+    return f"{run.name}, seed {run.seed} {how}: {why or _why(text)} (all of it in {log})"
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _why(log: str) -> str:
     """The error that the last process in a log told, or ended with, without those that followed; else its last line."""
     lines = [line for line in log[max(log.rfind(_HEADER), 0) :].splitlines() if line.strip()]
+    if len(lines) == 1 and lines[0].startswith(_HEADER):
+        return "it told nothing"
     told = [line for line in lines if line.startswith(_TOLD)]
     if told:
         return told[-1]
     return next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "it never began")
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a new process does first, so that it ends with this one, also where this one is killed; Linux alone can."""
-    if not sys.platform.startswith("linux"):
-        return None
-    control, parent = ctypes.CDLL(None).prctl, os.getpid()
+def _at_first(ignored: Sequence[str]) -> Callable[[], None]:
+    """What a new process does first: it ignores some signals, and ends with this one, also where this one is killed.
+
+    Only Linux can do the latter.
+    """
+    numbers = [getattr(signal, name) for name in ignored]
+    control = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+    parent = os.getpid()
 
     def ask_kernel() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        if control is None:
+            return
         control(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM))
         if os.getppid() != parent:  # it was killed meanwhile
             os._exit(128 + signal.SIGTERM)

@@ -157,7 +157,7 @@ def test_a_failure_is_told_with_the_end_of_its_log_and_the_others_are_done(stand
     failures = run_all(planned)
     assert failures == [
         f"a, seed 0 ended with code 3: error: no such thing (all of it in {tmp_path / 'a' / 'seed_0.log'})",
-        f"c, seed 0 ended with code -9: at most 2 at once (all of it in {tmp_path / 'c' / 'seed_0.log'})",
+        f"c, seed 0 was ended by SIGKILL: at most 2 at once (all of it in {tmp_path / 'c' / 'seed_0.log'})",
     ]
     assert [is_done(run.folder) for run in planned] == [False, True, False]
     output = capfd.readouterr()

@@ -1,6 +1,6 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of a comparison on Ray and by submitit, with a stand-in for MONAI's command."""
+"""Runs of a comparison on Ray, by submitit and on Slurm, with a stand-in for MONAI's command."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from types import SimpleNamespace
 import pytest
 
 from monai_al.commands import main
-from monai_al.comparison import Comparison, places, run_all
-from monai_al.comparison.places import OnRay, OnSlurm
+from monai_al.comparison import Comparison, on_ray, on_slurm, run_all, run_process
+from monai_al.comparison.on_ray import OnRay
+from monai_al.comparison.on_slurm import OnSlurm
+from monai_al.comparison.run_process import RunProcess
+from monai_al.comparison.slurm_queue import SlurmQueue
 from monai_al.comparison.state import asked_for, beside
 
 ROOT = Path(__file__).parents[2]
@@ -47,14 +50,14 @@ def runs(tmp_path, monkeypatch):
     stand_in.write_text(STAND_IN.format(python=sys.executable))
     stand_in.chmod(0o755)
     (tmp_path / "al.yaml").write_text("{}")
-    real = places.prepared
+    real = on_slurm.prepared
 
     def prepared(run):
         process = real(run)
         process.python = str(stand_in)
         return process
 
-    monkeypatch.setattr(places, "prepared", prepared)
+    monkeypatch.setattr(on_slurm, "prepared", prepared)
 
     def planned(**do):
         own = {name: {"overlays": (), "options": {"do": text}} for name, text in do.items()}
@@ -107,7 +110,7 @@ def test_a_run_that_ray_has_lost_is_told(runs):
     ray = SimpleNamespace(
         wait=lambda tasks, timeout: (tasks, []), get=lost, exceptions=SimpleNamespace(RayError=RayError)
     )
-    job = places._RayJob(ray, "task")
+    job = on_ray._RayJob(ray, "task")
     assert (job.poll(), job.why) == (1, "Ray lost it: The worker died.")
 
 
@@ -174,7 +177,7 @@ class TestSubmitit:
                 raise subprocess.CalledProcessError(1, ["scancel"])
 
             paths = SimpleNamespace(result_pickle=Path(__file__))
-            return places._SlurmJob(SimpleNamespace(cancel=cancel, paths=paths))
+            return on_slurm._SlurmJob(SimpleNamespace(cancel=cancel, paths=paths))
 
         place.end([job(0), job(1)])
         assert ended == [0, 1]
@@ -194,19 +197,84 @@ class TestSubmitit:
         assert not Path(f"/proc/{pid}").exists()
 
 
+class TestSlurm:
+    """A stand-in answers for Slurm."""
+
+    @pytest.fixture
+    def answers(self, tmp_path, monkeypatch):
+        """``answers(text)``: what squeue prints from now on; None: it fails."""
+        command = tmp_path / "bin" / "squeue"
+        command.parent.mkdir()
+        monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+
+        def say(text):
+            command.write_text("#!/bin/sh\nexit 1\n" if text is None else f"#!/bin/sh\nprintf '{text}'\n")
+            command.chmod(0o755)
+
+        say(None)
+        return say
+
+    def test_the_state_of_a_job(self, answers):
+        queue = SlurmQueue()
+        assert queue.ended("7") is None  # nobody answers
+        answers(r"7 RUNNING\n70 PENDING\n8 OUT_OF_MEMORY\n9 COMPLETING\n")
+        assert [queue.ended(job) for job in ("7", "70", "9")] == [None, None, None]
+        assert queue.ended("8") == "Slurm's state: OUT_OF_MEMORY"
+        assert queue.ended("1") == "Slurm does not know it any more"
+        answers(r"7 FAILED\n")
+        assert queue.ended("7", seen=60) is None  # the answer of just before
+        assert queue.ended("7") == "Slurm's state: FAILED"
+
+    def test_a_job_without_a_result_is_told_after_a_while(self, answers, tmp_path, monkeypatch):
+        monkeypatch.setattr(on_slurm._SlurmJob, "queue", SlurmQueue())
+        monkeypatch.setattr(SlurmQueue, "EVERY", 0)
+        paths = SimpleNamespace(result_pickle=tmp_path / "7.pkl", stderr=tmp_path / "7.err")
+        job = on_slurm._SlurmJob(SimpleNamespace(job_id="7", paths=paths, result=lambda: 3))
+        assert job.poll() is None
+        answers(r"7 NODE_FAIL\n")
+        assert job.poll() is None  # its result may be seen late
+        answers(r"7 PENDING\n")  # Slurm begins it again
+        monkeypatch.setattr(on_slurm, "_LATE", 0)
+        assert job.poll() is None
+        answers(r"7 NODE_FAIL\n")
+        assert job.poll() == 1
+        assert job.why == f"job 7 ended without a result (Slurm's state: NODE_FAIL); see {tmp_path / '7.err'}"
+        paths.result_pickle.touch()
+        assert job.poll() == 3
+
+    @pytest.mark.parametrize(("code", "waits"), [(143, True), (-15, True), (1, False), (0, False), (-9, False)])
+    def test_a_run_that_was_told_to_end_gives_no_result(self, monkeypatch, code, waits):
+        slept = []
+        monkeypatch.setattr(on_slurm.time, "sleep", slept.append)
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        assert on_slurm._Resumable(lambda: code)() == code
+        assert bool(slept) == waits
+
+    def test_a_run_does_not_hear_the_warning_of_the_scheduler(self, tmp_path):
+        told = tmp_path / "told"
+        python = tmp_path / "python"
+        python.write_text(f"#!{sys.executable} -S\nimport os, signal\nos.kill(os.getpid(), signal.SIGUSR2)\n")
+        python.chmod(0o755)
+        codes = [
+            run_process.start(RunProcess([], str(told), str(tmp_path / "run"), str(python), ignored=names)).wait()
+            for names in ((), ("SIGUSR2",))
+        ]
+        assert codes == [-signal.SIGUSR2, 0]
+
+
 RAY = """
 import sys, threading, time
 from pathlib import Path
-from monai_al.comparison import places, run_all, Comparison
-from monai_al.comparison.places import OnRay
+from monai_al.comparison import on_ray, run_all, Comparison
+from monai_al.comparison.on_ray import OnRay
 
 out, stand_in, kill = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "kill"
-real = places.prepared
+real = on_ray.prepared
 def prepared(run):
     process = real(run)
     process.python = stand_in
     return process
-places.prepared = prepared
+on_ray.prepared = prepared
 once = "\\nif len(list(folder.glob('pid_*'))) == 1: time.sleep(60)" if kill else ""
 do = {"a": once, "b": "sys.exit('error: no luck')"}
 runs = {name: {"overlays": (), "options": {"do": text}} for name, text in do.items()}
