@@ -62,7 +62,9 @@ class OnRay:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=False)
             except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ValueError(f"--address {address}: no Ray cluster answers there ({error})") from None
+                raise ValueError(
+                    f"--address {address}: no Ray cluster answers there ({error}){_about_tokens(address)}"
+                ) from None
         has = ray.cluster_resources()
         room = int(min(has.get("CPU", 0) / cpus, has.get("GPU", 0) / gpus if gpus else float("inf")))
         if room < 1:
@@ -88,6 +90,16 @@ class OnRay:
             self.ray.cancel(task)  # a KeyboardInterrupt there, which ends the run's process
         if tasks:
             self.ray.wait(tasks, num_returns=len(tasks), timeout=60)
+
+
+def _about_tokens(address: str | None) -> str:
+    """What helps where a cluster wants a token: Ray sends none to an address of its own accord."""
+    if address in (None, "auto", "local") or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return (
+        "; if that one wants a token, as clusters of new versions of Ray do, set RAY_AUTH_MODE=token, and the token in "
+        "~/.ray/auth_token or RAY_AUTH_TOKEN"
+    )
 
 
 class _KilledError(Exception):

@@ -114,6 +114,22 @@ def test_a_run_that_ray_has_lost_is_told(runs):
     assert (job.poll(), job.why) == (1, "Ray lost it: The worker died.")
 
 
+@pytest.mark.parametrize(
+    ("address", "mode", "told"), [("a:1", None, True), ("auto", None, False), ("a:1", "token", False)]
+)
+def test_what_a_cluster_may_want_is_told(monkeypatch, address, mode, told):
+    def init(**options):
+        raise ConnectionError("no answer")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, is_initialized=lambda: False))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(ValueError, match=rf"--address {address}: no Ray cluster answers there \(no answer\)") as error:
+        OnRay(address)
+    assert ("RAY_AUTH_MODE=token" in str(error.value)) == told
+
+
 class TestSubmitit:
     """On this machine, as where there is no Slurm."""
 
