@@ -20,6 +20,7 @@ from ignite.engine import Engine, Events
 
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.overrides import RUN_IDS
+from monai_al.bundle.own_code import own_code
 from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
@@ -142,6 +143,7 @@ class EncoderTraining:
             "items": [_identity(item, cache.hashes(item)[0]) for item in items],
             "device": self._device_type(),
             "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
+            **self._own_code(),
             **({"processes": together} if together > 1 and self.file is None else {}),
         }
         folder = cache.cache_dir / "encoders" / fingerprint(asked)[:32]
@@ -170,6 +172,11 @@ class EncoderTraining:
                     "then made again"
                 )
         return found
+
+    def _own_code(self) -> dict[str, Any]:
+        """The user's code that the training runs, where there is any."""
+        code = own_code(reachable(self.training.raw(), USED), self.training.root)
+        return {"code": code} if code else {}
 
     def _device_type(self) -> str:
         found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"

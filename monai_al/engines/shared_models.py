@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from monai_al.bundle import RoundTraining
+from monai_al.bundle.own_code import own_code
 from monai_al.bundle.run_record import results_of
 from monai_al.data import VolumeCache, fingerprint
 from monai_al.engines.shared_work import TrainingTask
@@ -51,7 +52,7 @@ def what_decides(
         >>> training = RoundTraining(find_asset("selective_uncertainty_spleen") / "configs" / "train.yaml")
         >>> source = SliceSource(Pool([]), VolumeCache("cache", progress=False))
         >>> sorted(what_decides(TrainingTask(0, "train member 0", []), training, source, seed=0))[:5]
-        ['classes', 'coding', 'config', 'device', 'files']
+        ['classes', 'code', 'coding', 'config', 'device']
     """
     device = training.resolve("device")[0] if training.declares("device") else "cpu"
     config, cache, pool = training.raw(), source.cache, source.data
@@ -59,6 +60,7 @@ def what_decides(
     validation = source.validation_items if task.validation is None else task.validation
     return {
         "config": results_of(config),
+        "code": own_code(config, training.root),
         "files": {name: content_hash(Path(name)) for name in sorted(_files_in(config))},
         "workers": sorted(str(value) for value in _values_of("num_workers", config)),
         "classes": list(pool.classes),

@@ -74,7 +74,7 @@ def test_another_seed_or_config_trains_its_own(run):
     assert len(run("the same", Random())[1]) == 1
 
 
-def test_what_decides_differs_with_each_part(tmp_path):
+def test_what_decides_differs_with_each_part(tmp_path, monkeypatch):
     from monai_al.bundle import RoundTraining
 
     training = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path)})
@@ -101,6 +101,12 @@ def test_what_decides_differs_with_each_part(tmp_path):
         with_file = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path), "phantom": SMALL["phantom"]})
         with_file.overrides["colours"] = str(weights)
         others += [what_decides(task, with_file, source, seed=0)]
+    monkeypatch.syspath_prepend(tmp_path)
+    for content in ("a = 1", "a = 2"):
+        (tmp_path / "lab_code.py").write_text(content)
+        with_code = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path)})
+        with_code.overrides["colours"] = "$lab_code.a"
+        others += [what_decides(task, with_code, source, seed=0)]
     with_workers = RoundTraining(CONFIG, {**SMALL, "cache_dir": str(tmp_path), "num_workers": 1})
     others += [what_decides(task, with_workers, source, seed=0)]
     pools = [
