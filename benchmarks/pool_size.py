@@ -10,7 +10,7 @@ run does with its items. The steps:
 * again: the same folder, in another object, is read and compared with the same pool, as when a run goes on;
 * read: the pool of the folder, as the report and comparisons read it;
 * score, with ``--with_scoring``: entropy and the features of a layer, of images of 8 x 8 pixels that are made up on the
-  way, by a network of two convolutions: what scoring keeps of each item, and what it costs beside the network;
+  way, by a network of two convolutions, which is in the time: what counts is what scoring keeps of each item;
 * one query of 100 items by each of some strategies, made of scores and embeddings that are there already.
 
 Prints seconds for each step, the size of the files, and the largest resident memory of the process, of which 450 MB or
@@ -39,7 +39,7 @@ from monai_al.strategies import Strategy, TypiClust, Uncertainty
 from monai_al.uncertainty import Measure
 
 SIZES = (10_000, 100_000, 1_000_000)
-SLICES, BUDGET, FEATURES = 100, 100, 64
+SLICES, BUDGET, FEATURES, SCORED_FEATURES = 100, 100, 64, 256
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="SLICES")
     parser.add_argument("--with_typiclust", action="store_true", help=f"TypiClust, too, of {FEATURES} features")
-    parser.add_argument("--with_scoring", action="store_true", help=f"scoring, too, with {FEATURES} features")
+    parser.add_argument("--with_scoring", action="store_true", help=f"scoring, too, with {SCORED_FEATURES} features")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -134,7 +134,9 @@ class MadeUp:
 
 def a_network() -> torch.nn.Module:
     """A network with a layer of as many features as an embedding has numbers."""
-    return torch.nn.Sequential(torch.nn.Conv2d(1, FEATURES, 3, padding=1), torch.nn.Conv2d(FEATURES, 3, 1)).eval()
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, SCORED_FEATURES, 3, padding=1), torch.nn.Conv2d(SCORED_FEATURES, 3, 1)
+    ).eval()
 
 
 def strategies(with_typiclust: bool) -> dict[str, Strategy]:

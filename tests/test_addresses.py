@@ -27,6 +27,8 @@ MOVED = {  # where a name stood -> where it stands
     "monai_al.bundle.write_evaluation": "monai_al.engines.write_evaluation",
     "monai_al.cli.find_asset": "monai_al.assets.find_asset",
     "monai_al.cli.main": "monai_al.commands.main",
+    "monai_al.comparison.places.OnRay": "monai_al.comparison.on_ray.OnRay",
+    "monai_al.comparison.places.OnSlurm": "monai_al.comparison.on_slurm.OnSlurm",
     "monai_al.data.DataError": "monai_al.records.DataError",
     "monai_al.data.Item": "monai_al.records.Item",
     "monai_al.data.NOT_ANNOTATED": "monai_al.records.NOT_ANNOTATED",

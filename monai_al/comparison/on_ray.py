@@ -61,9 +61,9 @@ class OnRay:
         if not ray.is_initialized():
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=False)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise ValueError(
-                    f"--address {address}: no Ray cluster answers there ({error}){_about_tokens(address)}"
+                    f"--address {address}: no Ray cluster answers there ({first_line(error)}){_about_tokens(address)}"
                 ) from None
         has = ray.cluster_resources()
         room = int(min(has.get("CPU", 0) / cpus, has.get("GPU", 0) / gpus if gpus else float("inf")))
@@ -94,11 +94,11 @@ class OnRay:
 
 def _about_tokens(address: str | None) -> str:
     """What helps where a cluster wants a token: Ray sends none to an address of its own accord."""
-    if address in (None, "auto", "local") or "RAY_AUTH_MODE" in os.environ:
+    if (address or os.environ.get("RAY_ADDRESS")) in (None, "auto", "local"):
         return ""
     return (
-        "; if that one wants a token, as clusters of new versions of Ray do, set RAY_AUTH_MODE=token, and the token in "
-        "~/.ray/auth_token or RAY_AUTH_TOKEN"
+        "; if that one wants a token, as clusters of new versions of Ray do, set RAY_AUTH_MODE=token, and its token as "
+        "RAY_AUTH_TOKEN or in the file ~/.ray/auth_token"
     )
 
 

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,29 +19,39 @@ from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.places import LOST, Job, first_line, imported
 from monai_al.comparison.run_process import RunProcess, prepared
 from monai_al.comparison.slurm_queue import SlurmQueue
-from monai_al.comparison.state import asked_for, beside
+from monai_al.comparison.state import asked_for, beside, is_done
 from monai_al.records.files import read_json, write_json
 
 __all__ = ["OnSlurm"]
 
+logger = logging.getLogger(__name__)
+
 _MANY = 1000  # jobs that wait for Slurm at once
-_TIMEOUTS = 20  # of a job, which is queued again after each
+_TIMEOUTS = 20  # how often a job whose time was over is queued again
 _PATIENCE = 60.0  # seconds, for jobs that were asked to end
-_LATE = 30.0  # seconds that a result may take to be seen here, after its job has ended
-_GRACE = 600.0  # seconds that a scheduler may give a job to end, before it does that itself
+_HEARD = 2.0  # seconds after which a signal to all processes of a job has reached each
+_ENDS_OTHERWISE = {"TERM", "INT"}  # signals that a run must hear
 
 
 class _Resumable:
-    """A run that a scheduler may stop, to free its machine or because its time is over, and start again."""
+    """A run that a scheduler may stop, to free its machine or because its time is over, and start again.
 
-    def __init__(self, process: RunProcess) -> None:
-        self.process = process
+    Such a job must give no result, which would say that it is done: Slurm may begin it once more.
+    """
+
+    def __init__(self, process: RunProcess, folder: str | None = None) -> None:
+        self.process, self.folder = process, folder
 
     def __call__(self) -> int:
-        code = self.process()
-        if code in (-signal.SIGTERM, 128 + signal.SIGTERM) and "SLURM_JOB_ID" in os.environ:
-            # the scheduler told all processes to end; a result would say that this job is done, and it may be for later
-            time.sleep(_GRACE)
+        job = os.environ.get("SLURM_JOB_ID")
+        if job is None:
+            return self.process()
+        with _noticing_the_end() as told_to_end:
+            code = self.process()
+            if code:
+                time.sleep(_HEARD)
+            while code and told_to_end and not _ended_by_us(self.folder, job).exists():
+                time.sleep(1)  # until Slurm kills it
         return code
 
     def checkpoint(self) -> Any:
@@ -49,18 +60,42 @@ class _Resumable:
         return submitit.helpers.DelayedSubmission(self)
 
 
-class _SubmittedJob:
-    """A job of submitit."""
+@contextlib.contextmanager
+def _noticing_the_end() -> Iterator[list[int]]:
+    """Gathers the SIGTERMs that this process gets, which a scheduler sends to all processes of a job."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
-    def __init__(self, job: Any) -> None:
-        self.job, self.why = job, ""
+
+def _ended_by_us(folder: str | None, job_id: str) -> Path:
+    """A file that says of a job that it will not begin again."""
+    return Path(folder or ".") / f"{job_id}_ended"
+
+
+class _SubmittedJob:
+    """A job of submitit.
+
+    Args:
+        job: submitit's.
+        folder: the run folder.
+    """
+
+    late: ClassVar[float] = 0.0
+    """Seconds that a result may take to be seen here after the job has ended."""
+
+    def __init__(self, job: Any, folder: Path) -> None:
+        self.job, self.folder, self.why = job, folder, ""
         self._over_since: float | None = None
 
-    def ended(self, *, seen: float = 0.0) -> str | None:
+    def ended(self, max_age: float = 0.0) -> str | None:
         """How it ended; None while it waits or runs.
 
         Args:
-            seen: seconds for which what is known of it may be old.
+            max_age: how many seconds old an answer may be.
         """
         raise NotImplementedError
 
@@ -71,56 +106,83 @@ class _SubmittedJob:
     def has_result(self) -> bool:
         return self.job.paths.result_pickle.exists()
 
-    def is_over(self, *, seen: float = 0.0) -> bool:
-        return self.has_result() or self.ended(seen=seen) is not None
+    def is_over(self, max_age: float = 0.0) -> bool:
+        return self.has_result() or self.ended(max_age) is not None
 
     def poll(self) -> int | None:
+        """See :class:`~monai_al.comparison.places.Job`."""
         if self.has_result():
             try:
                 return self.job.result()
             except Exception as error:  # whatever ended it there
                 self.why = f"job {self.job.job_id} ended: {first_line(error)}"
                 return LOST
-        how = self.ended(seen=SlurmQueue.EVERY)
+        how = self.ended(SlurmQueue.EVERY)
+        now = time.monotonic()
         if how is None:
             self._over_since = None
             return None
-        if self._over_since is None:
-            self._over_since = time.monotonic()
-        if time.monotonic() < self._over_since + _LATE:
+        self._over_since = now if self._over_since is None else self._over_since
+        if now < self._over_since + self.late:
             return None
+        if is_done(self.folder):  # whose result got lost
+            return 0
         self.why = f"job {self.job.job_id} ended without a result ({how}); see {self.job.paths.stderr}"
         return LOST
 
 
 class _SlurmJob(_SubmittedJob):
     queue: ClassVar[SlurmQueue] = SlurmQueue()
+    late: ClassVar[float] = 90.0  # a file system of a network shows new files after a minute at most
 
-    def ended(self, *, seen: float = 0.0) -> str | None:
-        return self.queue.ended(self.job.job_id, seen)
+    def __init__(self, job: Any, folder: Path, submitted: float = float("-inf")) -> None:
+        super().__init__(job, folder)
+        self.submitted = submitted  # by time.monotonic(); before this process began where it is not known
+        self._told_held = False
+
+    def ended(self, max_age: float = 0.0) -> str | None:
+        how = self.queue.ended(self.job.job_id, max_age=max_age, since=self.submitted)
+        held = self.queue.held(self.job.job_id)
+        if held and not self._told_held:
+            self._told_held = True
+            logger.warning("Slurm holds job %s (%s): scontrol release %s", self.job.job_id, held, self.job.job_id)
+        return how
 
     def ask_to_end(self) -> None:
+        _ended_by_us(str(self.job.paths.folder), self.job.job_id).touch()
         self.job.cancel(check=False)
+
+    def poll(self) -> int | None:
+        code = super().poll()
+        if code == LOST and not self.has_result():
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                self.ask_to_end()  # so that there are never two, whatever Slurm meant
+        return code
 
 
 class _LocalJob(_SubmittedJob):
     """One of this machine."""
 
-    def ended(self, *, seen: float = 0.0) -> str | None:
+    def ended(self, max_age: float = 0.0) -> str | None:
         return "its process is over" if self.job.done() else None
 
     def ask_to_end(self) -> None:
-        os.kill(int(self.job.job_id), signal.SIGINT)
+        self.job.cancel(check=False)
 
 
-class _LeftLocalJob(_LocalJob):
+class _LeftLocalJob(_SubmittedJob):
     """One of this machine and of another process, which submitit does not know."""
 
-    def ended(self, *, seen: float = 0.0) -> str | None:
+    def ended(self, max_age: float = 0.0) -> str | None:
         with contextlib.suppress(OSError):
-            if b"submitit" in Path(f"/proc/{self.job.job_id}/cmdline").read_bytes():
+            command = Path(f"/proc/{self.job.job_id}/cmdline").read_bytes()
+            if b"submitit" in command and os.fsencode(self.job.paths.folder) in command:
                 return None
         return "its process is over"
+
+    def ask_to_end(self) -> None:
+        if self.ended() is None:
+            os.kill(int(self.job.job_id), signal.SIGINT)
 
 
 @dataclass
@@ -173,27 +235,31 @@ class OnSlurm:
     def start(self, run: PlannedRun) -> Job:
         """See :class:`~monai_al.comparison.places.Place`."""
         record, asked = beside(run, ".job.json"), asked_for(run)
-        under_way = self._under_way(record, asked)
+        under_way = self._under_way(run, record, asked)
         if under_way is not None:
             return under_way
         process = prepared(run)
-        process.ignored = (f"SIG{self.submitit.JobEnvironment.USR_SIG}",)  # it is meant for the process around it
+        warning = self.submitit.JobEnvironment.USR_SIG  # to all processes of a job, meant for the one around the run
+        process.ignored = () if warning in _ENDS_OTHERWISE else (f"SIG{warning}",)
         try:
-            job = self.executor.submit(_Resumable(process))
+            job = self.executor.submit(_Resumable(process, str(self.folder.absolute())))
         except (self.submitit.core.utils.FailedJobError, subprocess.SubprocessError, OSError) as error:
             told = getattr(error, "stderr", None) or error
             raise ValueError(f"--slurm: a job was refused ({run.name}, seed {run.seed}): {first_line(told)}") from None
         write_json(record, {"job_id": job.job_id, "folder": str(self.folder.absolute()), "asked": asked})
-        return _LocalJob(job) if self._is_local else _SlurmJob(job)
+        return _LocalJob(job, run.folder) if self._is_local else _SlurmJob(job, run.folder, time.monotonic())
 
-    def _under_way(self, record: Path, asked: Mapping[str, str]) -> _SubmittedJob | None:
+    def _under_way(self, run: PlannedRun, record: Path, asked: Mapping[str, str]) -> _SubmittedJob | None:
         """The job of a command that was killed, where it still waits or runs; one that does something else is ended."""
         if not record.is_file():
             return None
         told = read_json(record)
-        of_submitit = self.submitit.LocalJob if self._is_local else self.submitit.SlurmJob
-        job = (_LeftLocalJob if self._is_local else _SlurmJob)(of_submitit(told["folder"], told["job_id"]))
-        if job.is_over():
+        place = told["folder"], told["job_id"]
+        if self._is_local:
+            job: _SubmittedJob = _LeftLocalJob(self.submitit.LocalJob(*place), run.folder)
+        else:
+            job = _SlurmJob(self.submitit.SlurmJob(*place), run.folder)
+        if job.is_over(SlurmQueue.EVERY):
             return None
         if told["asked"] == asked:
             return job
@@ -207,5 +273,5 @@ class OnSlurm:
             with contextlib.suppress(OSError, subprocess.SubprocessError):  # it ended meanwhile
                 job.ask_to_end()
         deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline and not all(job.is_over(seen=1.0) for job in own):
+        while time.monotonic() < deadline and not all(job.is_over(1.0) for job in own):
             time.sleep(0.2)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.run_process import end, prepared, start
+from monai_al.moved import moved
 
 __all__ = ["LOST", "Here", "Job", "Place", "first_line", "imported"]
 
@@ -111,3 +112,13 @@ def first_line(error: object) -> str:
         'no luck, at line 3'
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+__getattr__ = moved(
+    __name__,
+    {
+        "OnRay": "monai_al.comparison.on_ray",
+        "OnSlurm": "monai_al.comparison.on_slurm",
+        "_Resumable": "monai_al.comparison.on_slurm",  # of jobs that are queued
+    },
+)

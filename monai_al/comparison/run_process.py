@@ -90,6 +90,8 @@ class RunProcess:
         'seed_0'
     """
 
+    ignored: Sequence[str] = ()
+
     def __init__(
         self,
         files: Sequence[str],
@@ -181,14 +183,16 @@ def _why(log: str) -> str:
     return next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "it never began")
 
 
-def _at_first(ignored: Sequence[str]) -> Callable[[], None]:
+def _at_first(ignored: Sequence[str]) -> Callable[[], None] | None:
     """What a new process does first: it ignores some signals, and ends with this one, also where this one is killed.
 
-    Only Linux can do the latter.
+    Only Linux can do the latter; None where there is nothing to do, as Windows can do nothing first.
     """
     numbers = [getattr(signal, name) for name in ignored]
     control = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
     parent = os.getpid()
+    if control is None and not numbers:
+        return None
 
     def ask_kernel() -> None:
         for number in numbers:

@@ -13,9 +13,11 @@ from typing import ClassVar
 __all__ = ["SlurmQueue"]
 
 _ENDS = {
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
-    "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
 }  # fmt: skip
+_HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT"}
+_UNKNOWN = "Slurm does not know it any more"
 
 
 class SlurmQueue:
@@ -41,32 +43,38 @@ class SlurmQueue:
         self._asked = float("-inf")
         self._states: dict[str, str] | None = None
 
-    def ended(self, job_id: str, seen: float = 0.0) -> str | None:
+    def ended(self, job_id: str, *, max_age: float = 0.0, since: float = float("-inf")) -> str | None:
         """How a job ended, as Slurm calls it.
 
         Args:
             job_id: Slurm's number of the job.
-            seen: for how many seconds the last answer counts.
+            max_age: how many seconds old an answer may be.
+            since: when the job was submitted, by ``time.monotonic()``; older answers do not know it.
 
         Returns:
             None while it waits or runs, or where Slurm does not answer.
         """
-        if time.monotonic() > self._asked + seen:
-            self._states = self._ask()
-            self._asked = time.monotonic()
-        if self._states is None:
-            return None
-        state = self._states.get(job_id)
-        if state is None:
-            return "Slurm does not know it any more"
-        return f"Slurm's state: {state}" if state in _ENDS else None
+        state = self._state(job_id, max_age, since)
+        return f"Slurm's state: {state}" if state in _ENDS else state if state == _UNKNOWN else None
+
+    def held(self, job_id: str) -> str | None:
+        """The state of a job that waits until somebody releases it, as of the last answer; None of any other."""
+        state = (self._states or {}).get(job_id)
+        return state if state in _HELD else None
+
+    def _state(self, job_id: str, max_age: float, since: float) -> str | None:
+        now = time.monotonic()
+        if now > self._asked + max_age or self._asked < since:
+            self._states, self._asked = self._ask(), now
+        return None if self._states is None else self._states.get(job_id, _UNKNOWN)
 
 
 def _states() -> dict[str, str] | None:
     """Job -> state; None where Slurm does not answer."""
-    command = ["squeue", "--noheader", "--states=all", "--format=%A %T", f"--user={os.getuid()}"]
+    command = ["squeue", "--all", "--noheader", "--states=all", "--format=%A %T", f"--user={os.getuid()}"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}  # which choose jobs
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=plain)
     except (OSError, subprocess.SubprocessError):
         return None
     return dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) > 1)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import IO
 
 import numpy as np
@@ -17,7 +18,8 @@ IN_MEMORY = 256 * 2**20
 class GrowingRows:
     """Rows of equal length, of which no more than some bytes stay in memory: more of them go to a temporary file.
 
-    The file has no name, lies where ``TMPDIR`` says, and is gone when nobody looks at the rows any more.
+    The file has no name, lies in Python's folder for temporary files (``TMPDIR`` says which), and is gone when nobody
+    looks at the rows any more.
 
     Args:
         in_memory: how many bytes may stay in memory.
@@ -60,16 +62,26 @@ class GrowingRows:
             self._to_file()
 
     def array(self) -> np.ndarray:
-        """All rows ``(N, D)`` in the order in which they came; read-only where they lie in a file."""
+        """All rows ``(N, D)`` in the order in which they came; who changes them changes a copy.
+
+        Raises:
+            OSError: there is no room for the file.
+        """
         if self._file is None:
             return np.concatenate(self._waiting) if self._waiting else np.empty((0, 0), dtype=self._dtype)
         self._to_file()
-        self._file.flush()
-        return np.memmap(self._file, self._dtype, mode="r", shape=(self.n, self.columns or 0))
+        return np.memmap(self._file, self._dtype, mode="c", shape=(self.n, self.columns or 0))
 
     def _to_file(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="monai_al_")  # noqa: SIM115, it lives as long as the rows
-        for rows in self._waiting:
-            self._file.write(np.ascontiguousarray(rows))  # type: ignore[arg-type]
+        folder = tempfile.gettempdir()
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="monai_al_", dir=folder)  # noqa: SIM115
+                weakref.finalize(self, self._file.close)  # those who look at the rows keep them
+            for rows in self._waiting:
+                self._file.write(np.ascontiguousarray(rows))  # type: ignore[arg-type]
+            self._file.flush()
+        except OSError as error:
+            told = f"{error.strerror}, for {self.n} embeddings of {self.columns} numbers: set TMPDIR to another folder"
+            raise OSError(error.errno, told, folder) from error
         self._waiting, self._bytes = [], 0

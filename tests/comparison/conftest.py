@@ -1,13 +1,17 @@
 # Copyright (c) monai_al contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Run folders of comparisons, written without training."""
+"""Run folders of comparisons, written without training, and runs with a stand-in for MONAI's command."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pytest
 import torch
+
+from monai_al.comparison import Comparison, on_slurm
 
 N_ITEMS = 400
 SIZES = [20, 20, 40]
@@ -63,3 +67,72 @@ def write_run():
 @pytest.fixture(scope="session")
 def write_all():
     return _write_all
+
+
+STAND_IN = """#!{python} -S
+import ast, json, os, sys, time
+from pathlib import Path
+
+options = json.loads(Path(ast.literal_eval(sys.argv[5])[-1]).read_text())
+folder = Path(options["output_dir"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / f"pid_{{os.getpid()}}").write_text("")
+exec(options.get("do", ""))
+(folder / "run.json").write_text('{{"sizes": [4]}}')
+(folder / "round_00").mkdir(exist_ok=True)
+(folder / "round_00" / "metrics.json").write_text('{{"dice_3d": {{"mean": 0.5}}}}')
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A file that does what a run's option ``do`` says, in place of Python."""
+    path = tmp_path / "stand_in"
+    path.write_text(STAND_IN.format(python=sys.executable))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch, stand_in):
+    """``runs(name=what it does, ...)``: planned runs whose command is a stand-in."""
+    (tmp_path / "al.yaml").write_text("{}")
+    real = on_slurm.prepared
+
+    def prepared(run):
+        process = real(run)
+        process.python = str(stand_in)
+        return process
+
+    monkeypatch.setattr(on_slurm, "prepared", prepared)
+
+    def planned(**do):
+        own = {name: {"overlays": (), "options": {"do": text}} for name, text in do.items()}
+        return Comparison("a", str(tmp_path / "al.yaml"), options={"rounds": 1}, runs=own, seeds=(0,)).planned(
+            tmp_path / "out"
+        )
+
+    return planned
+
+
+@pytest.fixture
+def answers(tmp_path, monkeypatch):
+    """``answers(text)``: what squeue prints from now on, where it is asked for all jobs of the user."""
+    command = tmp_path / "bin" / "squeue"
+    command.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SQUEUE_PARTITION", "another")
+    asked = f"--all --noheader --states=all --format=%A %T --user={os.getuid()}"
+
+    def say(text):
+        lines = [
+            "#!/bin/sh",
+            f"echo >> {tmp_path}/asked",
+            f'[ "$*" = "{asked}" ] && [ -z "$SQUEUE_PARTITION" ] || exit 1',
+            "exit 1" if text is None else f"printf '{text}'",
+        ]
+        command.write_text("\n".join(lines))
+        command.chmod(0o755)
+
+    say(None)
+    return say

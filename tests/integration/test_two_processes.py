@@ -77,6 +77,9 @@ def test_bundles_of_others_run(tmp_path):
     ]  # fmt: skip
     for one in found:
         assert one["together"] == [0, 0], one
+        assert one["processes"] == 2, one
+        assert all(0 <= value <= 1 for value in one["dice"]), one
+        assert one["dice"], one
         assert one["members"] == [[0], [0, 0]], one
         assert one["files"] == 4, one
         assert not one["differ"], one

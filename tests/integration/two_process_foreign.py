@@ -19,6 +19,8 @@ import torch._dynamo  # by the first optimiser, in each fork anew
 from process_forks import in_forks
 
 from monai_al.engines import ActiveLearner
+from monai_al.records import RunFolder
+from monai_al.records.files import read_json
 from monai_al.strategies import Uncertainty
 
 TESTS = Path(__file__).parents[1]
@@ -56,7 +58,13 @@ def main(folder: Path) -> None:
         ended = [run(f"{name} {processes}", members=2, processes=processes) for processes in (1, 2)]
         one, two = results(f"{name} 1"), results(f"{name} 2")
         differ = sorted(file for file in one | two if one.get(file) != two.get(file))
-        line = {"bundle": name, "together": together, "members": ended, "files": len(one), "differ": differ}
+        folder_together = RunFolder(folder / f"{name} together")
+        dice = [row["dice_3d"] for row in folder_together.write_curve()]
+        processes = read_json(folder_together.path / "run.json").get("processes")
+        line = {
+            "bundle": name, "together": together, "dice": dice, "processes": processes,
+            "members": ended, "files": len(one), "differ": differ,
+        }  # fmt: skip
         print(json.dumps(line), flush=True)
 
 
