@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import tempfile
 
 from monai_al.failures.chain import text_of
 from monai_al.failures.words import one_line
@@ -69,7 +70,8 @@ def of_disk(error: BaseException) -> str | None:
         return None
     where = f"{_name(error)}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}no space left on the device: free some, or give another folder"
+        other = "set TMPDIR to" if error.filename == tempfile.gettempdir() else "give"
+        return f"{where}no space left on the device: free some, or {other} another folder"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{where}too many open files: lower --num_workers, or allow more ('ulimit -n 4096')"
     return None

@@ -82,6 +82,5 @@ class GrowingRows:
                 self._file.write(np.ascontiguousarray(rows))  # type: ignore[arg-type]
             self._file.flush()
         except OSError as error:
-            told = f"{error.strerror}, for {self.n} embeddings of {self.columns} numbers: set TMPDIR to another folder"
-            raise OSError(error.errno, told, folder) from error
+            raise OSError(error.errno, error.strerror, folder) from None  # the file itself has no name
         self._waiting, self._bytes = [], 0

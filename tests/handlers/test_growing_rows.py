@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows that grow in memory and on disk are those that came."""
 
+import sys
+import tempfile
 import tracemalloc
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monai_al.failures import told
 from monai_al.handlers.growing_rows import GrowingRows
 from monai_al.selection.embeddings import is_in_memory
 
@@ -66,3 +69,19 @@ def test_rows_of_another_kind_are_refused():
     for wrong in (np.zeros((1, 3), np.float32), np.zeros((1, 2))):
         with pytest.raises(ValueError, match="rows of"):
             rows.add(wrong)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_full_disk_is_told_by_its_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: open("/dev/full", "wb", buffering=0))  # noqa: SIM115
+    with pytest.raises(OSError, match="No space") as error:
+        GrowingRows(in_memory=0).add(np.zeros((1, 2), np.float32))
+    assert told(error.value) == f"{tmp_path}: no space left on the device: free some, or set TMPDIR to another folder"
+
+
+def test_changing_rows_changes_a_copy():
+    rows = GrowingRows(in_memory=0)
+    rows.add(np.ones((2, 2), np.float32))
+    rows.array()[:] = 0
+    assert rows.array().min() == 1
