@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
 import re
+import sys
 import sysconfig
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,81 +22,165 @@ from monai_al.bundle.bundle_modules import importing_from
 __all__ = ["own_code"]
 
 _KNOWN = {"monai", "monai_al", "torch", "ignite", "numpy"}  # whose versions count anyway
-_DOTTED = re.compile(r"(?<![\w.@%#&:/])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_IMPORTED = re.compile(r"\b(?:import|from)\s+([A-Za-z_][\w.]*)")
+_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_REFERENCE = re.compile(r"[@%][\w#:.-]+")  # MONAI's, in an expression
 _INSTALLED = {"site-packages", "dist-packages"}
+_BEGAN = time.time()
 
 
 def own_code(config: Mapping[str, Any], root: Path | None = None) -> dict[str, str]:
-    """What the results of a config depend on beside the config: the code of modules that it names.
+    """What results depend on beside a config: the code of modules that it names, and of those that these import.
 
     Args:
-        config: unresolved.
+        config: unresolved, without macros (``%``).
         root: the bundle's folder, whose modules it may name, too.
 
     Returns:
         Name of a module or package, without what lies in it -> a hash of its Python files, or of one that is installed
-        its version. Python's own, and what every training needs (MONAI, PyTorch, this package), are left out.
+        its version and the hash of its list of files. Python's own, and what every training needs (MONAI, PyTorch, this
+        package), are left out. A code that nothing else has stands where it cannot be told: what a notebook defines, or
+        what was changed after this process had imported it.
 
     Example:
         >>> own_code({"network_def": {"_target_": "monai.networks.nets.UNet"}, "imports": ["$import glob"]})
         {}
     """
-    found: dict[str, list[str]] = {}
+    names, found = set(_names_in(config)), {}
+    names |= {f"{path}.{name}" for path, part in _split(names) for name in names if name.split(".")[0] == part}
     with importing_from(root):
-        for name in sorted(set(_module_names(config))):
-            code = _code_of(name)
+        while names:
+            package = min(names).split(".")[0]
+            own = {name for name in names if name.split(".")[0] == package}
+            names -= own
+            try:
+                code, imported = _code_of(package, own)
+            except OSError:  # a file that cannot be read
+                code, imported = uuid.uuid4().hex, set()
             if code is not None:
-                found.setdefault(name.split(".")[0], []).append(code)
-    return {name: " ".join(dict.fromkeys(codes)) for name, codes in found.items()}
+                found[package] = code
+            names |= {name for name in imported if name.split(".")[0] not in found}
+    return found
 
 
-def _module_names(config: Any) -> Iterator[str]:
-    """Dotted names, and names that are imported, in all strings of a config."""
+def _split(names: Iterable[str]) -> list[tuple[str, str]]:
+    """What stands before and behind the last dot, of names that have one: ``from a import b`` makes b of a.b."""
+    return [(path, part) for path, dot, part in (name.rpartition(".") for name in names) if dot]
+
+
+def _names_in(config: Any) -> Iterator[str]:
+    """Names in a config that may be those of modules."""
     if isinstance(config, Mapping):
         config = list(config.values())
     if isinstance(config, str):
-        yield from _DOTTED.findall(config)
-        yield from _IMPORTED.findall(config)
+        if config.startswith("$"):
+            yield from _names_in_python(_REFERENCE.sub("_", config[1:]))
+        elif "." in config and _NAME.fullmatch(config):
+            yield config
     elif isinstance(config, Sequence):
         for one in config:
-            yield from _module_names(one)
+            yield from _names_in(one)
 
 
-def _code_of(name: str) -> str | None:
-    """A hash or a version of the package that a name begins with; None where it is left out, or is no package's."""
-    package = name.split(".")[0]
+def _names_in_python(text: str) -> set[str]:
+    """What Python code calls by a name, imports, or may import by a name in quotes."""
     try:
-        spec = None if package in _KNOWN else importlib.util.find_spec(package)
+        nodes = list(ast.walk(ast.parse(text.strip())))
+    except (SyntaxError, ValueError):
+        return set(_NAME.findall(text))
+    names = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+    return {name for name in names if _NAME.fullmatch(name)} | _imported_in(nodes)
+
+
+def _imported_in(nodes: Iterable[ast.AST]) -> set[str]:
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{one.name}" for one in node.names if one.name != "*"} | {node.module}
+    return found
+
+
+def _code_of(package: str, names: set[str]) -> tuple[str | None, set[str]]:
+    """A hash or a version of a package, None where it is left out or is none; and what it imports.
+
+    Args:
+        package: name of a package or module.
+        names: the dotted names that begin with it.
+    """
+    if package in _KNOWN or package in sys.builtin_module_names:
+        return None, set()
+    if package == "__main__":
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        return _hash_and_imports([Path(file)]) if file else (uuid.uuid4().hex, set())
+    try:
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError, AttributeError):  # what is imported already may be no module
-        return None
+        return None, set()
     if spec is None or spec.origin in ("built-in", "frozen"):
-        return None
+        return None, set()
     file = None if spec.origin is None else Path(spec.origin)
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    place = folders[0] if file is None else file
+    place = next(iter([file] if file else folders), None)
+    if place is None:
+        return None, set()
     if _INSTALLED & set(place.parts):
-        distributions = importlib.metadata.packages_distributions().get(package, ())
-        return " ".join(importlib.metadata.version(one) for one in sorted(set(distributions))) or None
-    if place.resolve().is_relative_to(Path(sysconfig.get_paths()["stdlib"]).resolve()):
-        return None
+        version = _version_of(package)
+        if version is not None:
+            return version, set()
+    elif place.resolve().is_relative_to(Path(sysconfig.get_paths()["stdlib"]).resolve()):
+        return None, set()
     if file is None:  # a folder that no file tells to be a package may hold anything
-        return _hash(_along(folders, name))
-    return _hash([file, *(one for folder in folders for one in folder.rglob("*.py"))])
+        files = [one for folder in folders for name in names for one in _along(folder, name)]
+    else:
+        files = [file, *(one for folder in folders for one in _below(folder))]
+    code, imported = _hash_and_imports(files)
+    if package in sys.modules and any(one.stat().st_mtime > _BEGAN for one in files):
+        return uuid.uuid4().hex, set()
+    return code, imported
 
 
-def _along(folders: Sequence[Path], name: str) -> Iterator[Path]:
-    """The files in folders that a dotted name goes through."""
-    for folder in folders:
-        for part in ("", *name.split(".")[1:]):
-            folder /= part
-            yield from folder.glob("*.py")
+def _version_of(package: str) -> str | None:
+    """The version of an installed package and what was installed; None where no record says so."""
+    names = sorted(set(importlib.metadata.packages_distributions().get(package, ())))
+    records = [importlib.metadata.distribution(name).read_text("RECORD") for name in names]
+    if not names or None in records:
+        return None
+    versions = " ".join(importlib.metadata.version(name) for name in names)
+    return f"{versions} {hashlib.sha256(''.join(map(str, records)).encode()).hexdigest()[:16]}"
 
 
-def _hash(files: Iterable[Path]) -> str | None:
-    found = hashlib.sha256()
-    content = sorted((file.as_posix(), file.read_bytes()) for file in set(files) if "__pycache__" not in file.parts)
-    for name, text in content:
-        found.update(f"{Path(name).name} {len(text)}\n".encode())
+def _along(folder: Path, name: str) -> list[Path]:
+    """The Python files in a folder that a dotted name goes through."""
+    found = []
+    for part in ("", *name.split(".")[1:]):
+        folder /= part
+        found += [file for file in folder.glob("*.py") if file.is_file()]
+    return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The Python files below a folder, but for hidden ones and installed ones."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == "__pycache__" or (path / "pyvenv.cfg").is_file():
+            continue
+        if path.is_dir():
+            yield from _below(path)
+        elif path.suffix == ".py" and path.is_file():
+            yield path
+
+
+def _hash_and_imports(files: Iterable[Path]) -> tuple[str | None, set[str]]:
+    """A hash of Python files, None of none, and what they import."""
+    found, imported = hashlib.sha256(), set()
+    content = [(file, file.read_bytes()) for file in sorted(set(files))]
+    for file, text in content:
+        found.update(f"{file.name} {len(text)}\n".encode())
         found.update(text)
-    return found.hexdigest() if content else None
+        if file.suffix == ".py":
+            try:
+                imported |= _imported_in(ast.walk(ast.parse(text)))
+            except (SyntaxError, ValueError):
+                continue
+    return (found.hexdigest() if content else None), imported

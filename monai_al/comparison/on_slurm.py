@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _MANY = 1000  # jobs that wait for Slurm at once
 _TIMEOUTS = 20  # how often a job whose time was over is queued again
 _PATIENCE = 60.0  # seconds, for jobs that were asked to end
+_GRACE = 1800  # seconds that a scheduler may give a job to end, before it does that itself
 _HEARD = 2.0  # seconds after which a signal to all processes of a job has reached each
 _ENDS_OTHERWISE = {"TERM", "INT"}  # signals that a run must hear
 
@@ -39,7 +40,9 @@ class _Resumable:
     Such a job must give no result, which would say that it is done: Slurm may begin it once more.
     """
 
-    def __init__(self, process: RunProcess, folder: str | None = None) -> None:
+    folder: str | None = None
+
+    def __init__(self, process: RunProcess, folder: str) -> None:
         self.process, self.folder = process, folder
 
     def __call__(self) -> int:
@@ -50,8 +53,10 @@ class _Resumable:
             code = self.process()
             if code:
                 time.sleep(_HEARD)
-            while code and told_to_end and not _ended_by_us(self.folder, job).exists():
-                time.sleep(1)  # until Slurm kills it
+            for _ in range(_GRACE if code and told_to_end else 0):  # until Slurm kills it
+                if self.folder is not None and _ended_by_us(self.folder, job).exists():
+                    break
+                time.sleep(1)
         return code
 
     def checkpoint(self) -> Any:
@@ -64,16 +69,23 @@ class _Resumable:
 def _noticing_the_end() -> Iterator[list[int]]:
     """Gathers the SIGTERMs that this process gets, which a scheduler sends to all processes of a job."""
     came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+
+    def hear(number: int, frame: Any) -> None:
+        came.append(number)
+        if callable(before):  # submitit's
+            before(number, frame)
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, hear)
     try:
         yield came
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _ended_by_us(folder: str | None, job_id: str) -> Path:
+def _ended_by_us(folder: str, job_id: str) -> Path:
     """A file that says of a job that it will not begin again."""
-    return Path(folder or ".") / f"{job_id}_ended"
+    return Path(folder) / f"{job_id}_ended"
 
 
 class _SubmittedJob:
@@ -82,13 +94,14 @@ class _SubmittedJob:
     Args:
         job: submitit's.
         folder: the run folder.
+        was_done: whether that was done before; what a job adds to it may be missing then.
     """
 
     late: ClassVar[float] = 0.0
     """Seconds that a result may take to be seen here after the job has ended."""
 
-    def __init__(self, job: Any, folder: Path) -> None:
-        self.job, self.folder, self.why = job, folder, ""
+    def __init__(self, job: Any, folder: Path, was_done: bool) -> None:
+        self.job, self.folder, self.was_done, self.why = job, folder, was_done, ""
         self._over_since: float | None = None
 
     def ended(self, max_age: float = 0.0) -> str | None:
@@ -125,7 +138,7 @@ class _SubmittedJob:
         self._over_since = now if self._over_since is None else self._over_since
         if now < self._over_since + self.late:
             return None
-        if is_done(self.folder):  # whose result got lost
+        if not self.was_done and is_done(self.folder):  # whose result got lost
             return 0
         self.why = f"job {self.job.job_id} ended without a result ({how}); see {self.job.paths.stderr}"
         return LOST
@@ -135,21 +148,21 @@ class _SlurmJob(_SubmittedJob):
     queue: ClassVar[SlurmQueue] = SlurmQueue()
     late: ClassVar[float] = 90.0  # a file system of a network shows new files after a minute at most
 
-    def __init__(self, job: Any, folder: Path, submitted: float = float("-inf")) -> None:
-        super().__init__(job, folder)
+    def __init__(self, job: Any, folder: Path, was_done: bool, submitted: float = float("-inf")) -> None:
+        super().__init__(job, folder, was_done)
         self.submitted = submitted  # by time.monotonic(); before this process began where it is not known
         self._told_held = False
 
     def ended(self, max_age: float = 0.0) -> str | None:
         how = self.queue.ended(self.job.job_id, max_age=max_age, since=self.submitted)
-        held = self.queue.held(self.job.job_id)
-        if held and not self._told_held:
+        if not self._told_held and self.queue.is_held(self.job.job_id):
             self._told_held = True
-            logger.warning("Slurm holds job %s (%s): scontrol release %s", self.job.job_id, held, self.job.job_id)
+            logger.warning("Slurm holds job %s: scontrol release %s", self.job.job_id, self.job.job_id)
         return how
 
     def ask_to_end(self) -> None:
-        _ended_by_us(str(self.job.paths.folder), self.job.job_id).touch()
+        with contextlib.suppress(OSError):  # without it the job ends a little later
+            _ended_by_us(str(self.job.paths.folder), self.job.job_id).touch()
         self.job.cancel(check=False)
 
     def poll(self) -> int | None:
@@ -238,7 +251,7 @@ class OnSlurm:
         under_way = self._under_way(run, record, asked)
         if under_way is not None:
             return under_way
-        process = prepared(run)
+        process, was_done = prepared(run), is_done(run.folder)
         warning = self.submitit.JobEnvironment.USR_SIG  # to all processes of a job, meant for the one around the run
         process.ignored = () if warning in _ENDS_OTHERWISE else (f"SIG{warning}",)
         try:
@@ -246,24 +259,24 @@ class OnSlurm:
         except (self.submitit.core.utils.FailedJobError, subprocess.SubprocessError, OSError) as error:
             told = getattr(error, "stderr", None) or error
             raise ValueError(f"--slurm: a job was refused ({run.name}, seed {run.seed}): {first_line(told)}") from None
-        write_json(record, {"job_id": job.job_id, "folder": str(self.folder.absolute()), "asked": asked})
-        return _LocalJob(job, run.folder) if self._is_local else _SlurmJob(job, run.folder, time.monotonic())
+        told = {"job_id": job.job_id, "folder": str(self.folder.absolute()), "asked": asked, "was_done": was_done}
+        write_json(record, told)
+        if self._is_local:
+            return _LocalJob(job, run.folder, was_done)
+        return _SlurmJob(job, run.folder, was_done, time.monotonic())
 
     def _under_way(self, run: PlannedRun, record: Path, asked: Mapping[str, str]) -> _SubmittedJob | None:
         """The job of a command that was killed, where it still waits or runs; one that does something else is ended."""
         if not record.is_file():
             return None
         told = read_json(record)
-        place = told["folder"], told["job_id"]
-        if self._is_local:
-            job: _SubmittedJob = _LeftLocalJob(self.submitit.LocalJob(*place), run.folder)
-        else:
-            job = _SlurmJob(self.submitit.SlurmJob(*place), run.folder)
-        if job.is_over(SlurmQueue.EVERY):
-            return None
-        if told["asked"] == asked:
+        of_submitit = self.submitit.LocalJob if self._is_local else self.submitit.SlurmJob
+        kind = _LeftLocalJob if self._is_local else _SlurmJob
+        job = kind(of_submitit(told["folder"], told["job_id"]), run.folder, told.get("was_done", True))
+        if not job.is_over(SlurmQueue.EVERY) and told["asked"] == asked:
             return job
-        self.end([job])
+        if not job.has_result():  # also of one that is over, which Slurm may begin again
+            self.end([job])
         return None
 
     def end(self, jobs: Sequence[Job]) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ _ENDS = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
     "TIMEOUT",
 }  # fmt: skip
-_HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT"}
+_HELD = "held"  # by its user, an administrator, or because it could not be started: reasons such as JobHeldUser
+_HELD_STATES = {"REQUEUE_HOLD", "SPECIAL_EXIT"}
 _UNKNOWN = "Slurm does not know it any more"
 
 
@@ -40,7 +42,7 @@ class SlurmQueue:
 
     def __init__(self, ask: Callable[[], dict[str, str] | None] | None = None) -> None:
         self._ask = ask or _states
-        self._asked = float("-inf")
+        self._asked = self._answered = float("-inf")
         self._states: dict[str, str] | None = None
 
     def ended(self, job_id: str, *, max_age: float = 0.0, since: float = float("-inf")) -> str | None:
@@ -57,24 +59,29 @@ class SlurmQueue:
         state = self._state(job_id, max_age, since)
         return f"Slurm's state: {state}" if state in _ENDS else state if state == _UNKNOWN else None
 
-    def held(self, job_id: str) -> str | None:
-        """The state of a job that waits until somebody releases it, as of the last answer; None of any other."""
+    def is_held(self, job_id: str) -> bool:
+        """Whether a job waits until somebody releases it, as of the last answer."""
         state = (self._states or {}).get(job_id)
-        return state if state in _HELD else None
+        return state == _HELD or state in _HELD_STATES
 
     def _state(self, job_id: str, max_age: float, since: float) -> str | None:
         now = time.monotonic()
-        if now > self._asked + max_age or self._asked < since:
-            self._states, self._asked = self._ask(), now
+        if now > self._answered + max_age or self._asked < since:
+            self._states, self._asked, self._answered = self._ask(), now, time.monotonic()
         return None if self._states is None else self._states.get(job_id, _UNKNOWN)
 
 
 def _states() -> dict[str, str] | None:
     """Job -> state; None where Slurm does not answer."""
-    command = ["squeue", "--all", "--noheader", "--states=all", "--format=%A %T", f"--user={os.getuid()}"]
+    command = ["squeue", "--all", "--noheader", "--states=all", "--format=%A %T %r", f"--user={os.getuid()}"]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}  # which choose jobs
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=plain)
     except (OSError, subprocess.SubprocessError):
         return None
-    return dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) > 1)
+    found = {}
+    for line in filter(str.strip, done.stdout.splitlines()):
+        job, state, *reason = line.split(maxsplit=2)
+        is_held = state == "PENDING" and re.search("h[eo]ld", " ".join(reason), re.IGNORECASE)
+        found[job] = _HELD if is_held else state
+    return found

@@ -21,6 +21,7 @@ from ignite.engine import Engine, Events
 from monai_al.bundle.errors import BundleConfigError
 from monai_al.bundle.overrides import RUN_IDS
 from monai_al.bundle.own_code import own_code
+from monai_al.bundle.plain_texts import PlainTexts
 from monai_al.bundle.references import reachable
 from monai_al.bundle.round_training import RoundTraining
 from monai_al.bundle.run_record import results_of
@@ -42,6 +43,7 @@ from monai_al.sources import Source
 __all__ = ["EncoderTraining"]
 
 RECORD = "encoder.json"
+VERSIONS = ("monai_al", "monai", "torch", "pytorch-ignite", "numpy")
 EMBEDDING, HELD_OUT = "encoder_embedding", "held_out"  # ids of the config
 FILES = {"sha256": "encoder.pt", "embeddings_sha256": "embeddings.npy"}  # by the keys of their hashes
 PICTURES = "restoration.png"
@@ -61,8 +63,8 @@ class EncoderTraining:
     per image, or, where the config has an id ``encoder_embedding``, that layer of its network, as ``bottleneck:2``; see
     :class:`~monai_al.handlers.EmbeddingHandler`. The items of its id ``held_out``, where it has one, are validated
     on. The entry ``encoders/<key>`` of the cache is found by what the training uses of the config, the seed, the number
-    of threads, the kind of device, the versions, and the images with their patients and volumes; runs that ask for the
-    same one at the same time wait for the first.
+    of threads, the kind of device, the versions, the code that the config names, and the images with their patients and
+    volumes; runs that ask for the same one at the same time wait for the first.
 
     Where the config declares ``encoder_file``, nothing is trained: its ``network_def`` brings weights from that file.
     The entry is then found by what the network depends on and by the file's content, for all seeds; ``encoder.json``
@@ -142,8 +144,8 @@ class EncoderTraining:
             "preprocessing": cache.recipe,
             "items": [_identity(item, cache.hashes(item)[0]) for item in items],
             "device": self._device_type(),
-            "versions": {name: importlib.metadata.version(name) for name in ("monai_al", "torch")},
-            **self._own_code(),
+            "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+            "code": self._own_code(),
             **({"processes": together} if together > 1 and self.file is None else {}),
         }
         folder = cache.cache_dir / "encoders" / fingerprint(asked)[:32]
@@ -174,9 +176,9 @@ class EncoderTraining:
         return found
 
     def _own_code(self) -> dict[str, Any]:
-        """The user's code that the training runs, where there is any."""
-        code = own_code(reachable(self.training.raw(), USED), self.training.root)
-        return {"code": code} if code else {}
+        """The code that the training, or the network alone, runs beside that of the versions."""
+        used = USED if self.file is None else {"imports", "network_def", EMBEDDING}
+        return own_code(reachable(PlainTexts(self.training.raw()).config, used), self.training.root)
 
     def _device_type(self) -> str:
         found = self.training.resolve("device")[0] if self.training.declares("device") else "cpu"

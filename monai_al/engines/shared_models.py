@@ -15,8 +15,10 @@ import torch
 
 from monai_al.bundle import RoundTraining
 from monai_al.bundle.own_code import own_code
+from monai_al.bundle.plain_texts import PlainTexts
 from monai_al.bundle.run_record import results_of
 from monai_al.data import VolumeCache, fingerprint
+from monai_al.engines.encoder import VERSIONS
 from monai_al.engines.shared_work import TrainingTask
 from monai_al.networks import read_torch_file
 from monai_al.options import literal_of
@@ -29,7 +31,6 @@ __all__ = ["SharedModels", "what_decides"]
 
 MODEL, RECORD = "model.pt", "model.json"
 _LONGEST = 1000  # characters of a path
-_VERSIONS = ("monai_al", "monai", "torch", "pytorch-ignite", "numpy")
 
 
 def what_decides(
@@ -55,7 +56,7 @@ def what_decides(
         ['classes', 'code', 'coding', 'config', 'device']
     """
     device = training.resolve("device")[0] if training.declares("device") else "cpu"
-    config, cache, pool = training.raw(), source.cache, source.data
+    config, cache, pool = PlainTexts(training.raw()).config, source.cache, source.data
     assert cache is not None
     validation = source.validation_items if task.validation is None else task.validation
     return {
@@ -75,7 +76,7 @@ def what_decides(
         "threads": torch.get_num_threads(),
         "processes": processes,
         "device": torch.device(device).type,
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
 from typing import IO
@@ -82,5 +83,8 @@ class GrowingRows:
                 self._file.write(np.ascontiguousarray(rows))  # type: ignore[arg-type]
             self._file.flush()
         except OSError as error:
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # what it still holds cannot be written either
+                    self._file.close()
             raise OSError(error.errno, error.strerror, folder) from None  # the file itself has no name
         self._waiting, self._bytes = [], 0

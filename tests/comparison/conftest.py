@@ -122,7 +122,7 @@ def answers(tmp_path, monkeypatch):
     command.parent.mkdir()
     monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SQUEUE_PARTITION", "another")
-    asked = f"--all --noheader --states=all --format=%A %T --user={os.getuid()}"
+    asked = f"--all --noheader --states=all --format=%A %T %r --user={os.getuid()}"
 
     def say(text):
         lines = [

@@ -93,7 +93,9 @@ class TestSubmitit:
                 raise subprocess.CalledProcessError(1, ["scancel"])
 
             paths = SimpleNamespace(result_pickle=Path(__file__), folder=tmp_path)
-            return on_slurm._SlurmJob(SimpleNamespace(cancel=cancel, paths=paths, job_id=str(number)), Path("run"))
+            return on_slurm._SlurmJob(
+                SimpleNamespace(cancel=cancel, paths=paths, job_id=str(number)), Path("run"), False
+            )
 
         place.end([job(0), job(1)])
         assert ended == [0, 1]
@@ -126,18 +128,18 @@ class TestSlurm:
         of_submitit = SimpleNamespace(
             job_id="7", paths=paths, result=lambda: 3, cancel=lambda check: cancelled.append("7"), cancelled=cancelled
         )
-        return lambda **options: on_slurm._SlurmJob(of_submitit, tmp_path / "run", **options)
+        return lambda was_done=False: on_slurm._SlurmJob(of_submitit, tmp_path / "run", was_done)
 
     def test_a_job_without_a_result_is_told_after_a_while(self, answers, job, tmp_path, monkeypatch):
         job = job()
         assert job.poll() is None
-        answers(r"7 NODE_FAIL\n")
+        answers(r"7 NODE_FAIL None\n")
         assert job.poll() is None  # its result may be seen late
-        answers(r"7 PENDING\n")  # Slurm begins it again
+        answers(r"7 PENDING Priority\n")  # Slurm begins it again
         monkeypatch.setattr(on_slurm._SlurmJob, "late", 0)
         assert job.poll() is None
         assert not job.job.cancelled
-        answers(r"7 NODE_FAIL\n")
+        answers(r"7 NODE_FAIL None\n")
         assert job.poll() == 1
         assert job.why == f"job 7 ended without a result (Slurm's state: NODE_FAIL); see {tmp_path / '7.err'}"
         assert job.job.cancelled == ["7"]
@@ -146,11 +148,35 @@ class TestSlurm:
         (tmp_path / "7.pkl").touch()
         assert job.poll() == 3
 
+    def test_what_was_done_before_says_nothing_of_a_job(self, answers, job, monkeypatch):
+        monkeypatch.setattr(on_slurm._SlurmJob, "late", 0)
+        monkeypatch.setattr(on_slurm, "is_done", lambda folder: True)
+        answers(r"7 CANCELLED None\n")
+        assert job(was_done=True).poll() == 1  # such as one that was to add rounds
+        assert job(was_done=False).poll() == 0
+
+    def test_a_job_is_cancelled_though_nothing_can_be_written(self, job, monkeypatch):
+        monkeypatch.setattr(on_slurm, "_ended_by_us", lambda folder, job_id: Path("/dev/null/no"))
+        job = job()
+        job.ask_to_end()
+        assert job.job.cancelled == ["7"]
+
+    def test_whoever_listened_before_hears_it_too(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        monkeypatch.setattr(on_slurm, "_HEARD", 0)
+        heard = []
+        before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+        try:
+            assert on_slurm._Resumable(lambda: signal.raise_signal(signal.SIGTERM) or 0, str(tmp_path))() == 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert heard == [signal.SIGTERM]
+
     def test_a_job_that_is_held_is_told_once(self, answers, job, caplog):
-        answers(r"7 REQUEUE_HOLD\n")
+        answers(r"7 PENDING JobHeldUser\n")
         job = job()
         assert [job.poll(), job.poll()] == [None, None]
-        assert caplog.messages == ["Slurm holds job 7 (REQUEUE_HOLD): scontrol release 7"]
+        assert caplog.messages == ["Slurm holds job 7: scontrol release 7"]
 
     @pytest.mark.parametrize("ends", ["by Slurm", "by us"])
     def test_a_run_that_was_told_to_end_gives_no_result(self, monkeypatch, tmp_path, ends):

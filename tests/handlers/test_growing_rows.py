@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows that grow in memory and on disk are those that came."""
 
+import gc
 import sys
 import tempfile
 import tracemalloc
@@ -72,11 +73,13 @@ def test_rows_of_another_kind_are_refused():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
-def test_a_full_disk_is_told_by_its_folder(monkeypatch, tmp_path):
+def test_a_full_disk_is_told_by_its_folder(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: open("/dev/full", "wb", buffering=0))  # noqa: SIM115
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: open("/dev/full", "wb"))  # noqa: SIM115
     with pytest.raises(OSError, match="No space") as error:
         GrowingRows(in_memory=0).add(np.zeros((1, 2), np.float32))
+    gc.collect()
+    assert capfd.readouterr().err == ""
     assert told(error.value) == f"{tmp_path}: no space left on the device: free some, or set TMPDIR to another folder"
 
 
