@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+
+from tqdm import tqdm
 
 from monai_al.comparison.config import PlannedRun
 from monai_al.comparison.places import LOST, Job, first_line, imported
@@ -23,8 +25,6 @@ from monai_al.comparison.state import asked_for, beside, is_done
 from monai_al.records.files import read_json, write_json
 
 __all__ = ["OnSlurm"]
-
-logger = logging.getLogger(__name__)
 
 _MANY = 1000  # jobs that wait for Slurm at once
 _TIMEOUTS = 20  # how often a job whose time was over is queued again
@@ -157,7 +157,7 @@ class _SlurmJob(_SubmittedJob):
         how = self.queue.ended(self.job.job_id, max_age=max_age, since=self.submitted)
         if not self._told_held and self.queue.is_held(self.job.job_id):
             self._told_held = True
-            logger.warning("Slurm holds job %s: scontrol release %s", self.job.job_id, self.job.job_id)
+            tqdm.write(f"Slurm holds job {self.job.job_id}: scontrol release {self.job.job_id}", file=sys.stderr)
         return how
 
     def ask_to_end(self) -> None:

@@ -172,11 +172,11 @@ class TestSlurm:
             signal.signal(signal.SIGTERM, before)
         assert heard == [signal.SIGTERM]
 
-    def test_a_job_that_is_held_is_told_once(self, answers, job, caplog):
+    def test_a_job_that_is_held_is_told_once(self, answers, job, capsys):
         answers(r"7 PENDING JobHeldUser\n")
         job = job()
         assert [job.poll(), job.poll()] == [None, None]
-        assert caplog.messages == ["Slurm holds job 7: scontrol release 7"]
+        assert capsys.readouterr().err == "Slurm holds job 7: scontrol release 7\n"
 
     @pytest.mark.parametrize("ends", ["by Slurm", "by us"])
     def test_a_run_that_was_told_to_end_gives_no_result(self, monkeypatch, tmp_path, ends):
