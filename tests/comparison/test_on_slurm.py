@@ -36,7 +36,9 @@ class TestSubmitit:
     @pytest.fixture
     def place(self, tmp_path):
         pytest.importorskip("submitit")
-        return OnSlurm(tmp_path / "jobs", at_once=2, cluster="local")
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in run_all, also where nohup ignores it
+        yield OnSlurm(tmp_path / "jobs", at_once=2, cluster="local")
+        signal.signal(signal.SIGINT, before)
 
     def test_an_unknown_option(self, tmp_path):
         pytest.importorskip("submitit")
