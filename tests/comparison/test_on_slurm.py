@@ -163,15 +163,10 @@ class TestSlurm:
         job.ask_to_end()
         assert job.job.cancelled == ["7"]
 
-    def test_whoever_listened_before_hears_it_too(self, monkeypatch, tmp_path):
+    def test_whoever_listened_before_hears_it_too(self, monkeypatch, tmp_path, heard):
         monkeypatch.setenv("SLURM_JOB_ID", "7")
         monkeypatch.setattr(on_slurm, "_HEARD", 0)
-        heard = []
-        before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-        try:
-            assert on_slurm._Resumable(lambda: signal.raise_signal(signal.SIGTERM) or 0, str(tmp_path))() == 0
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        assert on_slurm._Resumable(lambda: signal.raise_signal(signal.SIGTERM) or 0, str(tmp_path))() == 0
         assert heard == [signal.SIGTERM]
 
     def test_a_job_that_is_held_is_told_once(self, answers, job, capsys):
@@ -180,7 +175,16 @@ class TestSlurm:
         assert [job.poll(), job.poll()] == [None, None]
         assert capsys.readouterr().err == "Slurm holds job 7: scontrol release 7\n"
 
+    @pytest.fixture
+    def heard(self):
+        """The SIGTERMs that somebody listened to before."""
+        heard = []
+        before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+        yield heard
+        signal.signal(signal.SIGTERM, before)
+
     @pytest.mark.parametrize("ends", ["by Slurm", "by us"])
+    @pytest.mark.usefixtures("heard")
     def test_a_run_that_was_told_to_end_gives_no_result(self, monkeypatch, tmp_path, ends):
         """The process around it waits to be killed, whatever its exit status is, unless it will not begin again."""
         monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -200,7 +204,7 @@ class TestSlurm:
             signal.raise_signal(signal.SIGTERM)
             return 2
 
-        monkeypatch.setattr(on_slurm.time, "sleep", sleep)
+        monkeypatch.setattr(on_slurm, "time", SimpleNamespace(sleep=sleep))
         before = signal.getsignal(signal.SIGTERM)
         run = on_slurm._Resumable(stopped, str(tmp_path))
         if ends == "by Slurm":
