@@ -47,18 +47,22 @@ def own_code(config: Mapping[str, Any], root: Path | None = None) -> dict[str, s
     """
     names, found = set(_names_in(config)), {}
     names |= {f"{path}.{name}" for path, part in _split(names) for name in names if name.split(".")[0] == part}
+    seen: dict[str, set[str]] = {}  # package -> names that begin with it
     with importing_from(root):
         while names:
             package = min(names).split(".")[0]
             own = {name for name in names if name.split(".")[0] == package}
             names -= own
+            if own <= seen.get(package, set()):
+                continue
+            seen[package] = own | seen.get(package, set())
             try:
-                code, imported = _code_of(package, own)
+                code, imported = _code_of(package, seen[package])
             except OSError:  # a file that cannot be read
                 code, imported = uuid.uuid4().hex, set()
             if code is not None:
                 found[package] = code
-            names |= {name for name in imported if name.split(".")[0] not in found}
+            names |= imported
     return found
 
 

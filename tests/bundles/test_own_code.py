@@ -120,6 +120,14 @@ def test_from_a_folder_without_init(folder):
     assert first[1] != second[1]
 
 
+def test_what_a_folder_without_init_imports_of_itself(folder):
+    write(folder / "lab_nets" / "unet.py", "from lab_nets.blocks import conv")
+    write(folder / "lab_nets" / "blocks" / "conv.py", "a = 1")
+    first = own_code(NETWORK)
+    write(folder / "lab_nets" / "blocks" / "conv.py", "a = 2")
+    assert own_code(NETWORK) != first
+
+
 def test_files_that_are_no_code_are_passed_over(folder):
     package = folder / "lab_nets"
     write(package / "__init__.py")
